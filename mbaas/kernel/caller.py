@@ -1,0 +1,57 @@
+"""Who asks: one immutable record per request, made by the wire and handed to every use-case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from mbaas.kernel.acl import PUBLIC
+from mbaas.kernel.values import Object
+
+EVERYBODY = frozenset({PUBLIC})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The rights of one request.
+
+    `principals` is what access lists are compared with: `*`, the user's id, and `role:<name>` for each role
+    she has, inherited ones included. `master` passes every permission; `read_only` takes its writes away.
+    `maintenance` may also see and set the server's internal fields.
+    """
+
+    master: bool = False
+    read_only: bool = False
+    maintenance: bool = False
+    user_id: str | None = None
+    roles: frozenset[str] = frozenset()
+    principals: frozenset[str] = EVERYBODY
+    session_id: str | None = None
+    session_token: str | None = None
+    installation_id: str | None = None
+    client_version: str | None = None
+    ip: str = ""
+    request_id: str | None = None
+    context: Object = field(default_factory=dict)
+
+    @property
+    def omnipotent(self) -> bool:
+        """Master or maintenance: no access list is asked."""
+        return self.master or self.maintenance
+
+    @property
+    def readers(self) -> frozenset[str] | None:
+        """Principals to compare read permissions with; None asks no list."""
+        return None if self.master or self.maintenance else self.principals
+
+    def as_master(self) -> Caller:
+        """The same request with all rights, for the server's own steps."""
+        return replace(self, master=True, read_only=False)
+
+
+def user_principals(user_id: str, roles: frozenset[str]) -> frozenset[str]:
+    """The principals of a signed-in user with these role names (without the `role:` prefix)."""
+    return frozenset({PUBLIC, user_id, *(f"role:{name}" for name in roles)})
+
+
+MASTER = Caller(master=True)
+ANONYMOUS = Caller()
