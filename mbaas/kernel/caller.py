@@ -30,8 +30,9 @@ class Caller:
     installation_id: str | None = None
     client_version: str | None = None
     ip: str = ""
-    request_id: str | None = None
     context: Object = field(default_factory=dict)
+    unit: object | None = None
+    """What commits with this request's writes (`mbaas.data.commit.RequestUnit`): its idempotency record, its transaction."""
 
     @property
     def omnipotent(self) -> bool:

@@ -1,0 +1,1 @@
+"""A mobile backend server that speaks the Parse protocol."""
