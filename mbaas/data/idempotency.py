@@ -1,7 +1,6 @@
-"""X-Parse-Request-Id: a repeated write is refused (159). The record commits in the unit of the write itself.
+"""X-Parse-Request-Id: a repeated write is refused (159). The record of an id commits with the write itself.
 
-The write pipeline adds `step(app, caller)` to its unit; a store that finds the id taken refuses the unit, and `repeated` turns
-that into the error that clients know.
+The request's unit carries `step(…)` into its first commit; a store that finds the id taken refuses the whole unit.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, Duplicate, ParseError
 from mbaas.kernel.options import AppOptions
 from mbaas.storage.ports import PutRow
@@ -31,11 +29,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def step(app: App, caller: Caller) -> PutRow | None:
-    """What a write adds to its unit, so that the id is used up exactly if the write is done."""
-    if not caller.request_id:
-        return None
-    return PutRow(TABLE, caller.request_id, {}, expires=app.clock.now() + app.options.idempotency_ttl_s * 1000, if_absent=True)
+def step(app: App, request_id: str) -> PutRow:
+    """What a write's unit holds besides, so that the id is used up exactly if the write is done."""
+    return PutRow(TABLE, request_id, {}, expires=app.clock.now() + app.options.idempotency_ttl_s * 1000, if_absent=True)
 
 
 def repeated() -> ParseError:
@@ -51,9 +47,8 @@ async def refuse_repeat(app: App, request_id: str) -> None:
 
 async def record(app: App, request_id: str, *, repeated_ok: bool = False) -> None:
     """Use an id up outside a write: for calls, and for writes that were refused."""
-    expires = app.clock.now() + app.options.idempotency_ttl_s * 1000
     try:
-        await app.store.documents.commit([PutRow(TABLE, request_id, {}, expires=expires, if_absent=True)])
+        await app.store.documents.commit([step(app, request_id)])
     except Duplicate:
         if not repeated_ok:
             raise repeated() from None

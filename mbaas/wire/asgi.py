@@ -116,12 +116,10 @@ class Wire:
     ) -> bytes | Answer | Json:
         """The rest of the way, once the keys were right."""
         request.app, request.cors, request.caller = identity.app, identity.cors, identity.caller
-        if context or request_id:
-            request.caller = replace(
-                request.caller,
-                context=context_of(context) if context else request.caller.context,
-                request_id=request_id.decode("latin-1") if request_id else None,
-            )
+        if context:
+            request.caller = replace(request.caller, context=context_of(context))
+        if request_id:
+            request.request_id = request_id.decode("latin-1")
         if found is None:
             raise _no_route(request)
         route, request.params = found

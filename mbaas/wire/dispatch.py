@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from mbaas.data import idempotency
+from mbaas.data.commit import RequestUnit
 from mbaas.kernel.errors import Duplicate, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.errors import master_needed, refuse_read_only
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route, Table
-from mbaas_auth import sessions
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -35,37 +35,35 @@ class Dispatcher:
             raise master_needed(request.app.options)
         if caller.read_only and route.read_only:
             refuse_read_only(caller, route.read_only)
-        if caller.request_id is None or not route.once:
-            if caller.request_id is not None:
-                request.caller = replace(caller, request_id=None)
-            return await route.handler(request)
-        return await self._once(route, request)
+        if request.request_id and route.once and idempotency.guards(request.app.options, request.path):
+            return await self._once(route, request, request.request_id)
+        return await route.handler(request)
 
-    async def _once(self, route: Route, request: Request) -> bytes | Answer | Json:
-        """A request whose id makes it unrepeatable. A refused request uses its id up, too."""
-        app, caller = request.app, request.caller
-        if not caller.request_id or not idempotency.guards(app.options, "/".join(request.path.strip("/").split("/"))):
-            request.caller = replace(caller, request_id=None)
-            return await route.handler(request)
+    async def _once(self, route: Route, request: Request, request_id: str) -> bytes | Answer | Json:
+        """A request whose id makes it unrepeatable. One that is refused uses its id up, too."""
+        app = request.app
         if route.once == "call":
-            await idempotency.record(app, caller.request_id)
-            request.caller = replace(caller, request_id=None)
+            await idempotency.record(app, request_id)
             return await route.handler(request)
-        await idempotency.refuse_repeat(app, caller.request_id)
+        await idempotency.refuse_repeat(app, request_id)
+        unit = RequestUnit(first=[idempotency.step(app, request_id)])
+        request.caller = replace(request.caller, unit=unit)
         try:
-            return await route.handler(request)
-        except Duplicate as error:
-            if error.index == idempotency.TABLE:
+            result = await route.handler(request)
+        except ParseError as error:
+            if isinstance(error, Duplicate) and error.index == idempotency.TABLE:
                 raise idempotency.repeated() from None
-            await idempotency.record(app, caller.request_id, repeated_ok=True)
+            await idempotency.record(app, request_id, repeated_ok=True)
             raise
-        except ParseError:
-            await idempotency.record(app, caller.request_id, repeated_ok=True)
-            raise
+        if unit.first:
+            await idempotency.record(app, request_id, repeated_ok=True)
+        return result
 
 
 async def sign_in(request: Request, token: str) -> None:
     """Put the session's user in the caller's place. 209 for a token that is not valid."""
+    from mbaas_auth import sessions
+
     request.caller = await sessions.caller(request.app, token, request.caller)
 
 

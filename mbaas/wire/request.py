@@ -41,7 +41,7 @@ class Answer:
 class Request:
     """A decoded request. `params` are the pattern's variables, in order; `body` is {} where none was sent."""
 
-    __slots__ = ("app", "caller", "method", "params", "query", "body", "raw", "headers", "path", "incoming", "content_type", "dispatcher", "cors")
+    __slots__ = ("app", "caller", "method", "params", "query", "body", "raw", "headers", "path", "incoming", "content_type", "dispatcher", "cors", "request_id")
 
     def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str) -> None:
         self.dispatcher = dispatcher
@@ -57,6 +57,7 @@ class Request:
         self.headers: list[Header] = []
         self.incoming: AsyncIterator[bytes] | None = None
         self.content_type = ""
+        self.request_id: str | None = None
 
     def object(self) -> Object:
         """The body as an object."""
