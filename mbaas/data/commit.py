@@ -28,7 +28,8 @@ class Transaction:
     async def add(self, part: int, steps: Sequence[Step]) -> list[Written]:
         """Give a part's steps; returns what they did once all parts are in and the unit is on disk."""
         self._steps[part] = list(steps)
-        future = self._waiting[part] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[list[Written]] = asyncio.get_running_loop().create_future()
+        self._waiting[part] = future
         self._open.discard(part)
         await self._settle()
         return await future

@@ -1,4 +1,4 @@
-"""Find and get: permissions, subqueries, the search itself, and the answer.
+"""Find and get: the search and its answer.
 
 Where nothing is to be changed per object, answers are the stored bytes; otherwise objects are decoded, shaped
 (`shape.py`) and their pointers followed (`include.py`).
@@ -6,50 +6,23 @@ Where nothing is to be changed per object, answers are the stored bytes; otherwi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import orjson
 
+from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
 from mbaas.data.classes import field_name_is_valid
 from mbaas.data.include import include
-from mbaas.data.objects import admit, refuse_unknown_class
 from mbaas.data.options import EVERYTHING, FindOptions
-from mbaas.data.permissions import Rules
-from mbaas.data.policies import Policy
+from mbaas.data.search import Search, prepare
 from mbaas.data.shape import Shape
-from mbaas.data.subqueries import resolve
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, not_found
 from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Object
 from mbaas.query import ast
-from mbaas.query.parse import Scope, parse_where
 from mbaas.storage import ports
-
-
-@dataclass(slots=True)
-class Search:
-    """A query that the caller may run: its class, its rules, and the tree without subqueries and with every narrowing."""
-
-    app: App
-    caller: Caller
-    policy: Policy
-    rules: Rules
-    schema: ClassSchema
-    exists: bool
-    where: ast.Node
-    options: FindOptions
-
-    def plan(self, operation: str, **more: Any) -> ports.Find | None:
-        """What to ask of the store for this operation; None if there is nothing to find. Raises if it is not allowed."""
-        self.rules.check(self.caller, operation)
-        where = ast.both(ast.both(self.where, self.policy.scope(self.caller, operation)), self.rules.narrowed(self.caller, operation))
-        if not self.exists or where == ast.NOTHING:
-            return None
-        find = ports.Find(self.schema, where, self.caller.readers, timeout_ms=self.app.options.query_timeout_ms)
-        return replace(find, **more) if more else find
 
 
 async def find(app: App, caller: Caller, class_name: str, options: FindOptions) -> bytes:
@@ -99,60 +72,6 @@ async def find_objects(app: App, caller: Caller, class_name: str, options: FindO
     """The objects of a find as the caller may see them, decoded."""
     search = await prepare(app, caller, class_name, options)
     return await _objects(search, operation or _operation(search))
-
-
-async def prepare(app: App, caller: Caller, class_name: str, options: FindOptions, depth: int = 0) -> Search:
-    """Everything before the search: may the class be used, what is asked, of which fields, and the subqueries' answers."""
-    policy = admit(app, caller, "find", class_name)
-    if options.explain and not caller.omnipotent and not app.options.allow_public_explain:
-        raise ParseError(Code.INVALID_QUERY, "Using the explain query parameter requires the master key")
-    if options.redirect_key:
-        class_name = redirected(app, class_name, options.redirect_key)
-        policy = admit(app, caller, "find", class_name)
-    refuse_unknown_class(app, caller, class_name)
-    schema = app.classes.known_or_blank(class_name)
-    rules = app.classes.rules(class_name)
-    where = options.memo.get(schema)
-    if where is None:
-        where = parse_where(options.where, _scope(app, caller, schema))
-        if b"$relativeTime" not in orjson.dumps(options.where):
-            options.memo[schema] = where
-    assert isinstance(where, ast.Node)
-    own = _own_row(rules, caller, where)
-    if rules.protects and not own and not caller.omnipotent:
-        refuse_protected(rules, caller, where)
-        for name, _ in options.order:
-            rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
-    where = await resolve(app, caller, where, depth)
-    exists = app.classes.get(class_name) is not None
-    return Search(app, caller, policy, rules, schema, exists, where, options)
-
-
-def _scope(app: App, caller: Caller, schema: ClassSchema) -> Scope:
-    limit = None if caller.omnipotent else app.options.max_query_depth
-    return Scope(schema.fields, app.clock, max_depth=limit if limit is not None else 100)
-
-
-def _own_row(rules: Rules, caller: Caller, where: ast.Node) -> bool:
-    parts = where.parts if isinstance(where, ast.And) else (where,)
-    return any(isinstance(p, ast.Equals) and p.path == ("objectId",) and rules.owns(caller, p.value) for p in parts)
-
-
-def refuse_protected(rules: Rules, caller: Caller, where: ast.Node) -> None:
-    """119 if a condition touches a field that is hidden from the caller."""
-    if isinstance(where, (ast.And, ast.Or, ast.Nor)):
-        for part in where.parts:
-            refuse_protected(rules, caller, part)
-    elif isinstance(where, ast.Relates):
-        rules.refuse_protected(caller, (where.key,), "query")
-    elif not isinstance(where, ast.RelatedTo):
-        rules.refuse_protected(caller, where.path, "query")
-
-
-def redirected(app: App, class_name: str, key: str) -> str:
-    """The class that a relation column leads to; the same class for any other column."""
-    column = app.classes.known_or_blank(class_name).fields.get(key)
-    return column.target if column is not None and column.type == "Relation" and column.target else class_name
 
 
 def order_of(schema: ClassSchema, options: FindOptions) -> tuple[tuple[ast.Path, bool], ...]:
@@ -210,7 +129,8 @@ async def _shaped(search: Search, bodies: list[Object]) -> list[Object]:
     shape = Shape(search.app, search.caller, search.policy, search.rules, search.schema, search.options)
     shown = [shape.show(body) for body in bodies]
     if shape.include:
-        await include(search.app, search.caller, shown, shape.include, search.options)
+        fetch = partial(find_objects, search.app, search.caller, operation="get")
+        await include(shown, shape.include, search.options, fetch)
     return shown
 
 

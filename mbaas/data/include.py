@@ -6,17 +6,19 @@ disappears; in a list it is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
-from mbaas.data.app import App
 from mbaas.data.options import FindOptions
-from mbaas.kernel.caller import Caller
 from mbaas.kernel.values import Json, Object
 from mbaas.query.ast import Path
 
 
-async def include(app: App, caller: Caller, rows: list[Object], paths: tuple[Path, ...], options: FindOptions) -> None:
+Fetch = Callable[[str, FindOptions], Awaitable[list[Object]]]
+"""Finds objects of a class as the caller may see them, under the class's `get` permission."""
+
+
+async def include(rows: list[Object], paths: tuple[Path, ...], options: FindOptions, fetch: Fetch) -> None:
     """Replace pointers in the rows, in place; paths come shortest first."""
     for path in paths:
         wanted: dict[str, dict[str, None]] = {}
@@ -26,7 +28,8 @@ async def include(app: App, caller: Caller, rows: list[Object], paths: tuple[Pat
             continue
         found: dict[tuple[str, str], Object] = {}
         for class_name, ids in wanted.items():
-            for body in await _fetch(app, caller, class_name, list(ids), _below(options, path)):
+            where: Object = {"objectId": {"$in": list(ids)}}
+            for body in await fetch(class_name, replace(_below(options, path), where=where, limit=len(ids))):
                 body.update({"__type": "Object", "className": class_name})
                 found[class_name, body["objectId"]] = body
         for row in rows:
@@ -89,11 +92,3 @@ def _below(options: FindOptions, path: Path) -> FindOptions:
     return replace(
         FindOptions(), keys=(*keys, *always) if keys else None, exclude_keys=inside(options.exclude_keys, leaf_only=True)
     )
-
-
-async def _fetch(app: App, caller: Caller, class_name: str, ids: list[str], options: FindOptions) -> list[Object]:
-    """The objects as the caller may see them, under the class's `get` permission."""
-    from mbaas.data.find import find_objects
-
-    where: Object = {"objectId": ids[0]} if len(ids) == 1 else {"objectId": {"$in": ids}}
-    return await find_objects(app, caller, class_name, replace(options, where=where, limit=len(ids)), operation="get")

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
 from mbaas.data.body import Change, columns_of, fill, read_create, read_update, refuse_keywords
-from mbaas.data.classes import MASTER_ONLY, REQUIRED_ON_CREATE, SYSTEM_COLUMNS, class_name_is_valid
+from mbaas.data.classes import REQUIRED_ON_CREATE, class_name_is_valid
 from mbaas.data.commit import commit
 from mbaas.data.files_in import with_urls
 from mbaas.data.permissions import Rules
@@ -19,7 +20,7 @@ from mbaas.data.policies import Policy, Write
 from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
-from mbaas.kernel.errors import Code, Duplicate, ParseError, forbidden, not_found
+from mbaas.kernel.errors import Code, Duplicate, ParseError, not_found
 from mbaas.kernel.ops import Set
 from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Json, Object, date_ms
@@ -37,26 +38,6 @@ class Saved:
     answer: Object
     status: int = 200
     location: str | None = None
-
-
-def admit(app: App, caller: Caller, operation: str, class_name: str) -> Policy:
-    """The class's policy, if the caller may try this operation on the class at all."""
-    if not caller.omnipotent:
-        if class_name in MASTER_ONLY or class_name.startswith("_Join:"):
-            raise forbidden(f"Clients aren't allowed to perform the {operation} operation on the {class_name} collection.")
-    policy = app.policy(class_name)
-    policy.admit(caller, operation, class_name)
-    if caller.read_only and operation in ("create", "update", "delete"):
-        raise forbidden(f"read-only masterKey isn't allowed to perform the {operation} operation.")
-    return policy
-
-
-def refuse_unknown_class(app: App, caller: Caller, class_name: str) -> None:
-    """119 for a class that does not exist, where clients may not make classes."""
-    if app.options.allow_client_class_creation or caller.omnipotent or class_name in SYSTEM_COLUMNS:
-        return
-    if app.classes.get(class_name) is None:
-        raise forbidden(f"This user is not allowed to access non-existent class: {class_name}")
 
 
 async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
