@@ -14,12 +14,13 @@ from mbaas.data.body import refuse_keywords
 from mbaas.kernel import ops
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, is_number
 from mbaas.storage.ports import Row
 
 _TABLE, _KEY = "config", "global"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
 _TURN = "config.turn"
+_LISTS: dict[str, type[ops.Add | ops.AddUnique | ops.Remove]] = {"Add": ops.Add, "AddUnique": ops.AddUnique, "Remove": ops.Remove}
 
 
 async def read(app: App, caller: Caller) -> Object:
@@ -62,10 +63,10 @@ def _operator(name: str, value: Json) -> ops.Op:
         return ops.Unset((name,))
     if kind in ("Increment", "Decrement"):
         amount = value.get("amount")
-        if not ops.is_number(amount):
+        if not is_number(amount):
             raise ParseError(Code.INVALID_JSON, "incrementing must provide a number")
         return ops.Increment((name,), amount if kind == "Increment" else -amount)
-    made = {"Add": ops.Add, "AddUnique": ops.AddUnique, "Remove": ops.Remove}.get(kind)
+    made = _LISTS.get(kind) if isinstance(kind, str) else None
     if made is None:
         raise ParseError(Code.COMMAND_UNAVAILABLE, f"The {kind} operator is not supported in the config.")
     objects = value.get("objects")

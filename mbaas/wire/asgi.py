@@ -14,7 +14,14 @@ from mbaas.kernel.values import Json
 from mbaas.wire import errors
 from mbaas.wire.cors import JSON_TYPE, Header
 from mbaas.wire.dispatch import Dispatcher, sign_in
-from mbaas.wire.keys import IDENTITY_HEADERS, Identity, Keyring, Networks, client_ip, context_of
+from mbaas.wire.keys import (
+    IDENTITY_HEADERS,
+    Identity,
+    Keyring,
+    Networks,
+    client_ip,
+    context_of,
+)
 from mbaas.wire.request import (
     TOO_LARGE,
     Answer,

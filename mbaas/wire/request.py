@@ -41,7 +41,7 @@ class Answer:
 class Request:
     """A decoded request. `params` are the pattern's variables, in order; `body` is {} where none was sent."""
 
-    __slots__ = ("app", "caller", "method", "params", "query", "body", "raw", "headers", "path", "incoming", "content_type", "dispatcher", "cors", "request_id")
+    __slots__ = ("app", "body", "caller", "content_type", "cors", "dispatcher", "headers", "incoming", "method", "params", "path", "query", "raw", "request_id")
 
     def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str) -> None:
         self.dispatcher = dispatcher

@@ -41,7 +41,7 @@ class Route:
 class Spot:
     """The routes of one pattern, by method, and where its variables are."""
 
-    __slots__ = ("routes", "pattern", "variables", "rest", "plain")
+    __slots__ = ("pattern", "plain", "rest", "routes", "variables")
 
     def __init__(self, pattern: str) -> None:
         parts = pattern.strip("/").split("/")

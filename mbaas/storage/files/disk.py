@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from mbaas.storage.files.ports import TooLarge
@@ -107,11 +108,10 @@ def _finish(handle: tuple[int, str], rest: bytes, target: Path) -> None:
 
 
 def _abandon(handle: tuple[int, str]) -> None:
-    for step in (lambda: os.close(handle[0]), lambda: os.unlink(handle[1])):
-        try:
-            step()
-        except OSError:
-            pass
+    with suppress(OSError):
+        os.close(handle[0])
+    with suppress(OSError):
+        os.unlink(handle[1])
 
 
 def _sync(folder: Path) -> None:
