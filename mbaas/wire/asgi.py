@@ -36,7 +36,7 @@ from mbaas.wire.request import (
     stream_body,
 )
 from mbaas.wire.rest.table import table
-from mbaas.wire.routes import Route
+from mbaas.wire.routes import Found
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -62,7 +62,9 @@ class Wire:
 
     def __init__(self, apps: Mapping[str, App], *, mount: str = "/parse", trusted_proxies: Iterable[str] = ()) -> None:
         self.mount = "" if mount == "/" else mount.rstrip("/")
-        self.dispatcher = Dispatcher(table(), apps, self.mount)
+        self._below = f"{self.mount}/"
+        self._table = table()
+        self.dispatcher = Dispatcher(self._table, apps, self.mount)
         self._keyring = Keyring(apps)
         self._trusted = Networks(tuple(trusted_proxies)) if trusted_proxies else None
         self._cors = next(iter(self._keyring.doors.values())).cors
@@ -70,8 +72,7 @@ class Wire:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method: str = scope["method"]
-        request = Request(self.dispatcher, self._cors, method, scope["path"])
-        request.headers = scope["headers"]
+        request = Request(self.dispatcher, self._cors, method, scope["path"], scope["headers"])
         try:
             result = _PREFLIGHT if method == "OPTIONS" else await self._handle(request, scope, receive)
             if not isinstance(result, (bytes, Answer)):
@@ -89,62 +90,70 @@ class Wire:
 
     async def _handle(self, request: Request, scope: Scope, receive: Receive) -> bytes | Answer | Json:
         """Let the request in and run its route."""
-        parts = segments(scope, self.mount)
+        parts = segments(scope, self._below)
         if parts is None:
             raise _no_route(request)
-        request.path = "/".join(parts)
         if request.method == "HEAD":
             request.method = "GET"
-        identity_headers, other = _scan(request.headers)
+        if scope["query_string"]:
+            request.query = scope["query_string"].decode("latin-1")
+        signs, other = _scan(request.headers)
         ip = self._ip(scope, other)
-        identity = self._keyring.by_headers(ip, identity_headers)
-        found = self.dispatcher.table.find(request.method, parts)
+        identity = self._keyring.by_headers(ip, signs)
+        found = self._table.find(request.method, parts)
         context: Json = None
-        if other:
-            context = other.get(b"x-parse-cloud-context")
-            raw = found is not None and found[0].raw
-            await self._read(request, other, receive, raw=raw, identified=identity is not None, limit=self._limit_of(identity))
-            if request.method == "POST" and isinstance(request.body, dict) and (override := request.body.pop("_method", None)):
-                request.method = override.upper() if isinstance(override, str) else "POST"
-                found = self.dispatcher.table.find(request.method, parts)
+        if other is not _NONE:
+            request.path = "/".join(parts)
+            found, context = await self._take_in(request, parts, found, other, receive, identity)
         if found is None:
-            found = _any_method(self.dispatcher, parts)
-        if found is not None and not found[0].keys:
-            request.params = found[1]
-            return await found[0].handler(request)
-        if identity is None:
-            identity, in_body = self._keyring.by_body(ip, identity_headers, request.body)
-            context = in_body or context
-            _forget_form(request)
-        return await self._enter(request, found, identity, context, other.get(b"x-parse-request-id"))
-
-    async def _enter(
-        self, request: Request, found: tuple[Route, tuple[str, ...]] | None, identity: Identity, context: Json, request_id: bytes | None
-    ) -> bytes | Answer | Json:
-        """The rest of the way, once the keys were right."""
+            found = self._any_method(parts)
+        if identity is None or found is None:
+            if found is not None and not found[0].keys:
+                request.params = found[1]
+                return await found[0].handler(request)
+            if identity is None:
+                identity, in_body = self._keyring.by_body(ip, signs, request.body)
+                context = in_body or context
+                _forget_form(request)
         request.app, request.cors, request.caller = identity.app, identity.cors, identity.caller
         if context:
             request.caller = replace(request.caller, context=context_of(context))
-        if request_id:
-            request.request_id = request_id.decode("latin-1")
         if found is None:
             raise _no_route(request)
         route, request.params = found
         if identity.token and route.session == "lookup":
             await sign_in(request, identity.token)
-        return await self.dispatcher.run(route, request)
+        return await (route.handler(request) if route.free else self.dispatcher.run(route, request))
+
+    async def _take_in(
+        self, request: Request, parts: list[str], found: Found, other: dict[bytes, bytes], receive: Receive, identity: Identity | None
+    ) -> tuple[Found, Json]:
+        """The body, the method that it may name, and the cloud context of the headers."""
+        if b"x-parse-request-id" in other:
+            request.request_id = other[b"x-parse-request-id"].decode("latin-1")
+        raw = found is not None and found[0].raw
+        await self._read(request, other, receive, raw=raw, identity=identity)
+        if request.method == "POST" and isinstance(request.body, dict) and (override := request.body.pop("_method", None)):
+            request.method = override.upper() if isinstance(override, str) else "POST"
+            found = self._table.find(request.method, parts)
+        return found, other.get(b"x-parse-cloud-context")
+
+    def _any_method(self, parts: list[str]) -> Found:
+        """`/health` answers whatever the method and whatever follows it."""
+        return self._table.find("GET", parts[:1]) if parts and parts[0].lower() == "health" else None
 
     async def _read(
-        self, request: Request, other: dict[bytes, bytes], receive: Receive, *, raw: bool, identified: bool, limit: int
+        self, request: Request, other: dict[bytes, bytes], receive: Receive, *, raw: bool, identity: Identity | None
     ) -> None:
         """Take in the body: as a stream where the route wants bytes and the keys came in headers, else decoded."""
         request.content_type = other.get(b"content-type", b"").decode("latin-1")
         length = other.get(b"content-length", b"")
         if not length and b"transfer-encoding" not in other or length == b"0":
             return
-        if raw and identified:
+        if raw and identity:
             request.incoming = stream_body(receive)
             return
+        limit = identity.app.options.max_upload_bytes if identity else self._limit
         if length.isdigit() and int(length) > limit:
             raise Refused(TOO_LARGE, 413)
         data = await read_body(receive, limit)
@@ -157,9 +166,6 @@ class Wire:
             request.body = decode_body(data, request.content_type.lower())
         if isinstance(request.body, dict):
             request.body.pop("_noBody", None)
-
-    def _limit_of(self, identity: Identity | None) -> int:
-        return identity.app.options.max_upload_bytes if identity else self._limit
 
     def _ip(self, scope: Scope, other: dict[bytes, bytes]) -> str:
         client = scope.get("client")
@@ -182,11 +188,6 @@ def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]
                 other = {}
             other[name] = header[1]
     return tuple(identity), other
-
-
-def _any_method(dispatcher: Dispatcher, parts: list[str]) -> tuple[Route, tuple[str, ...]] | None:
-    """`/health` answers whatever the method and whatever follows it."""
-    return dispatcher.table.find("GET", parts[:1]) if parts and parts[0].lower() == "health" else None
 
 
 def _keys_only(data: bytes) -> Json:

@@ -18,6 +18,7 @@ from mbaas.wire.routes import Route, Table
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
+    from mbaas_auth.sessions import Sessions
 
 
 class Dispatcher:
@@ -62,9 +63,9 @@ class Dispatcher:
 
 async def sign_in(request: Request, token: str) -> None:
     """Put the session's user in the caller's place. 209 for a token that is not valid."""
-    from mbaas_auth import sessions
-
-    request.caller = await sessions.caller(request.app, token, request.caller)
+    sessions: Sessions | None = request.app.rooms.get("sessions")
+    if sessions is not None:
+        request.caller = await sessions.caller(token, request.caller)
 
 
 def encode(result: bytes | Answer | Json) -> bytes:

@@ -41,23 +41,22 @@ class Answer:
 class Request:
     """A decoded request. `params` are the pattern's variables, in order; `body` is {} where none was sent."""
 
-    __slots__ = ("app", "body", "caller", "content_type", "cors", "dispatcher", "headers", "incoming", "method", "params", "path", "query", "raw", "request_id")
+    app: App
+    caller: Caller
+    params: tuple[str, ...] = ()
+    query: str = ""
+    raw: bytes = b""
+    incoming: AsyncIterator[bytes] | None = None
+    content_type: str = ""
+    request_id: str | None = None
 
-    def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str) -> None:
+    def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str, headers: list[Header]) -> None:
         self.dispatcher = dispatcher
         self.cors = cors
         self.method = method
         self.path = path
-        self.app: App
-        self.caller: Caller
-        self.params: tuple[str, ...] = ()
-        self.query = ""
+        self.headers = headers
         self.body: Json = {}
-        self.raw = b""
-        self.headers: list[Header] = []
-        self.incoming: AsyncIterator[bytes] | None = None
-        self.content_type = ""
-        self.request_id: str | None = None
 
     def object(self) -> Object:
         """The body as an object."""
@@ -119,15 +118,16 @@ def _value(text: Json) -> Json:
 
 
 def segments(scope: Scope, mount: str) -> list[str] | None:
-    """The parts of the path below the mount, decoded one by one; None if the path is not below it. 400 for a broken escape."""
-    path: str = scope["path"]
-    raw: bytes = scope.get("raw_path") or b""
-    if b"%" in raw:
-        path = raw.decode("latin-1")
-    if not path.startswith(mount) or path[len(mount) : len(mount) + 1] not in ("/", ""):
-        return None
-    parts = [part for part in path[len(mount) :].split("/") if part]
-    if b"%" in raw:
+    """The parts of the path below the mount (given with its slash), decoded one by one; None if it is not below it."""
+    raw: bytes = scope["raw_path"]
+    escaped = b"%" in raw
+    path: str = raw.decode("latin-1") if escaped else scope["path"]
+    if not path.startswith(mount):
+        return [] if path == mount[:-1] else None
+    parts = path[len(mount) :].split("/")
+    if "" in parts:
+        parts = [part for part in parts if part]
+    if escaped:
         try:
             return [unquote(part, errors="strict") for part in parts]
         except UnicodeDecodeError:

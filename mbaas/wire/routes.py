@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mbaas.kernel.values import Json
@@ -36,6 +36,15 @@ class Route:
     raw: bool = False
     batch: bool = True
     status: int = 200
+    free: bool = field(init=False)
+    """True if nothing is asked of the caller beyond being let in."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "free", not (self.master or self.once or self.read_only))
+
+
+Found = tuple[Route, tuple[str, ...]] | None
+"""A route with the values of its variables."""
 
 
 class Spot:
@@ -51,14 +60,12 @@ class Spot:
         self.routes: dict[str, Route] = {}
         self.plain = len(self.variables) == len(parts) - 1 and self.rest < 0
 
-    def params(self, parts: Sequence[str]) -> tuple[str, ...]:
+    def params(self, parts: list[str]) -> tuple[str, ...]:
         """The values of the variables; the rest of the path comes last."""
-        if self.plain:
-            return tuple(parts[1:])
         values = tuple([parts[i] for i in self.variables])
         return values if self.rest < 0 else (*values, "/".join(parts[self.rest :]))
 
-    def fits(self, parts: Sequence[str]) -> bool:
+    def fits(self, parts: list[str]) -> bool:
         """True if the constant parts of the pattern are there."""
         own = self.pattern.strip("/").split("/")
         return all(part.startswith(":") or part == "*" or part.lower() == parts[i].lower() for i, part in enumerate(own))
@@ -82,21 +89,24 @@ class Table:
             else:
                 self._by_shape.setdefault((parts[0], len(parts)), []).append(spot)
 
-    def find(self, method: str, parts: Sequence[str]) -> tuple[Route, tuple[str, ...]] | None:
+    def find(self, method: str, parts: list[str]) -> Found:
         """The route for a method and the parts of a path, with its parameters."""
         if not parts:
             return None
         for spot in self._by_shape.get((parts[0], len(parts)), ()):
             route = spot.routes.get(method)
-            if route and (spot.plain or spot.fits(parts)):
-                return route, spot.params(parts)
+            if route is not None:
+                if spot.plain:
+                    return route, tuple(parts[1:])
+                if spot.fits(parts):
+                    return route, spot.params(parts)
         for spot in self._slowly(parts):
             route = spot.routes.get(method)
             if route and spot.fits(parts):
                 return route, spot.params(parts)
         return None
 
-    def _slowly(self, parts: Sequence[str]) -> list[Spot]:
+    def _slowly(self, parts: list[str]) -> list[Spot]:
         """Paths match whatever their case, and some take the rest of the path."""
         first, count = parts[0].lower(), len(parts)
         shaped = [spot for (name, size), spots in self._by_shape.items() if name.lower() == first and size == count for spot in spots]

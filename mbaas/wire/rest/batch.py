@@ -123,7 +123,7 @@ def _part(request: Request, wanted: Object, path: str) -> Part:
     found = request.dispatcher.table.find(method, bare.strip("/").split("/")) if isinstance(method, str) else None
     if found is None or not found[0].batch:
         raise _bad(f"cannot route {method} {path}")
-    inner = Request(request.dispatcher, request.cors, method, bare)
+    inner = Request(request.dispatcher, request.cors, method, bare, [])
     inner.app, inner.caller, inner.params, inner.query = request.app, request.caller, found[1], query
     inner.body = wanted.get("body") if wanted.get("body") is not None else {}
     return Part(found[0], inner)

@@ -18,9 +18,26 @@ _MAY_NOT_UPDATE = "perform the update operation"
 _MAY_NOT_DELETE = "perform the delete operation"
 
 
+_SEEN: dict[str, FindOptions] = {}
+_SEEN_MOST, _SEEN_LONGEST = 2048, 2000
+
+
+def _options(request: Request) -> FindOptions:
+    """The options of a find; those of a query string that was seen lately are kept, as apps send the same ones again and again."""
+    if request.body or len(request.query) > _SEEN_LONGEST:
+        return FindOptions.parse(request.arguments())
+    found = _SEEN.get(request.query)
+    if found is None:
+        found = FindOptions.parse(request.arguments())
+        if len(_SEEN) >= _SEEN_MOST:
+            del _SEEN[next(iter(_SEEN))]
+        _SEEN[request.query] = found
+    return found
+
+
 async def find(request: Request) -> bytes:
     """Search a class."""
-    return await finding.find(request.app, request.caller, request.params[0], FindOptions.parse(request.arguments()))
+    return await finding.find(request.app, request.caller, request.params[0], _options(request))
 
 
 async def get(request: Request) -> bytes:
