@@ -10,7 +10,7 @@ from mbaas.kernel.values import Object
 
 def file_url(app: App, name: str) -> str:
     """The address at which a file can be fetched."""
-    return f"{app.options.public_url}/files/{app.options.app_id}/{quote(name, safe='')}"
+    return f"{app.options.public_url}/files/{app.options.app_id}/{quote(name, safe='/')}"
 
 
 def with_urls(app: App, body: Object) -> Object:

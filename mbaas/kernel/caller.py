@@ -23,6 +23,8 @@ class Caller:
     read_only: bool = False
     maintenance: bool = False
     user_id: str | None = None
+    anonymous: bool = False
+    """True for a user who has no more than an anonymous id (`authData.anonymous`)."""
     roles: frozenset[str] = frozenset()
     principals: frozenset[str] = EVERYBODY
     session_id: str | None = None
