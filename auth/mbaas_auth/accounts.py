@@ -194,6 +194,9 @@ class UserPolicy(Policy):
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self.sessions.forget_user(document.body["objectId"])
 
+    def purged(self) -> None:
+        self.sessions.forget_all()
+
     def admit(self, caller: Caller, operation: str, class_name: str) -> None:
         if operation == "delete" and caller.user_id is None and not caller.omnipotent:
             raise ParseError(Code.SESSION_MISSING, "Insufficient auth to delete user")
@@ -259,7 +262,7 @@ class UserPolicy(Policy):
             where = ast.Or((ast.Equals(("username",), username), ast.Equals(("email",), username)))
         found = await self._app.store.documents.find(Find(self._app.classes.known_or_blank("_User"), where, limit=2))
         by_name = [user for user in found if user.body.get("username") == username]
-        return (by_name or found or [None])[0]
+        return next(iter(by_name or found), None)
 
 
 def _policy(app: App) -> UserPolicy:

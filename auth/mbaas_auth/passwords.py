@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.observe import log
+from mbaas.observe.logs import get_logger
 
 MAX_BYTES = 1024
 _QUEUE = 64
@@ -80,5 +80,5 @@ def _verify(password: str, hashed: str) -> tuple[bool, bool]:
         secret = password.encode("utf-8", "surrogatepass")[:_BCRYPT_BYTES]
         right = bcrypt.checkpw(secret, hashed.encode())
         return right, right
-    log.warning("a stored password hash has an unknown form and verifies nothing")
+    get_logger(__name__).warning("a stored password hash has an unknown form and verifies nothing")
     return False, False

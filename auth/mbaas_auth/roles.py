@@ -49,3 +49,6 @@ class RolePolicy(Policy):
 
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self._sessions.forget_all()
+
+    def purged(self) -> None:
+        self._sessions.forget_all()

@@ -213,6 +213,9 @@ class SessionPolicy(Policy):
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self._sessions.forget_session(document.body["objectId"])
 
+    def purged(self) -> None:
+        self._sessions.forget_all()
+
     def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:
         return ParseError(Code.OBJECT_NOT_FOUND, "Object not found for delete.") if operation == "delete" else error
 

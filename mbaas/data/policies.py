@@ -89,6 +89,9 @@ class Policy:
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         """After the commit of a delete."""
 
+    def purged(self) -> None:
+        """After every object of the class was removed at once."""
+
     def refusal(self, error: Duplicate) -> MbaasError:
         """The error that tells a client which unique value is taken."""
         return error
