@@ -10,7 +10,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +30,13 @@ class Configuration:
     apps: tuple[AppOptions, ...]
     warnings: tuple[str, ...] = ()
 
+    def listening_on(self, port: int) -> Configuration:
+        """The same with the port that was bound, where any free one was asked for."""
+        if self.server.port == port:
+            return self
+        apps = tuple(replace(app, public_url=app.public_url.replace("http://localhost:0", f"http://localhost:{port}")) for app in self.apps)
+        return replace(self, server=replace(self.server, port=port), apps=apps)
+
 
 def configure(
     settings: Settings, *, preset: str = "production", parse_config: Path | None = None, keys: Mapping[str, str] | None = None
@@ -42,8 +49,8 @@ def configure(
     server = _server(settings, file, pretty=preset == "development", outbound_open=bool(parse_config) or preset == "development")
     several = _from_apps_file(settings)
     apps = [_app(own, file.app, server, server.data_dir)] if not several or parse_config or settings.app_id else []
-    for entry in several:
-        apps.append(_app(common, entry.app, server, server.data_dir / "apps" / _folder(entry.app.get("app_id", ""))))
+    folder = server.data_dir / "apps"
+    apps += [_app(common, entry.app, server, folder / _folder(entry.app.get("app_id", ""))) for entry in several]
     _distinct(apps)
     ignored = sorted({*file.ignored, *(name for entry in several for name in entry.ignored)})
     return Configuration(server, tuple(apps), tuple(_warnings(not_built_yet(settings), ignored)))

@@ -301,7 +301,7 @@ def translate(document: Any, source: str = "the options file") -> Translated:
     out = Translated()
     problems: list[str] = []
     for name, value in sorted(document.items()):  # serverURL comes after publicServerURL, and must not win over it
-        if value is None or name == "serverURL" and document.get("publicServerURL"):
+        if value is None or (name == "serverURL" and document.get("publicServerURL")):
             continue
         try:
             _option(name, value, out)

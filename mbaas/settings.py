@@ -9,14 +9,14 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from mbaas.kernel.options import LOOPBACK, AppOptions, FileUpload, ServerOptions
+from mbaas.kernel.options import LOOPBACK, FileUpload
 from mbaas.quantities import duration_ms, size_bytes
 
 PREFIX = "MBAAS_"
@@ -66,7 +66,7 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _networks(_split(value)))]  # type: ignore[arg-type]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _networks(_split(value)))]
 Key = Annotated[str | None, Field(default=None, repr=False)]
 SOON: dict[str, Any] = {"built": False}
 """Marks a setting whose part of the server does not exist yet."""
@@ -171,6 +171,12 @@ def read(env_file: Path | None = Path(".env")) -> Settings:
     return settings
 
 
+def _names_in(env_file: Path | None) -> list[str]:
+    from dotenv import dotenv_values
+
+    return list(dotenv_values(env_file)) if env_file else []
+
+
 def unknown_names(names: Iterable[str]) -> list[str]:
     """One sentence for each `MBAAS_*` name that is no setting, with the nearest one that is."""
     known = variables()
@@ -192,7 +198,7 @@ def not_built_yet(settings: Settings) -> list[str]:
 
 def retention(text: str) -> tuple[int, int]:
     """Milliseconds and bytes of `24h,1GiB`; either part may be left out."""
-    kept_ms, kept_bytes = AppOptions.__dataclass_fields__["feed_retention_ms"].default, AppOptions.__dataclass_fields__["feed_retention_bytes"].default
+    kept_ms, kept_bytes = 24 * 3600 * 1000, 1024**3
     for part in filter(None, (p.strip() for p in text.split(","))):
         if (ms := duration_ms(part)) is not None:
             kept_ms = ms

@@ -7,7 +7,6 @@ class's own room says, types and new columns, defaults and required columns, cla
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
@@ -16,7 +15,7 @@ from mbaas.data.classes import REQUIRED_ON_CREATE, class_name_is_valid
 from mbaas.data.commit import commit
 from mbaas.data.files_in import with_urls
 from mbaas.data.permissions import Rules
-from mbaas.data.policies import Policy, Write
+from mbaas.data.policies import Policy, Saved, Write
 from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
@@ -31,15 +30,6 @@ from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 OPEN_ACL = {"*": {"read": True, "write": True}}
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """The answer to a write: its body, HTTP status, and for a new object the path of its Location below the mount."""
-
-    answer: Object
-    status: int = 200
-    location: str | None = None
-
-
 async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
     """Save a new object."""
     policy = admit(app, caller, "create", class_name)
@@ -48,7 +38,7 @@ async def create(app: App, caller: Caller, class_name: str, body: Object) -> Sav
     write = Write(app, caller, class_name, None, dict(body), creating=True)
     await policy.before(write)
     if write.reply is not None:
-        return Saved(write.reply, write.reply_status)
+        return write.reply
     if not write.creating:
         return await _change(policy, write)
     return await _insert(policy, write)
@@ -62,11 +52,11 @@ async def update(app: App, caller: Caller, class_name: str, object_id: str, body
     try:
         await policy.before(write)
         if write.reply is not None:
-            return Saved(write.reply, write.reply_status)
+            return write.reply
         return await _change(policy, write)
     except ParseError as error:
         if error.code == Code.OBJECT_NOT_FOUND:
-            raise policy.missing(caller, error) from error
+            raise policy.missing(caller, "update", error) from error
         raise
 
 
@@ -77,7 +67,7 @@ async def delete(app: App, caller: Caller, class_name: str, object_id: str) -> N
         await _delete(app, caller, policy, class_name, object_id)
     except ParseError as error:
         if error.code == Code.OBJECT_NOT_FOUND:
-            raise policy.missing(caller, error) from error
+            raise policy.missing(caller, "delete", error) from error
         raise
 
 
@@ -105,7 +95,6 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     _default_acl(write, rules)
     now = app.clock.now()
     created, updated = _times(caller, body, now)
-    write.created_at = created
     write.object_id = body.get("objectId") or app.ids.object_id()
     write.set_by_server |= fill(schema, body, creating=True)
     rules.check(caller, "create")

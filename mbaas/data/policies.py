@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from mbaas.data.app import App
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The answer to a write: its body, HTTP status, and for a new object the path of its Location below the mount."""
+
+    answer: Object
+    status: int = 200
+    location: str | None = None
+
+
 @dataclass(slots=True)
 class Write:
     """One create or update on its way through the pipeline. A policy may change any part of it."""
@@ -40,10 +49,8 @@ class Write:
     """Fields that the server filled in, to be told in the answer."""
     answer: Object = field(default_factory=dict)
     """Further keys of the answer."""
-    reply: Object | None = None
-    """Set to end the pipeline with this answer, nothing written."""
-    reply_status: int = 200
-    created_at: int | None = None
+    reply: Saved | None = None
+    """Set to end the pipeline with this answer, nothing written by it."""
     before: Document | None = None
     after: Document | None = None
 
@@ -82,16 +89,23 @@ class Policy:
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         """After the commit of a delete."""
 
+    def purged(self) -> None:
+        """After every object of the class was removed at once."""
+
     def refusal(self, error: Duplicate) -> MbaasError:
         """The error that tells a client which unique value is taken."""
         return error
 
-    def missing(self, caller: Caller, error: MbaasError) -> MbaasError:
-        """The error for an object that is not there, or not for the caller, on update and delete."""
+    def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:
+        """The error for an object that is not there, or not for the caller, on `update` and `delete`."""
         return error
 
+    def rewrite(self, caller: Caller, where: Node) -> Node:
+        """A query of the class with conditions on what is kept otherwise, or may not be asked, put into their place."""
+        return where
+
     def reveal(self, caller: Caller, body: Object) -> Object:
-        """An object as the caller may see it, beyond the class's protected fields."""
+        """An object as the caller may see it, beyond the class's protected fields; `body` is the policy's to change."""
         return body
 
     def single(self, caller: Caller, body: Object) -> Object:

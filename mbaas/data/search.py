@@ -72,7 +72,7 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
         refuse_protected(rules, caller, where)
         for name, _ in options.order:
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
-    where = await resolve(app, caller, where, depth)
+    where = await resolve(app, caller, policy.rewrite(caller, where), depth)
     exists = app.classes.get(class_name) is not None
     return Search(app, caller, policy, rules, schema, exists, where, options)
 

@@ -46,6 +46,8 @@ class Shape:
     def show(self, body: Object) -> Object:
         """The object as the caller is to see it; a new dict."""
         keep = self._keep
+        if not self._policy.plain_reads:
+            body = self._policy.reveal(self._caller, dict(body))
         if keep is not None:
             shown = {k: v for k, v in body.items() if k in keep}
         elif self._drop:
@@ -61,4 +63,4 @@ class Shape:
             with_urls(self._app, shown)
         if self._class_name:
             shown["className"] = self._class_name
-        return self._policy.reveal(self._caller, shown)
+        return shown
