@@ -1,4 +1,8 @@
-"""One app's options, already checked: what the rooms read instead of settings. Names are Parse Server's, in snake case."""
+"""The options of one app and of the process, already checked: what the rooms read instead of settings.
+
+Names are Parse Server's, in snake case. Settings and options files become these records in `mbaas.settings` and
+`mbaas.parse_config`; nothing below them knows where a value came from.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 LOOPBACK = ("127.0.0.1", "::1")
+EVERYWHERE = ("0.0.0.0/0", "::/0")
+SAFE_EXTENSIONS = (r"(?i)^(?!([xs]?html?(\+xml)?|xht|svg(z|\+xml)?|xml|xslt?(\+xml)?|xsd|rng|rdf(\+xml)?|owl|mathml(\+xml)?)$)",)
+"""Refuses what Parse Server 9 refuses: extensions that a browser would run as a page of this origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +24,32 @@ class FileUpload:
     public: bool = False
     anonymous_user: bool = False
     authenticated_user: bool = True
-    extensions: tuple[str, ...] = ("^(?![xXsS]?[hH][tT][mM][lL]?$)",)
+    extensions: tuple[str, ...] = SAFE_EXTENSIONS
+    allowed_url_domains: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class FileDownload:
+    """Who may read stored files."""
+
+    public: bool = True
+    anonymous_user: bool = True
+    authenticated_user: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What belongs to the process and not to one of its apps."""
+
+    host: str = "0.0.0.0"
+    port: int = 1337
+    workers: int = 1
+    trusted_proxies: tuple[str, ...] = ()
+    data_dir: Path = Path("data")
+    log_format: Literal["json", "pretty"] = "json"
+    outbound_allow: tuple[str, ...] = ()
+    outbound_open: bool = False
+    """Calls to loopback and plain http are allowed (development, and a Parse Server being replaced)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +67,8 @@ class AppOptions:
     webhook_key: str | None = None
     master_key_ips: tuple[str, ...] = LOOPBACK
     maintenance_key_ips: tuple[str, ...] = LOOPBACK
+    read_only_master_key_ips: tuple[str, ...] = EVERYWHERE
+    app_name: str | None = None
 
     preset: Literal["production", "development", "parse"] = "production"
     mount: str = "/parse"
@@ -42,6 +76,9 @@ class AppOptions:
     """The address of the mount as clients see it: Location headers, file URLs, mail links."""
     data_dir: Path = Path("data")
     database_url: str | None = None
+    database_shared: bool | None = None
+    """A MongoDB that Parse Server uses too; None: found out by looking for its `_SCHEMA`."""
+    database_standalone: bool = False
     functions: Path | None = None
 
     allow_client_class_creation: bool = False
@@ -51,6 +88,18 @@ class AppOptions:
     enforce_private_users: bool = True
     protected_fields: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=lambda: {"_User": {"*": ("email",)}})
     protected_fields_owner_exempt: bool = True
+    protected_fields_save_response_exempt: bool = True
+    protected_fields_trigger_exempt: bool = False
+    lowercase_email: bool = False
+    lowercase_username: bool = False
+    object_id_size: int = 10
+    preserve_file_name: bool = False
+    read_only_aggregation: bool = True
+    aggregation_raw_field_names: bool = False
+    aggregation_raw_values: bool = False
+    route_allow_list: tuple[str, ...] | None = None
+    installation: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
     sanitized_errors: bool = True
     allow_public_explain: bool = False
     allow_expired_auth_data_token: bool = False
@@ -65,6 +114,7 @@ class AppOptions:
     max_limit: int | None = None
     max_upload_bytes: int = 20 * 1024 * 1024
     file_upload: FileUpload = FileUpload()
+    file_download: FileDownload = FileDownload()
     session_length_s: int = 365 * 24 * 3600
     expire_inactive_sessions: bool = True
     extend_session_on_use: bool = False
@@ -73,12 +123,18 @@ class AppOptions:
     idempotency_ttl_s: int = 300
     live_classes: tuple[str, ...] = ("*",)
     rate_limits: tuple[Mapping[str, Any], ...] = ()
+    rate_limit_factor: int = 1
+    """How much wider than in production the server's own limits are; 0: they are off."""
     account_lockout: Mapping[str, Any] | None = None
     password_policy: Mapping[str, Any] | None = None
     auth: Mapping[str, Any] = field(default_factory=dict)
+    verify_user_emails: bool = False
+    email_adapter: Mapping[str, Any] | None = None
+    push: Mapping[str, Any] | None = None
     feed_retention_ms: int = 24 * 3600 * 1000
     feed_retention_bytes: int = 1024**3
     query_timeout_ms: int = 30_000
+    allow_regex: bool = True
     max_query_depth: int = 20
     max_subqueries: int = 10
     max_include_depth: int = 10

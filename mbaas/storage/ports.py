@@ -292,5 +292,3 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what is queued and let go."""
         ...
-
-

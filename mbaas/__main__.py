@@ -1,0 +1,5 @@
+"""`python -m mbaas` is the `mbaas` command."""
+
+from mbaas.cli import main
+
+main()

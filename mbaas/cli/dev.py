@@ -1,0 +1,99 @@
+"""`mbaas dev`: what a developer needs to see before the first line of her app, then the server."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from mbaas import __version__, settings
+from mbaas.cli.keys import FILE, kept_keys
+from mbaas.cli.serve import listen, run
+from mbaas.configuration import Configuration, configure
+from mbaas.kernel.options import AppOptions
+
+EMULATOR = "10.0.2.2"
+"""The Android emulator's name for the machine that it runs on."""
+
+
+def dev(parse_config: Path | None) -> None:
+    """Serve for development; keys are made, and kept in the data dir, only where none are given."""
+    found = settings.read()
+    wanted = not (found.app_id and found.master_key) and not found.apps_file and not parse_config
+    kept = kept_keys(found.data_dir) if wanted else {}
+    configuration = configure(found, preset="development", parse_config=parse_config, keys=kept)
+    listener = listen(configuration.server)
+    configuration = configuration.listening_on(listener.getsockname()[1])
+    greet(Console(highlight=False, soft_wrap=True), configuration, keys_made=bool(kept))
+    run(configuration, listener)
+
+
+def greet(console: Console, configuration: Configuration, *, keys_made: bool) -> None:
+    """Print the addresses, the keys and a snippet for each SDK."""
+    server = configuration.server
+    console.print(f"\n[bold]mbaas {__version__}[/]  {configuration.apps[0].preset}, data in {server.data_dir}\n")
+    for app in configuration.apps:
+        for label, address in _addresses(server.host):
+            _row(console, label, f"http://{address}:{server.port}{app.mount}")
+        _row(console, "application id", app.app_id)
+        _row(console, "master key", app.master_key, "  for servers and consoles only, never in an app")
+        if keys_made:
+            _row(console, "kept in", str(server.data_dir / FILE))
+        console.print()
+    app = configuration.apps[0]
+    lan = next((address for label, address in _addresses(server.host) if label == "phones"), "localhost")
+    for language, code in snippets(app, lan, server.port).items():
+        console.print(Text(language, style="bold"))
+        console.print(Text("\n".join("  " + line for line in code.splitlines()), style="cyan"))
+        console.print()
+
+
+def _row(console: Console, label: str, value: str, note: str = "") -> None:
+    console.print(Text.assemble(f"  {label:<18}", (value, "green"), (note, "dim")))
+
+
+def _addresses(host: str) -> list[tuple[str, str]]:
+    """Where the server can be reached: label and address."""
+    if host not in ("0.0.0.0", "::"):
+        return [("this machine", "localhost" if host.startswith("127.") else host)]
+    return [("this machine", "localhost"), *(("phones", address) for address in lan_addresses()), ("Android emulator", EMULATOR)]
+
+
+def lan_addresses() -> list[str]:
+    """This machine's IPv4 address on the way out. Connecting a datagram socket sends nothing: it only picks the route."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address that is reserved for documentation
+            address = str(probe.getsockname()[0])
+        except OSError:
+            return []
+    return [] if address.startswith("127.") else [address]
+
+
+def snippets(app: AppOptions, lan: str, port: int) -> dict[str, str]:
+    """The first lines of an app in each language, with addresses and keys filled in."""
+    near, far, emulator = (f"http://{host}:{port}{app.mount}" for host in ("localhost", lan, EMULATOR))
+    client, script = app.client_key, app.javascript_key
+    swift_key = f', clientKey: "{client}"' if client else ""
+    dart_key = f', clientKey: "{client}"' if client else ""
+    kotlin_key = f'\n    .clientKey("{client}")' if client else ""
+    return {
+        "JavaScript": (
+            'import Parse from "parse/node.js";  // in a browser: "parse"\n'
+            f'Parse.initialize("{app.app_id}"{f", {script!r}" if script else ""});\n'
+            f'Parse.serverURL = "{near}";\n'
+            'const note = await new Parse.Object("Note").save({ text: "hello" });'
+        ),
+        "Swift": (
+            "import ParseSwift\n"
+            f'ParseSwift.initialize(applicationId: "{app.app_id}"{swift_key},\n'
+            f'                      serverURL: URL(string: "{far}")!)'
+        ),
+        "Kotlin": (
+            f'Parse.initialize(Parse.Configuration.Builder(this)\n    .applicationId("{app.app_id}"){kotlin_key}\n'
+            f'    .server("{emulator}/")  // on a phone: {far}/\n    .build())'
+        ),
+        "Dart": f'await Parse().initialize("{app.app_id}", "{far}"{dart_key});',
+    }

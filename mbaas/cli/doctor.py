@@ -1,0 +1,138 @@
+"""`mbaas doctor`: the checks in the order in which they would bite; the first that fails is named with its remedy."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import typer
+
+from mbaas import settings
+from mbaas.configuration import Configuration, configure
+
+OLDEST_PYTHON = (3, 11)
+NEEDED = ("apsw", "httptools", "orjson", "passlib", "pydantic", "re2", "regex", "starlette", "structlog", "uvicorn", "websockets")
+FREE_BYTES = 256 * 1024**2
+RELEASED = 1_790_000_000
+"""A moment shortly before this version was made: a clock that shows less is wrong."""
+
+
+class Wrong(Exception):
+    """A check that failed: what is wrong, and how to mend it."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what, self.remedy = what, remedy
+
+
+def doctor(parse_config: Path | None) -> None:
+    """Run the checks; exit 1 at the first that fails."""
+    try:
+        for fine in _checks(parse_config):
+            typer.echo(f"ok     {fine}")
+    except Wrong as wrong:
+        typer.echo(f"wrong  {wrong.what}\nmend   {wrong.remedy}")
+        raise SystemExit(1) from None
+    typer.echo("all is well")
+
+
+def _checks(parse_config: Path | None) -> Iterator[str]:
+    """Yields a sentence for each check that passes."""
+    yield _python()
+    yield _packages()
+    yield _clock()
+    configuration = _settings(parse_config)
+    yield f"settings are complete ({', '.join(app.app_id for app in configuration.apps)})"
+    checks: tuple[Callable[[Configuration], str], ...] = (_data_dir, _sqlite, _databases, _port)
+    for check in checks:
+        yield check(configuration)
+
+
+def _python() -> str:
+    if sys.version_info < OLDEST_PYTHON:
+        raise Wrong(f"Python {sys.version.split()[0]} is too old", "install Python 3.11 or later and make the virtual environment anew")
+    return f"Python {sys.version.split()[0]}"
+
+
+def _packages() -> str:
+    for name in NEEDED:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise Wrong(f"the package {name} cannot be imported ({error})", "pip install --require-hashes -r requirements.lock") from error
+    return "packages are complete"
+
+
+def _clock() -> str:
+    if time.time() < RELEASED:
+        raise Wrong("the clock of this machine is behind", "set it (timedatectl set-ntp true); sessions and schedules rest on it")
+    return "clock"
+
+
+def _settings(parse_config: Path | None) -> Configuration:
+    """As `serve` reads them; keys that `dev` keeps in the data dir count too."""
+    from mbaas.cli.keys import FILE, kept_keys
+
+    try:
+        found = settings.read()
+        kept = kept_keys(found.data_dir) if (found.data_dir / FILE).exists() else {}
+        return configure(found, parse_config=parse_config, keys=kept)
+    except settings.SettingsError as error:
+        first = str(error).splitlines()[0]
+        raise Wrong(first, "`mbaas keys` prints keys for a .env file; docs/settings.md lists every setting") from error
+
+
+def _data_dir(configuration: Configuration) -> str:
+    folder = configuration.server.data_dir
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        if not nearest.is_dir():
+            raise NotADirectoryError(20, "Not a directory")
+        with tempfile.TemporaryFile(dir=nearest) as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        remedy = "change its owner, or choose another by MBAAS_DATA_DIR"
+        raise Wrong(f"the data dir {folder} cannot be written: {error.strerror}", remedy) from error
+    if (free := shutil.disk_usage(nearest).free) < FREE_BYTES:
+        raise Wrong(f"only {free // 1024**2} MiB are free for the data dir {folder}", "make room, or choose another disk by MBAAS_DATA_DIR")
+    return f"data dir {folder}"
+
+
+def _sqlite(configuration: Configuration) -> str:
+    from mbaas.storage.sqlite import probe
+
+    if lacking := probe.missing():
+        remedy = "install the wheel of apsw: pip install --only-binary apsw -U apsw"
+        raise Wrong(f"SQLite {probe.version()} lacks {', '.join(lacking)}", remedy)
+    return f"SQLite {probe.version()}"
+
+
+def _databases(configuration: Configuration) -> str:
+    urls = [app.database_url for app in configuration.apps if app.database_url]
+    if urls:
+        from mbaas.storage.mongo.probe import unreachable
+
+        for url in urls:
+            if why := unreachable(url):
+                raise Wrong(f"MongoDB does not answer: {why}", "start it, or correct MBAAS_DATABASE_URL")
+    return "MongoDB answers" if urls else "embedded store"
+
+
+def _port(configuration: Configuration) -> str:
+    from mbaas.cli.serve import listen
+
+    server = configuration.server
+    try:
+        listen(server).close()
+    except settings.SettingsError as error:
+        remedy = "stop what listens there, or choose another by MBAAS_PORT"
+        raise Wrong(str(error).partition(";")[0], remedy) from error
+    return f"port {server.port} is free"

@@ -1,0 +1,150 @@
+"""From settings and options files to the options that the server is built with.
+
+Order, the later winning: the preset, the environment, the options file. Where several apps are served, each has its
+own keys and, without a `databaseURI`, its own folder in the data dir.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mbaas.kernel.options import AppOptions, ServerOptions
+from mbaas.parse_config import DEFAULTS, Translated, translate
+from mbaas.settings import PRESETS, Settings, SettingsError, not_built_yet, retention
+
+KEYS = ("master_key", "read_only_master_key", "maintenance_key", "rest_api_key", "javascript_key", "client_key", "webhook_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that a server is started with. `warnings` are whole sentences."""
+
+    server: ServerOptions
+    apps: tuple[AppOptions, ...]
+    warnings: tuple[str, ...] = ()
+
+    def listening_on(self, port: int) -> Configuration:
+        """The same with the port that was bound, where any free one was asked for."""
+        if self.server.port == port:
+            return self
+        apps = tuple(replace(app, public_url=app.public_url.replace("http://localhost:0", f"http://localhost:{port}")) for app in self.apps)
+        return replace(self, server=replace(self.server, port=port), apps=apps)
+
+
+def configure(
+    settings: Settings, *, preset: str = "production", parse_config: Path | None = None, keys: Mapping[str, str] | None = None
+) -> Configuration:
+    """The options of the process and of its apps; `keys` fill in what neither settings nor a file name."""
+    preset = settings.preset or preset
+    file = translate(_json(parse_config), str(parse_config)) if parse_config else Translated()
+    common = {**PRESETS[preset], "preset": preset, **(DEFAULTS if parse_config else {}), **_common(settings)}
+    own = {**common, **_identity(settings, keys or {}), **({"database_url": settings.database_url} if settings.database_url else {})}
+    server = _server(settings, file, pretty=preset == "development", outbound_open=bool(parse_config) or preset == "development")
+    several = _from_apps_file(settings)
+    apps = [_app(own, file.app, server, server.data_dir)] if not several or parse_config or settings.app_id else []
+    folder = server.data_dir / "apps"
+    apps += [_app(common, entry.app, server, folder / _folder(entry.app.get("app_id", ""))) for entry in several]
+    _distinct(apps)
+    ignored = sorted({*file.ignored, *(name for entry in several for name in entry.ignored)})
+    return Configuration(server, tuple(apps), tuple(_warnings(not_built_yet(settings), ignored)))
+
+
+def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open: bool) -> ServerOptions:
+    return ServerOptions(
+        host=file.server.get("host", settings.host),
+        port=file.server.get("port", settings.port),
+        workers=settings.workers or 1,
+        trusted_proxies=file.server.get("trusted_proxies", settings.trusted_proxies),
+        data_dir=settings.data_dir.absolute(),
+        log_format="pretty" if pretty else "json",
+        outbound_allow=settings.outbound_allow,
+        outbound_open=outbound_open,
+    )
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    """What holds for every app of the process, as far as it was given."""
+    given = settings.model_fields_set
+    kept_ms, kept_bytes = retention(settings.feed_retention)
+    out: dict[str, Any] = {"feed_retention_ms": kept_ms, "feed_retention_bytes": kept_bytes, "functions": settings.functions}
+    for name in ("mount", "live_classes", "master_key_ips", "maintenance_key_ips"):
+        if name in given:
+            out[name] = getattr(settings, name)
+    if settings.public_url:
+        out["public_url"] = settings.public_url
+    out["database_shared"] = settings.mongo_shared
+    out["database_standalone"] = settings.mongo_standalone == "allow"
+    return out
+
+
+def _identity(settings: Settings, keys: Mapping[str, str]) -> dict[str, Any]:
+    """The app id and keys of the app that the environment describes."""
+    named = {name: getattr(settings, name) or keys.get(name) for name in ("app_id", *KEYS)}
+    return {name: value for name, value in named.items() if value}
+
+
+def _app(common: Mapping[str, Any], own: Mapping[str, Any], server: ServerOptions, data_dir: Path) -> AppOptions:
+    """One app's options, or a SettingsError that names what is missing."""
+    merged = {**common, "data_dir": data_dir, **own}
+    if missing := [name for name in ("app_id", "master_key") if not merged.get(name)]:
+        names = {"app_id": "an application id (MBAAS_APP_ID, or appId in an options file)"}
+        names["master_key"] = "a master key (MBAAS_MASTER_KEY, or masterKey in an options file)"
+        raise SettingsError("\n".join(f"the server needs {names[name]}" for name in missing))
+    secrets = [merged[name] for name in ("master_key", "read_only_master_key", "maintenance_key") if merged.get(name)]
+    if len(set(secrets)) < len(secrets):
+        raise SettingsError("the master key, the read-only master key and the maintenance key must differ from each other")
+    mount = merged.setdefault("mount", "/parse")
+    if "public_url" not in own:
+        origin = merged.get("public_url") or f"http://localhost:{server.port}"
+        merged["public_url"] = origin if mount and origin.endswith(mount) else origin + mount
+    return AppOptions(**merged)
+
+
+def _from_apps_file(settings: Settings) -> list[Translated]:
+    if not settings.apps_file:
+        return []
+    entries = _json(settings.apps_file)
+    if not isinstance(entries, list) or not entries:
+        raise SettingsError(f"{settings.apps_file}: must be a JSON list with one object per app")
+    if settings.database_url:
+        raise SettingsError("MBAAS_DATABASE_URL names one database; with MBAAS_APPS_FILE give each app its own databaseURI")
+    return [translate(entry, f"{settings.apps_file}, app {position}") for position, entry in enumerate(entries, 1)]
+
+
+def _distinct(apps: list[AppOptions]) -> None:
+    """No two apps may share an id or a database."""
+    for what, values in (("application id", [a.app_id for a in apps]), ("databaseURI", [a.database_url for a in apps if a.database_url])):
+        if twice := [value for value, count in Counter(values).items() if count > 1]:
+            shown = twice[0] if what == "application id" else "(not shown)"
+            raise SettingsError(f"two apps have the same {what} {shown}")
+
+
+def _folder(app_id: str) -> str:
+    """A folder name for any application id, never one that leads elsewhere."""
+    return quote(app_id, safe="").replace(".", "%2E") or "app"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{path}: {os.strerror(error.errno or 0)}") from error
+    except ValueError as error:
+        raise SettingsError(f"{path}: not valid JSON ({error})") from error
+
+
+def _warnings(settings: list[str], options: list[str]) -> list[str]:
+    """At most one sentence for settings and one for options of a file."""
+    out = []
+    if settings:
+        out.append(f"accepted, but without effect yet: {', '.join(settings)}")
+    if options:
+        out.append(f"options of Parse Server without effect here: {', '.join(options)}")
+    return out

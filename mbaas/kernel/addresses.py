@@ -1,0 +1,36 @@
+"""Who is at the other end: network addresses, allow-lists, and what a proxy says about its client."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@lru_cache(maxsize=256)
+def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    """The networks of a checked allow-list."""
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+@lru_cache(maxsize=4096)
+def within(address: str, allowed: tuple[str, ...]) -> bool:
+    """True if the address is in one of the networks; an IPv4 address in IPv6 dress counts as itself."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return any(found.version == network.version and found in network for network in networks(allowed))
+
+
+def client_address(peer: str, forwarded_for: str, trusted: tuple[str, ...]) -> str:
+    """The client's address: the peer's, or, where the peer is a trusted proxy, the last untrusted one of X-Forwarded-For."""
+    address = peer
+    for hop in reversed([part.strip() for part in forwarded_for.split(",") if part.strip()]):
+        if not within(address, trusted):
+            break
+        address = hop
+    return address

@@ -1,0 +1,110 @@
+"""Logs: one JSON object a line (or readable lines in development) on standard error, with request ids, without secrets.
+
+Everything goes through the standard library's root logger, so that the web server and libraries look the same. Structlog is
+loaded when logging starts, not before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterable, MutableMapping
+from contextvars import ContextVar
+from typing import Any, Literal
+
+MASK = "***"
+_SECRET_NAMES = re.compile(r"password|passwd|secret|token|authorization|cookie|(?:^|[-_])key$|[a-z]Key$|authData", re.IGNORECASE)
+_SHAPES = r"r:[0-9a-f]{32}|mk_(?:live|test)_\w+|(?<=Bearer )[\w.~+/-]+=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+_PREFIX = os.urandom(4).hex()
+_COUNT = itertools.count(1)
+
+request_context: ContextVar[tuple[str, str] | None] = ContextVar("request_context", default=None)
+"""Request id and app id of the request being served; set by the wire, read by every line logged meanwhile."""
+
+
+def new_request_id() -> str:
+    """An id that no other request of any process has; cheap, since every request gets one."""
+    return f"{_PREFIX}{next(_COUNT):08x}"
+
+
+def get_logger(name: str) -> Any:
+    """A structlog logger; fields are keyword arguments: `log.info("saved", object_id=…)`."""
+    import structlog
+
+    return structlog.stdlib.get_logger(name)
+
+
+def start_logging(form: Literal["json", "pretty"], *, secrets: Iterable[str] = (), level: int = logging.INFO) -> None:
+    """Send all logs to standard error in this form. The texts in `secrets` never appear, whoever logs them."""
+    import structlog
+
+    shared: list[Any] = [
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        _add_request,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _mask_fields,
+    ]
+    if form == "json":
+        render: Any = structlog.processors.JSONRenderer(serializer=_json)
+    else:
+        colors = sys.stderr.isatty()
+        render = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)
+    handler = logging.StreamHandler(sys.stderr)
+    processors = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render, _TextMask(secrets)]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors, foreign_pre_chain=shared))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _json(event: Any, **named: Any) -> str:
+    import orjson
+
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _add_request(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if found := request_context.get():
+        event.setdefault("request_id", found[0])
+        event.setdefault("app_id", found[1])
+    return event
+
+
+def _mask_fields(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        event[name] = masked(name, value)
+    return event
+
+
+def masked(name: str, value: Any) -> Any:
+    """The value as it may be logged under this name: secrets, at any depth, are replaced."""
+    if value is not None and not isinstance(value, bool) and _SECRET_NAMES.search(name):
+        return MASK
+    if isinstance(value, dict):
+        return {inner: masked(str(inner), inner_value) for inner, inner_value in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked("", inner) for inner in value]
+    return value
+
+
+class _TextMask:
+    """The last step: what looks like a secret, or is a known one, is replaced in the finished line, tracebacks included."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = [re.escape(secret) for secret in secrets if len(secret) >= 6]
+        self._pattern = re.compile("|".join([*known, _SHAPES]))
+
+    def __call__(self, logger: Any, method: str, line: str) -> str:
+        return self._pattern.sub(MASK, line)

@@ -1,0 +1,345 @@
+"""Parse Server 9's options file, translated: which of its names mean which of our options.
+
+Every option name of Parse Server 9.10 is known here. Those in `LATER` have no counterpart (yet): they are accepted
+and named in one warning. A name that Parse Server does not know either is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mbaas.kernel.options import FileDownload, FileUpload
+from mbaas.quantities import size_bytes
+from mbaas.settings import SettingsError, nearest
+
+UNLIMITED = 1_000_000_000
+DEEPEST = 200
+"""How deep a condition may nest where Parse Server sets no limit: enough for any client, and no danger to the stack."""
+
+Reader = Callable[[Any], Any]
+
+
+@dataclass(slots=True)
+class Translated:
+    """What a file said, by our names; `ignored` are options that have no effect."""
+
+    app: dict[str, Any] = field(default_factory=dict)
+    server: dict[str, Any] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+
+
+def text(value: Any) -> str:
+    """A string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a string")
+    return value
+
+
+def flag(value: Any) -> bool:
+    """A boolean, also in the spelling that Parse Server takes from the environment."""
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "1", 1, "false", "0", 0):
+        return value in ("true", "1", 1)
+    raise ValueError("must be true or false")
+
+
+def number(value: Any) -> int:
+    """A whole number that is not negative."""
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0 or value != int(value):
+        raise ValueError("must be a whole number, 0 or more")
+    return int(value)
+
+
+def positive(value: Any) -> int:
+    """A whole number above 0."""
+    found = number(value)
+    if found == 0:
+        raise ValueError("must be more than 0")
+    return found
+
+
+def limit(value: Any) -> int:
+    """A bound, where -1 stands for none."""
+    return UNLIMITED if value in (-1, "-1") else number(value)
+
+
+def depth(value: Any) -> int:
+    """A bound on nesting, where -1 stands for none."""
+    return min(limit(value), DEEPEST)
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of strings, or one string with commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ValueError("must be a list of strings")
+    return tuple(part.strip() for part in parts)
+
+
+def networks(value: Any) -> tuple[str, ...]:
+    """A list of addresses and CIDR ranges; `::0`, as Parse Server writes it, is every IPv6 address."""
+    found = tuple("::/0" if part in ("::0", "::/0") else part for part in texts(value))
+    for part in found:
+        ipaddress.ip_network(part, strict=False)
+    return found
+
+
+def size(value: Any) -> int:
+    """Bytes: a number, or `20mb`."""
+    found = size_bytes(value) if isinstance(value, str) else number(value)
+    if found is None:
+        raise ValueError("must be a size such as 20mb")
+    return found
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """An object."""
+    if not isinstance(value, dict):
+        raise ValueError("must be an object")
+    return value
+
+
+def mappings(value: Any) -> tuple[dict[str, Any], ...]:
+    """A list of objects."""
+    if not isinstance(value, list):
+        raise ValueError("must be a list of objects")
+    return tuple(mapping(part) for part in value)
+
+
+def proxies(value: Any) -> tuple[str, ...]:
+    """`trustProxy` as Express reads it: true trusts every hop, a string or list the named networks."""
+    if isinstance(value, bool):
+        return ("0.0.0.0/0", "::/0") if value else ()
+    named = {"loopback": ["127.0.0.0/8", "::1/128"], "linklocal": ["169.254.0.0/16", "fe80::/10"]}
+    named["uniquelocal"] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+    return networks([network for part in texts(value) for network in named.get(part, [part])])
+
+
+def protected(value: Any) -> dict[str, dict[str, tuple[str, ...]]]:
+    """`protectedFields`: class → who → field names."""
+    return {name: {who: texts(fields) for who, fields in mapping(groups).items()} for name, groups in mapping(value).items()}
+
+
+def mount(value: Any) -> str:
+    """A path with a slash before and none behind."""
+    return "/" + text(value).strip("/") if text(value).strip("/") else ""
+
+
+def url(value: Any) -> str:
+    """An http or https address without a slash at its end."""
+    if not text(value).startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return str(value).rstrip("/")
+
+
+def mongo(value: Any) -> str:
+    """A MongoDB address; the other databases that Parse Server knows are not ours."""
+    if not text(value).startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("only mongodb:// and mongodb+srv:// are known; leave it out for the embedded store")
+    return str(value)
+
+
+SERVER: dict[str, tuple[str, Reader]] = {
+    "host": ("host", text),
+    "port": ("port", number),
+    "trustProxy": ("trusted_proxies", proxies),
+}
+
+APP: dict[str, tuple[str, Reader]] = {
+    "accountLockout": ("account_lockout", mapping),
+    "allowAggregationForReadOnlyMasterKey": ("read_only_aggregation", flag),
+    "allowClientClassCreation": ("allow_client_class_creation", flag),
+    "allowCustomObjectId": ("allow_custom_object_id", flag),
+    "allowExpiredAuthDataToken": ("allow_expired_auth_data_token", flag),
+    "allowHeaders": ("allow_headers", texts),
+    "allowOrigin": ("allow_origin", texts),
+    "appId": ("app_id", text),
+    "appName": ("app_name", text),
+    "auth": ("auth", mapping),
+    "clientKey": ("client_key", text),
+    "convertEmailToLowercase": ("lowercase_email", flag),
+    "convertUsernameToLowercase": ("lowercase_username", flag),
+    "databaseURI": ("database_url", mongo),
+    "defaultLimit": ("default_limit", positive),
+    "dotNetKey": ("dotnet_key", text),
+    "emailAdapter": ("email_adapter", mapping),
+    "enableAnonymousUsers": ("enable_anonymous_users", flag),
+    "enableSanitizedErrorResponse": ("sanitized_errors", flag),
+    "enforcePrivateUsers": ("enforce_private_users", flag),
+    "expireInactiveSessions": ("expire_inactive_sessions", flag),
+    "extendSessionOnUse": ("extend_session_on_use", flag),
+    "installation": ("installation", mapping),
+    "javascriptKey": ("javascript_key", text),
+    "maintenanceKey": ("maintenance_key", text),
+    "maintenanceKeyIps": ("maintenance_key_ips", networks),
+    "masterKey": ("master_key", text),
+    "masterKeyIps": ("master_key_ips", networks),
+    "maxLimit": ("max_limit", positive),
+    "maxUploadSize": ("max_upload_bytes", size),
+    "mountPath": ("mount", mount),
+    "objectIdSize": ("object_id_size", positive),
+    "passwordPolicy": ("password_policy", mapping),
+    "preserveFileName": ("preserve_file_name", flag),
+    "protectedFields": ("protected_fields", protected),
+    "protectedFieldsOwnerExempt": ("protected_fields_owner_exempt", flag),
+    "protectedFieldsSaveResponseExempt": ("protected_fields_save_response_exempt", flag),
+    "protectedFieldsTriggerExempt": ("protected_fields_trigger_exempt", flag),
+    "push": ("push", mapping),
+    "rateLimit": ("rate_limits", mappings),
+    "readOnlyMasterKey": ("read_only_master_key", text),
+    "readOnlyMasterKeyIps": ("read_only_master_key_ips", networks),
+    "requestKeywordDenylist": ("request_keyword_denylist", mappings),
+    "restAPIKey": ("rest_api_key", text),
+    "revokeSessionOnPasswordReset": ("revoke_session_on_password_reset", flag),
+    "routeAllowList": ("route_allow_list", texts),
+    "schema": ("schema", mapping),
+    "serverURL": ("public_url", url),
+    "publicServerURL": ("public_url", url),
+    "sessionLength": ("session_length_s", positive),
+    "verifyUserEmails": ("verify_user_emails", flag),
+    "webhookKey": ("webhook_key", text),
+}
+
+NESTED: dict[str, dict[str, tuple[str, Reader]]] = {
+    "databaseOptions": {"allowPublicExplain": ("allow_public_explain", flag), "maxTimeMS": ("query_timeout_ms", positive)},
+    "idempotencyOptions": {"paths": ("idempotency_paths", texts), "ttl": ("idempotency_ttl_s", positive)},
+    "liveQuery": {"classNames": ("live_classes", texts)},
+    "query": {
+        "aggregationRawFieldNames": ("aggregation_raw_field_names", flag),
+        "aggregationRawValues": ("aggregation_raw_values", flag),
+    },
+    "requestComplexity": {
+        "allowRegex": ("allow_regex", flag),
+        "batchRequestLimit": ("max_batch", limit),
+        "includeDepth": ("max_include_depth", limit),
+        "queryDepth": ("max_query_depth", depth),
+        "subqueryLimit": ("max_subqueries", limit),
+    },
+}
+
+RECORDS: dict[str, tuple[str, type[Any], dict[str, tuple[str, Reader]]]] = {
+    "fileUpload": (
+        "file_upload",
+        FileUpload,
+        {
+            "enableForPublic": ("public", flag),
+            "enableForAnonymousUser": ("anonymous_user", flag),
+            "enableForAuthenticatedUser": ("authenticated_user", flag),
+            "fileExtensions": ("extensions", texts),
+            "allowedFileUrlDomains": ("allowed_url_domains", texts),
+        },
+    ),
+    "fileDownload": (
+        "file_download",
+        FileDownload,
+        {
+            "enableForPublic": ("public", flag),
+            "enableForAnonymousUser": ("anonymous_user", flag),
+            "enableForAuthenticatedUser": ("authenticated_user", flag),
+        },
+    ),
+}
+
+DEFAULTS: dict[str, Any] = {
+    "preset": "parse",
+    "allow_client_class_creation": False,
+    "new_class_permissions": "public",
+    "rate_limit_factor": 0,
+    "sanitized_errors": True,
+    "live_classes": (),
+    "idempotency_paths": (),
+    "max_query_depth": DEEPEST,
+    "max_include_depth": UNLIMITED,
+    "max_subqueries": UNLIMITED,
+    "max_batch": UNLIMITED,
+}
+"""Parse Server 9's defaults, where ours differ."""
+
+_LATER = """
+    analyticsAdapter auth cacheAdapter cacheMaxSize cacheTTL cloud cluster collectionPrefix customPages databaseAdapter directAccess
+    emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid emailVerifyTokenValidityDuration
+    enableCollationCaseComparison enableExpressErrorHandler enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey
+    fileKey filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQuery.classNames liveQueryServerOptions
+    logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
+    preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail push requestContextMiddleware scheduledPush security
+    sendUserEmailVerification serverCloseComplete silent startLiveQueryServer userSensitiveFields verbose verifyServerUrl
+    verifyUserEmails webhookKey rateLimit
+    liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
+    requestComplexity.graphQLDepth requestComplexity.graphQLFields requestComplexity.includeCount requestComplexity.subqueryDepth
+"""
+_DATABASE = """
+    appName authMechanism authMechanismProperties authSource autoSelectFamily autoSelectFamilyAttemptTimeout batchSize clientMetadata
+    compressors connectTimeoutMS createIndexAuthDataUniqueness createIndexRoleName createIndexUserEmail
+    createIndexUserEmailCaseInsensitive createIndexUserEmailVerifyToken createIndexUserPasswordResetToken createIndexUserUsername
+    createIndexUserUsernameCaseInsensitive directConnection disableIndexFieldValidation enableSchemaHooks forceServerObjectId
+    heartbeatFrequencyMS loadBalanced localThresholdMS logClientEvents maxConnecting maxIdleTimeMS maxPoolSize maxStalenessSeconds
+    minPoolSize proxyHost proxyPassword proxyPort proxyUsername readConcernLevel readPreference readPreferenceTags replicaSet
+    retryReads retryWrites schemaCacheTtl serverMonitoringMode serverSelectionTimeoutMS socketTimeoutMS srvMaxHosts srvServiceName ssl
+    tls tlsAllowInvalidCertificates tlsAllowInvalidHostnames tlsCAFile tlsCertificateKeyFile tlsCertificateKeyFilePassword tlsInsecure
+    waitQueueTimeoutMS zlibCompressionLevel
+"""
+LATER = frozenset(_LATER.split()) | {f"databaseOptions.{name}" for name in _DATABASE.split()}
+"""Options that have no effect, and are named in the warning; those that `APP` also knows are kept for the part to come."""
+
+
+def known() -> set[str]:
+    """Every name that a file may use, nested ones with a dot."""
+    nested = {**NESTED, **{name: fields for name, (_, _, fields) in RECORDS.items()}}
+    return {*SERVER, *APP, *LATER, *nested, *(f"{name}.{inner}" for name, fields in nested.items() for inner in fields)}
+
+
+def translate(document: Any, source: str = "the options file") -> Translated:
+    """The options of one app. SettingsError lists every unknown name and every value that cannot be."""
+    if not isinstance(document, dict):
+        raise SettingsError(f"{source}: must be a JSON object of Parse Server options")
+    out = Translated()
+    problems: list[str] = []
+    for name, value in sorted(document.items()):  # serverURL comes after publicServerURL, and must not win over it
+        if value is None or (name == "serverURL" and document.get("publicServerURL")):
+            continue
+        try:
+            _option(name, value, out)
+        except ValueError as error:
+            problems.append(f"{source}: {name} {error}")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return out
+
+
+def _option(name: str, value: Any, out: Translated) -> None:
+    if name in LATER:
+        out.ignored.append(name)
+    if name in RECORDS:
+        target, record, fields = RECORDS[name]
+        into: dict[str, Any] = {}
+        _fields(name, mapping(value), fields, into, out)
+        out.app[target] = record(**into)
+    elif name in NESTED:
+        _fields(name, mapping(value), NESTED[name], out.app, out)
+    elif name in SERVER:
+        _put(SERVER[name], value, out.server)
+    elif name in APP:
+        _put(APP[name], value, out.app)
+    elif name not in LATER:
+        raise ValueError(f"is not an option of Parse Server 9{nearest(name, {n for n in known() if '.' not in n})}")
+
+
+def _fields(name: str, value: Mapping[str, Any], fields: Mapping[str, tuple[str, Reader]], into: dict[str, Any], out: Translated) -> None:
+    for inner, inner_value in value.items():
+        if f"{name}.{inner}" in LATER:
+            out.ignored.append(f"{name}.{inner}")
+        if inner in fields:
+            _put(fields[inner], inner_value, into)
+        elif f"{name}.{inner}" not in LATER:
+            raise ValueError(f"has no option {inner!r}{nearest(inner, fields)}")
+
+
+def _put(option: tuple[str, Reader], value: Any, into: dict[str, Any]) -> None:
+    target, reader = option
+    into[target] = reader(value)

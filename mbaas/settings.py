@@ -1,0 +1,209 @@
+"""The settings: every `MBAAS_*` variable, what it may be, and how they become options.
+
+The only module that reads the environment. A name that is not known is an error that names the nearest known one; a
+setting whose part of the server is not built yet is accepted and named in one warning.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mbaas.kernel.options import LOOPBACK, FileUpload
+from mbaas.quantities import duration_ms, size_bytes
+
+PREFIX = "MBAAS_"
+OTHERS = (f"{PREFIX}CMD", f"{PREFIX}TEST_")
+"""Names that belong to the tools around the server: ignored."""
+
+Preset = Literal["production", "development", "parse"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "production": {
+        "allow_client_class_creation": False,
+        "new_class_permissions": "authenticated",
+        "file_upload": FileUpload(),
+        "rate_limit_factor": 1,
+        "sanitized_errors": True,
+    },
+    "development": {
+        "allow_client_class_creation": True,
+        "new_class_permissions": "public",
+        "file_upload": FileUpload(public=True, anonymous_user=True, authenticated_user=True),
+        "rate_limit_factor": 100,
+        "sanitized_errors": False,
+    },
+    "parse": {
+        "allow_client_class_creation": True,
+        "new_class_permissions": "public",
+        "file_upload": FileUpload(),
+        "rate_limit_factor": 0,
+        "sanitized_errors": True,
+    },
+}
+"""What `MBAAS_PRESET` changes in each app's options."""
+
+
+class SettingsError(Exception):
+    """The server cannot start as configured; the text says which setting and why, one problem a line."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for network in value:
+        ipaddress.ip_network(network, strict=False)
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _networks(_split(value)))]
+Key = Annotated[str | None, Field(default=None, repr=False)]
+SOON: dict[str, Any] = {"built": False}
+"""Marks a setting whose part of the server does not exist yet."""
+
+
+def soon(about: str) -> Any:
+    """A setting that is accepted but does nothing yet."""
+    return Field(default=None, description=about, json_schema_extra=SOON)
+
+
+class Settings(BaseSettings):
+    """The variables, by their names without `MBAAS_`. The descriptions are what `docs/settings.md` must cover."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", env_file_encoding="utf-8")
+
+    host: str = Field("0.0.0.0", description="Address to listen on")
+    port: int = Field(1337, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded store, files and keys")
+    database_url: str | None = Field(None, description="mongodb://… ; unset: SQLite in the data dir", repr=False)
+    mongo_shared: bool | None = soon("The MongoDB is used by Parse Server too")
+    mongo_standalone: Literal["allow"] | None = soon("Accept a MongoDB that is no replica set")
+    workers: int | None = Field(None, ge=1, description="Server processes", json_schema_extra=SOON)
+    mount: str = Field("/parse", description="Path of the Parse API")
+    public_url: str | None = Field(None, description="The server's address as clients see it")
+    trusted_proxies: Networks = Field((), description="Proxies whose X-Forwarded-For is believed")
+
+    app_id: str | None = Field(None, description="Application id")
+    master_key: Key = Field(description="Passes every permission")
+    read_only_master_key: Key = Field(description="Reads everything, writes nothing")
+    maintenance_key: Key = Field(description="May also set the server's internal fields")
+    master_key_ips: Networks = Field(LOOPBACK, description="From where the master key is accepted")
+    maintenance_key_ips: Networks = Field(LOOPBACK, description="From where the maintenance key is accepted")
+    rest_api_key: Key = Field(description="Key of plain REST clients")
+    javascript_key: Key = Field(description="Key of the JavaScript SDK")
+    client_key: Key = Field(description="Key of the mobile SDKs")
+    webhook_key: Key = Field(description="Signs calls to Parse webhooks", json_schema_extra=SOON)
+    preset: Preset | None = Field(None, description="Defaults: production, development, parse")
+    live_classes: Names = Field(("*",), description="Classes with live queries", json_schema_extra=SOON)
+    functions: Path | None = soon("Folder with the cloud functions' main.py")
+    feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
+    outbound_allow: Names = Field((), description="Hosts that functions may call", json_schema_extra=SOON)
+    smtp_url: str | None = soon("Mail server")
+    fcm_endpoint: str | None = soon("Origin of Firebase Cloud Messaging")
+    apns_endpoint: str | None = soon("Origin of Apple's push service")
+    fcm_credentials: Path | None = soon("Service-account JSON")
+    apns_key: Path | None = soon("Apple's .p8 key")
+    apns_key_id: str | None = soon("Id of that key")
+    apns_team_id: str | None = soon("Apple team")
+    apns_topic: str | None = soon("Bundle id")
+    webpush_key: Path | None = soon("PEM P-256 key")
+    webpush_subject: str | None = soon("mailto: or https: contact")
+    push_ca_file: Path | None = soon("Certificate authorities for the push endpoints")
+    apps_file: Path | None = Field(None, description="JSON list of apps, each as an options file of --parse-config")
+
+    @field_validator("mount")
+    @classmethod
+    def _mount(cls, value: str) -> str:
+        return "/" + value.strip("/") if value.strip("/") else ""
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("only mongodb:// and mongodb+srv:// are known; leave it unset for SQLite")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value and value.rstrip("/")
+
+    @field_validator("feed_retention")
+    @classmethod
+    def _feed_retention(cls, value: str) -> str:
+        retention(value)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *others: Any, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, named["env_settings"], named["dotenv_settings"])
+
+
+def variables() -> list[str]:
+    """The names of all settings as they are spelled in the environment."""
+    return [PREFIX + name.upper() for name in Settings.model_fields]
+
+
+def read(env_file: Path | None = Path(".env")) -> Settings:
+    """The settings from the environment and, below it, from a `.env` file in the current folder."""
+    env_file = env_file if env_file and env_file.is_file() else None
+    problems = unknown_names([*os.environ, *_names_in(env_file)])
+    try:
+        settings = Settings(_env_file=env_file)
+    except ValidationError as error:
+        problems += [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _names_in(env_file: Path | None) -> list[str]:
+    from dotenv import dotenv_values
+
+    return list(dotenv_values(env_file)) if env_file else []
+
+
+def unknown_names(names: Iterable[str]) -> list[str]:
+    """One sentence for each `MBAAS_*` name that is no setting, with the nearest one that is."""
+    known = variables()
+    wrong = sorted({n for n in names if n.upper().startswith(PREFIX) and n.upper() not in known and not n.upper().startswith(OTHERS)})
+    return [f"{name} is not a setting{nearest(name.upper(), known)}" for name in wrong]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` for the most similar known name, or nothing."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    return f"; the nearest is {found[0]}" if found else ""
+
+
+def not_built_yet(settings: Settings) -> list[str]:
+    """The variables that were given although the server has no part yet that reads them."""
+    fields = Settings.model_fields
+    return [PREFIX + name.upper() for name in sorted(settings.model_fields_set) if fields[name].json_schema_extra == SOON]
+
+
+def retention(text: str) -> tuple[int, int]:
+    """Milliseconds and bytes of `24h,1GiB`; either part may be left out."""
+    kept_ms, kept_bytes = 24 * 3600 * 1000, 1024**3
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        if (ms := duration_ms(part)) is not None:
+            kept_ms = ms
+        elif (size := size_bytes(part)) is not None:
+            kept_bytes = size
+        else:
+            raise ValueError(f"{part!r} is neither a duration (24h) nor a size (1GiB)")
+    return kept_ms, kept_bytes
