@@ -12,6 +12,7 @@ import orjson
 from mbaas.kernel.errors import Duplicate
 from mbaas.kernel.schema import ClassSchema, Field
 from mbaas.query.ast import Path
+from mbaas.storage.sqlite.connection import fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,12 @@ Catalog = dict[str, Table]
 def load(connection: apsw.Connection) -> Catalog:
     """Read the catalog from the database."""
     side: dict[int, list[tuple[int, str, str, Any]]] = {}
-    for n, owner, kind, name, spec in connection.execute("SELECT n, class, kind, name, spec FROM side ORDER BY n").fetchall():
+    for n, owner, kind, name, spec in fetch(connection, "SELECT n, class, kind, name, spec FROM side ORDER BY n"):
         side.setdefault(owner, []).append((n, kind, name, orjson.loads(spec)))
     relations: dict[int, set[str]] = {}
-    for owner, key in connection.execute("SELECT class, key FROM relation_keys").fetchall():
+    for owner, key in fetch(connection, "SELECT class, key FROM relation_keys"):
         relations.setdefault(owner, set()).add(key)
-    classes = connection.execute("SELECT n, name, definition FROM classes ORDER BY n").fetchall()
+    classes = fetch(connection, "SELECT n, name, definition FROM classes ORDER BY n")
     return {name: _table(n, _schema(name, definition), side.get(n, []), frozenset(relations.get(n, ()))) for n, name, definition in classes}
 
 
@@ -97,9 +98,7 @@ def _table(number: int, schema: ClassSchema, side: list[tuple[int, str, str, Any
 
 def definition(schema: ClassSchema) -> str:
     """A class's definition as it is kept."""
-    fields = {
-        name: {"type": f.type, "target": f.target, "required": f.required, "default": f.default} for name, f in schema.fields.items()
-    }
+    fields = {name: {"type": f.type, "target": f.target, "required": f.required, "default": f.default} for name, f in schema.fields.items()}
     kept = {
         "fields": fields,
         "permissions": schema.permissions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -48,3 +49,8 @@ def connect(file: Path, tuning: Tuning, *, cache: int, writer: bool = False) -> 
     connection.pragma("mmap_size", tuning.mmap)
     connection.pragma("temp_store", "memory")
     return connection
+
+
+def fetch(source: apsw.Connection | apsw.Cursor, sql: str, arguments: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query."""
+    return source.execute(sql, arguments).fetchall()

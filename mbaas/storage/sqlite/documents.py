@@ -14,9 +14,10 @@ from mbaas.query.ast import Path
 from mbaas.query.compare import canonical
 from mbaas.query.reach import ABSENT, leaves
 from mbaas.storage.ports import Delete, Document, Find, Insert, Relate, Step, Update, Written
-from mbaas.storage.sqlite.catalog import Catalog, Table
+from mbaas.storage.sqlite.catalog import Catalog
 from mbaas.storage.sqlite.columns import safe
 from mbaas.storage.sqlite.compile import RELATION, Where
+from mbaas.storage.sqlite.connection import fetch
 from mbaas.storage.sqlite.permissions import as_set
 from mbaas.storage.sqlite.plan import Plan, Rows, condition, plan
 from mbaas.storage.sqlite.reader import Reader
@@ -129,7 +130,7 @@ class SqliteDocuments:
             return []
         sql, where = selected
         arguments = tuple(where.arguments)
-        rows = await self._reader.run(lambda cursor: cursor.execute(sql, arguments).fetchall(), find.timeout_ms, linear=where.linear)
+        rows = await self._reader.run(_fetch(sql, arguments), find.timeout_ms, linear=where.linear)
         bodies = ({path[0]: orjson.loads(text)} if short else orjson.loads(text) for (text,) in rows if text is not None)
         seen: dict[Any, Json] = {}
         for body in bodies:
@@ -155,7 +156,7 @@ class SqliteDocuments:
         if table is None:
             return []
         sql = f"SELECT related FROM relations WHERE rel={RELATION} AND owner=? ORDER BY n"
-        rows = self._reader.now(lambda cursor: cursor.execute(sql, (table.number, key, owner)).fetchall())
+        rows = self._reader.now(lambda cursor: fetch(cursor, sql, (table.number, key, owner)))
         return [related for (related,) in rows]
 
     async def owners(self, schema: ClassSchema, key: str, related: Sequence[str]) -> list[str]:
@@ -164,7 +165,7 @@ class SqliteDocuments:
             return []
         wanted = orjson.dumps(list(related)).decode()
         sql = f"SELECT DISTINCT owner FROM relations WHERE rel={RELATION} AND related IN (SELECT value FROM json_each(?)) ORDER BY owner"
-        rows = self._reader.now(lambda cursor: cursor.execute(sql, (table.number, key, wanted)).fetchall())
+        rows = self._reader.now(lambda cursor: fetch(cursor, sql, (table.number, key, wanted)))
         return [owner for (owner,) in rows]
 
     async def scan(self, find: Find, page: int = 500) -> AsyncIterator[Document]:
@@ -185,7 +186,7 @@ class SqliteDocuments:
 
 
 def _fetch(sql: str, arguments: tuple[Any, ...]) -> Callable[[apsw.Cursor], Rows]:
-    return lambda cursor: cursor.execute(sql, arguments).fetchall()
+    return lambda cursor: fetch(cursor, sql, arguments)
 
 
 def _document(row: tuple[Any, ...]) -> Document:

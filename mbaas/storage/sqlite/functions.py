@@ -16,12 +16,8 @@ Judge = Callable[[dict[str, Any]], Any]
 
 def register(connection: apsw.Connection) -> None:
     """Make the functions known to a connection."""
-    connection.create_scalar_function("judge", _judge, 2, deterministic=True)
-    connection.create_scalar_function("judge", _judge_with_hidden, 3, deterministic=True)
-    connection.create_scalar_function("found", _found, 2, deterministic=True)
-    connection.create_scalar_function("folded", folded, 1, deterministic=True)
-    connection.create_scalar_function("geo_distance", distance, 4, deterministic=True)
-    connection.create_scalar_function("words", words, 1, deterministic=True)
+    for name, arity, function in _FUNCTIONS:
+        connection.create_scalar_function(name, function, arity, deterministic=True)
 
 
 def _judge(judge: Judge, doc: str) -> Any:
@@ -53,3 +49,13 @@ def words(value: str | None) -> str:
     if isinstance(found, str):
         return found
     return "\n".join(v for v in found if isinstance(v, str)) if isinstance(found, list) else ""
+
+
+_FUNCTIONS: tuple[tuple[str, int, Any], ...] = (
+    ("judge", 2, _judge),
+    ("judge", 3, _judge_with_hidden),
+    ("found", 2, _found),
+    ("folded", 1, folded),
+    ("words", 1, words),
+    ("geo_distance", 4, distance),
+)

@@ -30,10 +30,9 @@ def kind_of(value: Json) -> str:
         return "null"
     if is_number(value):
         return "number"
-    if isinstance(value, dict) and value.get("__type") == "Pointer":
-        if isinstance(value.get("className"), str) and isinstance(value.get("objectId"), str):
-            return "pointer"
-    return "other"
+    if not isinstance(value, dict) or value.get("__type") != "Pointer":
+        return "other"
+    return "pointer" if isinstance(value.get("className"), str) and isinstance(value.get("objectId"), str) else "other"
 
 
 def element(value: Json) -> Any:

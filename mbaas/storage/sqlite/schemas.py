@@ -14,6 +14,7 @@ from mbaas.kernel.schema import ClassSchema
 from mbaas.storage.sqlite import catalog
 from mbaas.storage.sqlite.catalog import Catalog, Table
 from mbaas.storage.sqlite.columns import column, untyped
+from mbaas.storage.sqlite.connection import fetch
 from mbaas.storage.sqlite.layout import create_class
 from mbaas.storage.sqlite.steps import Steps
 from mbaas.storage.sqlite.writer import Writer
@@ -54,7 +55,7 @@ class SqliteSchemas:
             table = catalog.load(connection).get(schema.name)
             if table is None:
                 return
-            for n, kind in connection.execute("SELECT n, kind FROM side WHERE class=?", (table.number,)).fetchall():
+            for n, kind in fetch(connection, "SELECT n, kind FROM side WHERE class=?", (table.number,)):
                 connection.execute(_DROP[kind].format(n))
             connection.execute(f"DROP TABLE {table.name}")
             _drop_relations(connection, table)
@@ -126,14 +127,16 @@ def _drop_column(connection: apsw.Connection, number: int, name: str) -> None:
 def _match_side(connection: apsw.Connection, number: int, schema: ClassSchema) -> None:
     """Drop side tables that the definition no longer asks for, make the new ones."""
     wanted = _wanted(schema)
-    for n, kind, name, spec in connection.execute("SELECT n, kind, name, spec FROM side WHERE class=?", (number,)).fetchall():
+    for n, kind, name, spec in fetch(connection, "SELECT n, kind, name, spec FROM side WHERE class=?", (number,)):
         if wanted.get((kind, name)) == orjson.loads(spec):
             del wanted[kind, name]
         else:
             connection.execute(_DROP[kind].format(n))
             connection.execute("DELETE FROM side WHERE n=?", (n,))
     for (kind, name), spec in wanted.items():
-        connection.execute("INSERT INTO side(class, kind, name, spec) VALUES(?, ?, ?, ?)", (number, kind, name, orjson.dumps(spec).decode()))
+        connection.execute(
+            "INSERT INTO side(class, kind, name, spec) VALUES(?, ?, ?, ?)", (number, kind, name, orjson.dumps(spec).decode())
+        )
         n, table = connection.last_insert_rowid(), f"o_{number}"
         if kind == "index":
             try:

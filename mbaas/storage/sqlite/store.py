@@ -24,7 +24,9 @@ DAY_MS = 24 * 3600 * 1000
 class SqliteStore:
     """The ports, bound to one database. Made by `open_store`."""
 
-    def __init__(self, file: Path, clock: Clock, tuning: Tuning, keep_ms: int, keep_bytes: int) -> None:
+    def __init__(self, folder: Path, clock: Clock, tuning: Tuning, keep_ms: int, keep_bytes: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / FILE
         connection = connect(file, tuning, cache=tuning.writer_cache, writer=True)
         store_id = migrate(connection)
         self._catalog: Catalog = catalog.load(connection)
@@ -65,5 +67,4 @@ async def open_store(
     feed_retention_bytes: int = 1024**3,
 ) -> SqliteStore:
     """Open the store in a folder, which is made if it is not there. Other files in it are left alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return SqliteStore(folder / FILE, clock, tuning or Tuning(), feed_retention_ms, feed_retention_bytes)
+    return SqliteStore(folder, clock, tuning or Tuning(), feed_retention_ms, feed_retention_bytes)

@@ -42,10 +42,7 @@ def match_text(term: str) -> str:
     words, phrases, negated = _terms(term)
     if not words and not phrases:
         return '""'
-    if phrases:
-        found = " AND ".join(map(_quoted, phrases))
-    else:
-        found = " OR ".join(map(_quoted, words))
+    found = " AND ".join(map(_quoted, phrases)) if phrases else " OR ".join(map(_quoted, words))
     if negated:
         return f"({found}) NOT ({' OR '.join(map(_quoted, negated))})"
     return found
