@@ -1,0 +1,66 @@
+"""The papers keep up with the code, and name nothing that only its authors have."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mbaas.parse_config import LATER, known
+from mbaas.settings import variables
+from tests.house.source import ROOT, short, tracked
+
+PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "docs/settings.md", "sdk-schema/README.md")
+ROOMS = {"auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}
+BINARY = {".png", ".jpg", ".gif", ".ico", ".woff2", ".gz", ".zip"}
+# Spelled in pieces, so that this file does not name them either.
+PRIVATE = [
+    "/" + folder + "/" for folder in ("work", "root", "home", "Users", "opt/wheels", "opt/pypi-more")
+] + [f"{name}.{domain}" for name, domain in (("registry.npmjs", "org"), ("files.pythonhosted", "org"), ("pypi", "org/simple"))]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_paper_is_there(name: str) -> None:
+    assert (ROOT / name).read_text().strip()
+
+
+@pytest.mark.parametrize("variable", variables())
+def test_setting_is_documented(variable: str) -> None:
+    assert f"`{variable}`" in (ROOT / "docs/settings.md").read_text()
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    named = set(re.findall(r"`(MBAAS_[A-Z_]+)`", (ROOT / "docs/settings.md").read_text()))
+    assert named - set(variables()) == {"MBAAS_CMD"}
+
+
+@pytest.mark.parametrize("option", sorted(name for name in known() - LATER if "." not in name))
+def test_option_of_parse_server_is_documented(option: str) -> None:
+    assert f"`{option}`" in (ROOT / "docs/settings.md").read_text()
+
+
+@pytest.mark.parametrize(("room", "package"), ROOMS.items())
+def test_room_has_a_door(room: str, package: str) -> None:
+    text = (ROOT / room / "README.md").read_text()
+    assert text.startswith(f"Code: `{package}/`")
+    assert len(text.splitlines()) <= 60
+
+
+def test_decisions_are_numbered_without_gaps_and_short() -> None:
+    records = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [path.name[:4] for path in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    assert {short(path): n for path in records if not 8 <= (n := len(path.read_text().splitlines())) <= 40} == {}
+
+
+def test_repository_names_no_private_place() -> None:
+    """No path of anybody's machine, and no address that packages were fetched from."""
+    found: list[tuple[str, str]] = []
+    for path in tracked():
+        if path.suffix not in BINARY and (text := _text(path)):
+            found += [(short(path), place) for place in PRIVATE if re.search(rf"(?<![\w.]){re.escape(place)}\w", text)]
+    assert found == []
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "replace")

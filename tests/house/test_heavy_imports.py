@@ -1,0 +1,30 @@
+"""A server loads what it uses, and starts within a second."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from mbaas.testing.process import TestServer
+
+HEAVY = {"aiohttp", "cryptography", "firebase_admin", "grpc", "jinja2", "numpy", "prometheus_client", "pymongo", "regex", "rich", "starlette_admin"}
+LOADED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)", re.MULTILINE)
+
+
+def test_a_plain_server_does_not_load_what_it_does_not_use(tmp_path: Path) -> None:
+    with TestServer(tmp_path, python=("-X", "importtime")) as server:
+        assert server.get("/livez") == (200, {"status": "ok"})
+    loaded = {name.partition(".")[0] for name in LOADED.findall(server.log.read_text())}
+    assert "starlette" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_a_server_is_ready_within_a_second(tmp_path: Path) -> None:
+    """The best of five, since a busy machine says nothing about the server."""
+    times: list[float] = []
+    for number in range(5):
+        begun = time.perf_counter()
+        with TestServer(tmp_path / str(number)):
+            times.append(time.perf_counter() - begun)
+    assert min(times) < 1.0
