@@ -72,7 +72,9 @@ def test_the_file_wins_for_what_it_names_and_the_environment_fills_in(tmp_path: 
 
 def test_an_environment_database_holds_where_the_file_names_none(tmp_path: Path) -> None:
     assert served({}, tmp_path, database_url="mongodb://env/db").apps[0].database_url == "mongodb://env/db"
-    assert served({"databaseURI": "mongodb://file/db"}, tmp_path, database_url="mongodb://env/db").apps[0].database_url == "mongodb://file/db"
+    assert (
+        served({"databaseURI": "mongodb://file/db"}, tmp_path, database_url="mongodb://env/db").apps[0].database_url == "mongodb://file/db"
+    )
 
 
 def test_options_without_effect_are_named_in_one_warning(tmp_path: Path) -> None:

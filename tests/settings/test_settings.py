@@ -74,7 +74,12 @@ def test_every_value_finds_its_place(given: Any, tmp_path: Path) -> None:
         MBAAS_DATABASE_URL="mongodb://localhost/x",
     )
     server, [app] = configuration.server, configuration.apps
-    assert (server.host, server.port, server.data_dir, server.trusted_proxies) == ("127.0.0.1", 1400, tmp_path / "kept", ("10.0.0.0/8", "::1"))
+    assert (server.host, server.port, server.data_dir, server.trusted_proxies) == (
+        "127.0.0.1",
+        1400,
+        tmp_path / "kept",
+        ("10.0.0.0/8", "::1"),
+    )
     assert (app.mount, app.public_url, app.rest_api_key) == ("/api", "https://api.example.com/api", "rest")
     assert (app.master_key_ips, app.maintenance_key_ips) == (("10.0.0.0/8",), LOOPBACK)
     assert (app.feed_retention_ms, app.feed_retention_bytes) == (5_400_000, 2 * 1024**2)
@@ -133,7 +138,10 @@ def test_unknown_name_in_env_file_is_an_error(given: Any, tmp_path: Path) -> Non
 
 
 def test_apps_file_gives_each_app_a_folder_of_its_own(given: Any, tmp_path: Path) -> None:
-    entries = [{"appId": "one", "masterKey": "m1", "allowClientClassCreation": True}, {"appId": "../two", "masterKey": "m2", "mountPath": "/2"}]
+    entries = [
+        {"appId": "one", "masterKey": "m1", "allowClientClassCreation": True},
+        {"appId": "../two", "masterKey": "m2", "mountPath": "/2"},
+    ]
     (tmp_path / "apps.json").write_text(json.dumps(entries))
     one, two = given(MBAAS_APPS_FILE="apps.json").apps
     assert (one.allow_client_class_creation, two.allow_client_class_creation) == (True, False)
@@ -149,11 +157,15 @@ def test_apps_file_that_makes_no_sense_is_refused(given: Any, tmp_path: Path, en
         given(MBAAS_APPS_FILE="apps.json")
 
 
-@pytest.mark.parametrize(("text", "ms"), [("500ms", 500), ("90", 90_000), ("15m", 900_000), ("1.5h", 5_400_000), ("7d", 604_800_000), ("x", None)])
+@pytest.mark.parametrize(
+    ("text", "ms"), [("500ms", 500), ("90", 90_000), ("15m", 900_000), ("1.5h", 5_400_000), ("7d", 604_800_000), ("x", None)]
+)
 def test_duration(text: str, ms: int | None) -> None:
     assert duration_ms(text) == ms
 
 
-@pytest.mark.parametrize(("text", "size"), [("12", 12), ("20mb", 20 * 1024**2), ("1GiB", 1024**3), ("5k", 5120), ("1 tb", 1024**4), ("1x", None)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("12", 12), ("20mb", 20 * 1024**2), ("1GiB", 1024**3), ("5k", 5120), ("1 tb", 1024**4), ("1x", None)]
+)
 def test_size(text: str, size: int | None) -> None:
     assert size_bytes(text) == size
