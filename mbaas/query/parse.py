@@ -55,9 +55,7 @@ class _Reader:
 
     def group(self, where: Object, depth: int) -> ast.Node:
         if self.scope.max_depth is not None and depth > self.scope.max_depth:
-            raise ParseError(
-                Code.INVALID_QUERY, f"Query condition nesting depth exceeds maximum allowed depth of {self.scope.max_depth}"
-            )
+            raise ParseError(Code.INVALID_QUERY, f"Query condition nesting depth exceeds maximum allowed depth of {self.scope.max_depth}")
         node: ast.Node = ast.EVERYTHING
         for key, value in where.items():
             self.nodes += 1
