@@ -124,6 +124,8 @@ def segments(scope: Scope, mount: str) -> list[str] | None:
     raw: bytes = scope["raw_path"]
     escaped = b"%" in raw
     path: str = raw.decode("latin-1") if escaped else scope["path"]
+    if path.startswith("//"):
+        path = path[1:]
     if not path.startswith(mount):
         return [] if path == mount[:-1] else None
     parts = path[len(mount) :].split("/")
