@@ -52,4 +52,4 @@ tests/compat/node_modules/.stamp: tests/compat/package-lock.json
 # Debian's packages are for tests alone. Without them, and without root, the tests that need them fail and name the command.
 .venv/.stamp-apt-%: | .venv/bin/python
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $* >/dev/null 2>&1; then \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $* >/dev/null; fi; touch $@
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $* >/dev/null || exit 1; fi; touch $@
