@@ -1,0 +1,1 @@
+"""Accounts, sessions, passwords and roles: the room that knows people."""

@@ -23,6 +23,8 @@ class Caller:
     read_only: bool = False
     maintenance: bool = False
     user_id: str | None = None
+    anonymous: bool = False
+    """True for a user who has no more than an anonymous id (`authData.anonymous`)."""
     roles: frozenset[str] = frozenset()
     principals: frozenset[str] = EVERYBODY
     session_id: str | None = None
@@ -30,8 +32,9 @@ class Caller:
     installation_id: str | None = None
     client_version: str | None = None
     ip: str = ""
-    request_id: str | None = None
     context: Object = field(default_factory=dict)
+    unit: object | None = None
+    """What commits with this request's writes (`mbaas.data.commit.RequestUnit`): its idempotency record, its transaction."""
 
     @property
     def omnipotent(self) -> bool:

@@ -37,9 +37,9 @@ class Field:
         return f"{self.type}<{self.target}>" if self.target else self.type
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClassSchema:
-    """One class. `fields` holds the default columns too; `permissions` is the wire form of classLevelPermissions.
+    """One class, compared by identity: a changed definition is another value. `fields` holds the default columns too; `permissions` is the wire form of classLevelPermissions.
 
     `indexes` maps a name to its ordered keys: {"by_score": {"score": 1}}, 1 ascending, -1 descending, "text" or "2dsphere".
     `unique` lists indexes (by name) that refuse a second object with the same values; a name in `folded` ignores case.

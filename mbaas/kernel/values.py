@@ -6,7 +6,7 @@ tell the types apart. Source: the Parse REST guide, and Parse Server 9.10's answ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from mbaas.kernel.clock import from_iso, iso
 
@@ -40,7 +40,7 @@ def date_ms(value: Json) -> int | None:
     return None
 
 
-def is_number(value: Json) -> bool:
+def is_number(value: Json) -> TypeGuard[int | float]:
     """A JSON number; Python's booleans are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

@@ -1,0 +1,54 @@
+"""Roles: who has which, inherited ones included, and what a change of a role must forget."""
+
+from __future__ import annotations
+
+from mbaas.data.app import App
+from mbaas.data.policies import Policy, Write
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.query.ast import In
+from mbaas.storage.ports import Document, Find
+from mbaas_auth.sessions import Sessions
+
+
+async def roles_of(app: App, user_id: str) -> frozenset[str]:
+    """Names of the user's roles: those that list her, and those that list one of her roles, however deep; a circle ends."""
+    schema = app.classes.get("_Role")
+    if schema is None:
+        return frozenset()
+    documents = app.store.documents
+    found: set[str] = set()
+    fresh = set(await documents.owners(schema, "users", [user_id]))
+    while fresh:
+        found |= fresh
+        fresh = set(await documents.owners(schema, "roles", sorted(fresh))) - found
+    if not found:
+        return frozenset()
+    rows = await documents.find(Find(schema, In(("objectId",), tuple(sorted(found)))))
+    return frozenset(row.body["name"] for row in rows if isinstance(row.body.get("name"), str))
+
+
+class RolePolicy(Policy):
+    """A role has a unique name and an access list, and every change of one ends what is remembered of people's roles."""
+
+    location = "/classes/{class_name}/"
+    schema = {"indexes": {"name_unique": {"name": 1}}, "unique": frozenset({"name_unique"})}
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def before(self, write: Write) -> None:
+        if not write.creating:
+            for column in ("name", "ACL"):
+                value = write.body.get(column)
+                if isinstance(value, dict) and value.get("__op") == "Delete":
+                    raise ParseError(Code.INCORRECT_TYPE, f"{column} is required.")
+
+    async def after(self, write: Write) -> None:
+        self._sessions.forget_all()
+
+    async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
+        self._sessions.forget_all()
+
+    def purged(self) -> None:
+        self._sessions.forget_all()

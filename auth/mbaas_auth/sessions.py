@@ -1,0 +1,231 @@
+"""Sessions: from a token to a caller, and the `_Session` class.
+
+Only a token's SHA-256 is kept (hidden field `_session_token`), so a copy of the database signs nobody in; `sessionToken`
+is shown to the session that it belongs to and to no other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from mbaas.data.app import App
+from mbaas.data.policies import Policy, Saved, Write
+from mbaas.kernel.caller import Caller, user_principals
+from mbaas.kernel.clock import iso
+from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.kernel.ids import token_hash
+from mbaas.kernel.schema import ClassSchema
+from mbaas.kernel.values import Object, date, date_ms, pointer
+from mbaas.query import ast
+from mbaas.storage.ports import Delete, Document, Find, Insert, Step
+
+_REMEMBERED = 20_000
+
+
+def invalid_token(text: str = "Invalid session token") -> ParseError:
+    """209 in Parse's words."""
+    return ParseError(Code.INVALID_SESSION_TOKEN, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a token: whose it is, her roles' names, when it ends (ms)."""
+
+    session_id: str
+    user_id: str
+    roles: frozenset[str]
+    principals: frozenset[str]
+    expires: int | None
+
+
+class Sessions:
+    """The sessions of one app, with the recently used ones in memory; what changes them says `forget`."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    async def caller(self, token: str, base: Caller) -> Caller:
+        """`base` as the user whose token it is. Raises 209 for a token that is unknown, expired, or of a deleted user."""
+        known = self._known.get(token) or await self._load(token)
+        if known.expires is not None and known.expires <= self._app.clock.now() and self._app.options.expire_inactive_sessions:
+            self._known.pop(token, None)
+            raise invalid_token("Session token is expired.")
+        return replace(
+            base,
+            user_id=known.user_id,
+            roles=known.roles,
+            principals=known.principals,
+            session_id=known.session_id,
+            session_token=token,
+        )
+
+    async def _load(self, token: str) -> Known:
+        document = await self.find(token)
+        user = document.body.get("user") if document else None
+        users = self._app.classes.get("_User")
+        if document is None or not isinstance(user, dict) or users is None:
+            raise invalid_token()
+        user_id = user["objectId"]
+        if await self._app.store.documents.get(users, user_id) is None:
+            raise invalid_token()
+        from mbaas_auth.roles import roles_of
+
+        roles = await roles_of(self._app, user_id)
+        expires = date_ms(document.body.get("expiresAt"))
+        known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires)
+        self._known[token] = known
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return known
+
+    async def find(self, token: str) -> Document | None:
+        """The session of a token, expired or not."""
+        where = ast.Equals(("_session_token",), token_hash(token))
+        found = await self._app.store.documents.find(Find(self.schema, where, limit=1))
+        return found[0] if found else None
+
+    @property
+    def schema(self) -> ClassSchema:
+        return self._app.classes.known_or_blank("_Session")
+
+    def new(self, user_id: str, created_with: Object | None, installation_id: str | None, token: str | None = None) -> tuple[Insert, str]:
+        """A session to be inserted with the write that calls for it, and its token."""
+        now = self._app.clock.now()
+        token = token or self._app.ids.token()
+        body: Object = {"objectId": self._app.ids.object_id(), "createdAt": iso(now), "updatedAt": iso(now)}
+        body["user"] = pointer("_User", user_id)
+        if created_with:
+            body["createdWith"] = created_with
+        body["expiresAt"] = date(now + self._app.options.session_length_s * 1000)
+        if installation_id:
+            body["installationId"] = installation_id
+        return Insert(self.schema, Document(body, {"_session_token": token_hash(token)}, 1)), token
+
+    async def endings(self, user_id: str, installation_id: str | None = None) -> list[Step]:
+        """Steps that end the user's sessions: all of them, or those of one installation."""
+        where: ast.Node = ast.Equals(("user",), pointer("_User", user_id))
+        if installation_id is not None:
+            where = ast.both(where, ast.Equals(("installationId",), installation_id))
+        rows = await self._app.store.documents.find(Find(self.schema, where))
+        return [Delete(self.schema, row.body["objectId"]) for row in rows]
+
+    async def open(self, user_id: str, created_with: Object | None, installation_id: str | None) -> tuple[list[Step], str]:
+        """Steps that open a session, and end the earlier ones of the same installation; and the new token."""
+        endings = await self.endings(user_id, installation_id) if installation_id else []
+        insert, token = self.new(user_id, created_with, installation_id)
+        return [*endings, insert], token
+
+    def forget_user(self, user_id: str) -> None:
+        """The user's rights changed, or her sessions ended."""
+        for token in [t for t, known in self._known.items() if known.user_id == user_id]:
+            del self._known[token]
+
+    def forget_session(self, session_id: str) -> None:
+        """The session changed or ended."""
+        for token in [t for t, known in self._known.items() if known.session_id == session_id]:
+            del self._known[token]
+
+    def forget_all(self) -> None:
+        """Roles changed, or a whole class was emptied."""
+        self._known.clear()
+
+
+class SessionPolicy(Policy):
+    """Everybody sees, changes and ends her own sessions only; what the server put into one stays as it is."""
+
+    schema = {
+        "indexes": {"session_token": {"_session_token": 1}, "session_user": {"user": 1}},
+        "unique": frozenset({"session_token"}),
+    }
+    plain_reads = False
+
+    def __init__(self, app: App, sessions: Sessions) -> None:
+        self._app, self._sessions = app, sessions
+
+    def admit(self, caller: Caller, operation: str, class_name: str) -> None:
+        if caller.user_id is None and not caller.omnipotent:
+            writes = operation in ("create", "update")
+            raise invalid_token("Session token required." if writes else "Invalid session token")
+
+    def scope(self, caller: Caller, operation: str) -> ast.Node:
+        if caller.omnipotent or caller.user_id is None:
+            return ast.EVERYTHING
+        return ast.Equals(("user",), pointer("_User", caller.user_id))
+
+    def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
+        """`sessionToken` is compared as it is kept: by hash, for equality only."""
+        if isinstance(where, (ast.And, ast.Or, ast.Nor)):
+            return type(where)(tuple(self.rewrite(caller, part) for part in where.parts))
+        path = getattr(where, "path", None)
+        if path != ("sessionToken",):
+            return where
+        if isinstance(where, ast.Equals) and isinstance(where.value, str):
+            return ast.Equals(("_session_token",), token_hash(where.value))
+        return ast.NOTHING
+
+    async def before(self, write: Write) -> None:
+        if "ACL" in write.body:
+            raise ParseError(Code.INVALID_KEY_NAME, "Cannot set ACL on a Session.")
+        if write.creating:
+            await self._create(write)
+        else:
+            self._refuse_fixed(write.caller, write.body)
+
+    def _refuse_fixed(self, caller: Caller, body: Object) -> None:
+        user = body.get("user")
+        own = isinstance(user, dict) and user.get("objectId") == caller.user_id
+        fixed = ["installationId", "sessionToken"]
+        if not caller.omnipotent:
+            fixed = [*([] if own else ["user"]), *fixed, "expiresAt", "createdWith"]
+        for name in fixed:
+            if name in body:
+                raise ParseError(Code.INVALID_KEY_NAME, f"Invalid key name: {name}")
+
+    async def _create(self, write: Write) -> None:
+        caller, body = write.caller, write.body
+        if caller.omnipotent:
+            token = body.pop("sessionToken", None)
+            if isinstance(token, str):
+                write.hidden["_session_token"] = token_hash(token)
+            return
+        from mbaas.data import objects
+
+        assert caller.user_id is not None
+        given = {k: v for k, v in body.items() if k not in ("objectId", "user", "sessionToken", "expiresAt", "createdWith")}
+        token = self._app.ids.token()
+        made: Object = {
+            "sessionToken": token,
+            "user": pointer("_User", caller.user_id),
+            "createdWith": {"action": "create"},
+            "expiresAt": date(self._app.clock.now() + self._app.options.session_length_s * 1000),
+            **given,
+        }
+        saved = await objects.create(self._app, caller.as_master(), "_Session", made)
+        answer = {**made, "objectId": saved.answer["objectId"]}
+        write.reply = Saved(answer, 201, saved.location)
+
+    async def after(self, write: Write) -> None:
+        if write.object_id:
+            self._sessions.forget_session(write.object_id)
+
+    async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
+        self._sessions.forget_session(document.body["objectId"])
+
+    def purged(self) -> None:
+        self._sessions.forget_all()
+
+    def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:
+        return ParseError(Code.OBJECT_NOT_FOUND, "Object not found for delete.") if operation == "delete" else error
+
+    def reveal(self, caller: Caller, body: Object) -> Object:
+        return with_token(caller, body)
+
+
+def with_token(caller: Caller, body: Object) -> Object:
+    """A session as its owner sees it: the token is told only to the session that it is of."""
+    if caller.session_token is not None and body.get("objectId") == caller.session_id:
+        body["sessionToken"] = caller.session_token
+    return body
+

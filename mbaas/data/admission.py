@@ -1,0 +1,29 @@
+"""The first question of every operation: may this caller use this class in this way at all?"""
+
+from __future__ import annotations
+
+from mbaas.data.app import App
+from mbaas.data.classes import MASTER_ONLY, SYSTEM_COLUMNS
+from mbaas.data.policies import Policy
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import forbidden
+
+
+def admit(app: App, caller: Caller, operation: str, class_name: str) -> Policy:
+    """The class's policy, if the caller may try this operation on the class at all."""
+    if not caller.omnipotent:
+        if class_name in MASTER_ONLY or class_name.startswith("_Join:"):
+            raise forbidden(f"Clients aren't allowed to perform the {operation} operation on the {class_name} collection.")
+    policy = app.policy(class_name)
+    policy.admit(caller, operation, class_name)
+    if caller.read_only and operation in ("create", "update", "delete"):
+        raise forbidden(f"read-only masterKey isn't allowed to perform the {operation} operation.")
+    return policy
+
+
+def refuse_unknown_class(app: App, caller: Caller, class_name: str) -> None:
+    """119 for a class that does not exist, where clients may not make classes."""
+    if app.options.allow_client_class_creation or caller.omnipotent or class_name in SYSTEM_COLUMNS:
+        return
+    if app.classes.get(class_name) is None:
+        raise forbidden(f"This user is not allowed to access non-existent class: {class_name}")

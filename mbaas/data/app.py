@@ -1,0 +1,45 @@
+"""One app as a value: its options, its store, its classes, its rooms' policies. Nothing here is reached through a global."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mbaas.data.classes import Classes
+from mbaas.data.policies import PLAIN, Policy
+from mbaas.kernel.clock import Clock
+from mbaas.kernel.ids import Ids
+from mbaas.kernel.options import AppOptions
+from mbaas.storage.ports import Store
+
+
+class App:
+    """An app of the process. `rooms` holds what other rooms keep per app, by room name (sessions' cache, file store…)."""
+
+    def __init__(self, options: AppOptions, store: Store, clock: Clock, ids: Ids) -> None:
+        self.options = options
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+        self.classes = Classes(store.schemas, options)
+        self.rooms: dict[str, Any] = {}
+        self._policies: dict[str, Policy] = {}
+
+    def register(self, class_name: str, policy: Policy) -> None:
+        """Give a class its policy; before `start`."""
+        self._policies[class_name] = policy
+        if policy.schema:
+            self.classes.unique[class_name] = policy.schema
+        if policy.owned_by_itself:
+            self.classes.owned_by_themselves.add(class_name)
+
+    def policy(self, class_name: str) -> Policy:
+        """The rules that a room registered for the class, or the plain ones."""
+        return self._policies.get(class_name, PLAIN)
+
+    async def start(self) -> None:
+        """Read what the store holds."""
+        await self.classes.load()
+
+    async def close(self) -> None:
+        """Finish and let the store go."""
+        await self.store.close()

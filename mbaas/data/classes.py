@@ -1,0 +1,187 @@
+"""The classes of one app: their names' rules, the columns every server starts with, and the cached definitions."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from mbaas.data.permissions import Rules
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.options import AppOptions
+from mbaas.kernel.schema import DEFAULT_FIELDS, ClassSchema, Field, new_class
+from mbaas.kernel.values import Object
+from mbaas.storage.ports import Schemas
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_JOIN = re.compile(r"_Join:[A-Za-z0-9_]+:[A-Za-z0-9_]+\Z")
+
+
+def _columns(**types: str) -> Mapping[str, Field]:
+    made = {}
+    for name, kind in types.items():
+        base, _, target = kind.partition(" ")
+        made[name] = Field(base, target or None)
+    return MappingProxyType(made)
+
+
+SYSTEM_COLUMNS: Mapping[str, Mapping[str, Field]] = {
+    "_User": _columns(username="String", password="String", email="String", emailVerified="Boolean", authData="Object"),
+    "_Installation": _columns(
+        installationId="String", deviceToken="String", channels="Array", deviceType="String", pushType="String", GCMSenderId="String",
+        timeZone="String", localeIdentifier="String", badge="Number", appVersion="String", appName="String", appIdentifier="String",
+        parseVersion="String",
+    ),
+    "_Role": _columns(name="String", users="Relation _User", roles="Relation _Role"),
+    "_Session": _columns(user="Pointer _User", installationId="String", sessionToken="String", expiresAt="Date", createdWith="Object"),
+    "_Product": _columns(
+        productIdentifier="String", download="File", downloadName="String", icon="File", order="Number", title="String", subtitle="String",
+    ),
+    "_PushStatus": _columns(
+        pushTime="String", source="String", query="String", payload="String", title="String", expiry="Number", expiration_interval="Number",
+        status="String", numSent="Number", numFailed="Number", pushHash="String", errorMessage="Object", sentPerType="Object",
+        failedPerType="Object", sentPerUTCOffset="Object", failedPerUTCOffset="Object", count="Number",
+    ),
+    "_JobStatus": _columns(jobName="String", source="String", status="String", message="String", params="Object", finishedAt="Date"),
+    "_JobSchedule": _columns(
+        jobName="String", description="String", params="String", startAfter="String", daysOfWeek="Array", timeOfDay="String",
+        lastRun="Number", repeatMinutes="Number",
+    ),
+    "_Audience": _columns(name="String", query="String", lastUsed="Date", timesUsed="Number"),
+    "_Idempotency": _columns(reqId="String", expire="Date"),
+}  # fmt: skip
+"""Columns that Parse's system classes always have, beside the four default ones."""
+
+MASTER_ONLY = frozenset(
+    {"_JobStatus", "_PushStatus", "_Hooks", "_GlobalConfig", "_GraphQLConfig", "_JobSchedule", "_Audience", "_Idempotency"}
+)
+REQUIRED_ON_CREATE: Mapping[str, tuple[str, ...]] = {
+    "_Product": ("productIdentifier", "icon", "order", "title", "subtitle"),
+    "_Role": ("name", "ACL"),
+}
+ALWAYS_PRESENT = ("_User", "_Role", "_Session", "_Installation")
+"""Classes that exist from the first start."""
+
+
+def class_name_is_valid(name: str) -> bool:
+    """True for a name that a class may have."""
+    return name in SYSTEM_COLUMNS or bool(_JOIN.match(name)) or field_name_is_valid(name)
+
+
+def field_name_is_valid(name: str) -> bool:
+    """True for a name that a column may have."""
+    return bool(_NAME.match(name)) and name not in ("length", "className")
+
+
+def fixed_column(class_name: str, name: str) -> bool:
+    """True for a column that every class, or this system class, has by itself: it cannot be added or dropped."""
+    return name in DEFAULT_FIELDS or name in SYSTEM_COLUMNS.get(class_name, ())
+
+
+def invalid_class_name(name: str) -> ParseError:
+    """103 in Parse's words."""
+    text = f"Invalid classname: {name}, classnames can only have alphanumeric characters and _, and must start with an alpha character "
+    return ParseError(Code.INVALID_CLASS_NAME, text)
+
+
+class Classes:
+    """The definitions in memory, with the rules read from them; the store has the truth and every change goes through it."""
+
+    def __init__(self, schemas: Schemas, options: AppOptions) -> None:
+        self._schemas = schemas
+        self._options = options
+        self._known: dict[str, ClassSchema] = {}
+        self._rules: dict[str, Rules] = {}
+        self._lock = asyncio.Lock()
+        self.unique: dict[str, Mapping[str, Any]] = {}
+        """Class → further arguments of its schema (indexes, unique, folded) that its room registered."""
+        self.owned_by_themselves: set[str] = set()
+        """Classes whose objects are people: one may see her own protected fields."""
+
+    async def load(self) -> None:
+        """Read the definitions and make the classes that always exist."""
+        self._known = await self._schemas.load()
+        self._rules.clear()
+        for name in ALWAYS_PRESENT:
+            made = self.blank(name)
+            known = self._known.get(name)
+            if known is None or not set(made.fields) <= set(known.fields) or known.unique != made.unique:
+                merged = made if known is None else self._merge(made, known)
+                await self.store(merged)
+
+    @staticmethod
+    def _merge(made: ClassSchema, known: ClassSchema) -> ClassSchema:
+        fields = {**known.fields, **made.fields}
+        return ClassSchema(known.name, fields, known.permissions, {**known.indexes, **made.indexes}, made.unique, made.folded)
+
+    def get(self, name: str) -> ClassSchema | None:
+        """The definition, or None if the class does not exist."""
+        return self._known.get(name)
+
+    def all(self) -> list[ClassSchema]:
+        """Every class, system classes first."""
+        return sorted(self._known.values(), key=lambda c: (not c.name.startswith("_"), c.name))
+
+    def known_or_blank(self, name: str) -> ClassSchema:
+        """The definition, or what the class would be if it existed: empty to read, never stored."""
+        return self._known.get(name) or self.blank(name)
+
+    def blank(self, name: str) -> ClassSchema:
+        """A new class as a client's first write makes it."""
+        return new_class(name, SYSTEM_COLUMNS.get(name), permissions=self.default_permissions(name), **self.unique.get(name, {}))
+
+    def default_permissions(self, name: str) -> Object:
+        """Permissions of a class that nobody set any for."""
+        public = name.startswith("_") or self._options.new_class_permissions == "public"
+        who: Object = {"*": True} if public else {"requiresAuthentication": True}
+        operations = ("find", "count", "get", "create", "update", "delete", "addField")
+        made: Object = {"ACL": {"*": {"read": True, "write": True}}}
+        made.update({operation: dict(who) for operation in operations})
+        made["protectedFields"] = {"*": []}
+        return made
+
+    def rules(self, name: str) -> Rules:
+        """The permissions of a class, compiled."""
+        found = self._rules.get(name)
+        if found is None:
+            schema = self.known_or_blank(name)
+            exempt = name in self.owned_by_themselves and self._options.protected_fields_owner_exempt
+            found = Rules(schema, self._options.protected_fields.get(name, {}), exempt)
+            if name in self._known:
+                self._rules[name] = found
+        return found
+
+    async def grow(self, name: str, columns: Mapping[str, Field]) -> ClassSchema:
+        """The class with these columns, made or added to as needed; a race with another writer is settled under the lock."""
+        async with self._lock:
+            current = self._known.get(name)
+            missing = {k: f for k, f in columns.items() if current is None or k not in current.fields}
+            if current is not None:
+                for column, wanted in columns.items():
+                    settled = current.fields.get(column)
+                    if settled is not None and settled.label != wanted.label:
+                        raise mismatch(name, column, settled, wanted)
+                if not missing:
+                    return current
+            grown = (current or self.blank(name)).with_fields(missing)
+            await self.store(grown)
+            return grown
+
+    async def store(self, schema: ClassSchema, dropped: tuple[str, ...] = ()) -> None:
+        """Put a definition into the store and then into memory."""
+        await self._schemas.put(schema, dropped)
+        self._known[schema.name] = schema
+        self._rules.pop(schema.name, None)
+
+    async def drop(self, schema: ClassSchema) -> None:
+        """Remove a class altogether."""
+        await self._schemas.drop(schema)
+        self._known.pop(schema.name, None)
+        self._rules.pop(schema.name, None)
+
+
+def mismatch(class_name: str, column: str, expected: Field, got: Field) -> ParseError:
+    """111 in Parse's words."""
+    return ParseError(Code.INCORRECT_TYPE, f"schema mismatch for {class_name}.{column}; expected {expected.label} but got {got.label}")

@@ -1,0 +1,83 @@
+"""The one way from a use-case to the store: a request's writes, with what must commit with them.
+
+A request may carry an idempotency record, which goes into its first commit, and may be part of a transaction: then its
+steps wait until every part has given its own, and one unit holds them all (decision 8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mbaas.data.app import App
+from mbaas.kernel.caller import Caller
+from mbaas.storage.ports import Step, Written
+
+
+class Transaction:
+    """Gathers the steps of a known number of parts and commits them in the parts' order, all or none."""
+
+    def __init__(self, app: App, parts: int) -> None:
+        self._app = app
+        self._steps: list[list[Step]] = [[] for _ in range(parts)]
+        self._waiting: dict[int, asyncio.Future[list[Written]]] = {}
+        self._open = set(range(parts))
+        self._failed: BaseException | None = None
+
+    async def add(self, part: int, steps: Sequence[Step]) -> list[Written]:
+        """Give a part's steps; returns what they did once all parts are in and the unit is on disk."""
+        self._steps[part] = list(steps)
+        future: asyncio.Future[list[Written]] = asyncio.get_running_loop().create_future()
+        self._waiting[part] = future
+        self._open.discard(part)
+        await self._settle()
+        return await future
+
+    async def done(self, part: int, error: BaseException | None = None) -> None:
+        """A part has ended: without a write, or with an error that ends the whole transaction."""
+        self._open.discard(part)
+        if error is not None and self._failed is None:
+            self._failed = error
+        await self._settle()
+
+    async def _settle(self) -> None:
+        if self._open or not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, {}
+        written: list[Written] = []
+        if self._failed is None:
+            try:
+                written = await self._app.store.documents.commit([step for steps in self._steps for step in steps])
+            except Exception as error:
+                self._failed = error
+        at = 0
+        for part in sorted(waiting):
+            if self._failed is not None:
+                waiting[part].set_exception(self._failed)
+            else:
+                waiting[part].set_result(written[at : at + len(self._steps[part])])
+                at += len(self._steps[part])
+
+
+@dataclass(slots=True)
+class RequestUnit:
+    """What one request brings to its commits: `first` goes, once, into the first of them."""
+
+    first: list[Step] = field(default_factory=list)
+    transaction: Transaction | None = None
+    part: int = 0
+
+
+async def commit(app: App, caller: Caller, steps: Sequence[Step]) -> list[Written]:
+    """Write a use-case's steps durably, one result each."""
+    unit = caller.unit
+    if not isinstance(unit, RequestUnit):
+        return await app.store.documents.commit(steps)
+    first, unit.first = unit.first, []
+    if unit.transaction is not None:
+        transaction, unit.transaction = unit.transaction, None
+        return (await transaction.add(unit.part, [*steps, *first]))[: len(steps)]
+    if first:
+        return (await app.store.documents.commit([*steps, *first]))[: len(steps)]
+    return await app.store.documents.commit(steps)

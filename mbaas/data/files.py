@@ -1,0 +1,209 @@
+"""Files as use-cases: who may upload, which names and types, what is kept about a file, reading and deleting.
+
+Contents go to the `Files` port under a key of our own; the row of a file (table "files", by its public name) comes after them,
+so a file that is listed is always whole. Texts and order of checks follow Parse Server 9.10.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from mbaas.data import media_types
+from mbaas.data.app import App
+from mbaas.data.body import refuse_keywords
+from mbaas.data.files_in import file_url
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError, forbidden
+from mbaas.kernel.values import Json, Object
+from mbaas.storage.files.disk import Disk
+from mbaas.storage.files.ports import Contents, Files, TooLarge
+from mbaas.storage.ports import Row
+
+_TABLE = "files"
+_ROOM = "files"
+_NAME = re.compile(r"[_a-zA-Z0-9][a-zA-Z0-9@. ~_-]*\Z")
+_DIRECTORY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-/]*\Z")
+_RESERVED = "metadata"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a client wants to store. `limit` None is the app's."""
+
+    name: str
+    content_type: str
+    parts: AsyncIterator[bytes]
+    metadata: Json = None
+    tags: Json = None
+    directory: Json = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that is there: how it is called, what it is, and its contents, open."""
+
+    name: str
+    content_type: str
+    contents: Contents
+    etag: str
+    metadata: Object = field(default_factory=dict)
+
+
+def place(app: App) -> Files:
+    """Where the app keeps contents: what another room put there, else a folder of its own in the data folder."""
+    found = app.rooms.get(_ROOM)
+    if found is None:
+        found = app.rooms[_ROOM] = Disk(app.options.data_dir / "files" / app.options.app_id.encode().hex())
+    files: Files = found
+    return files
+
+
+async def upload(app: App, caller: Caller, wanted: Upload) -> Object:
+    """Store a file; `{name, url}` as it is called from now on."""
+    _refuse_uploader(app, caller)
+    _check_name(wanted.name)
+    if not caller.master:
+        _check_type(app.options.file_upload.extensions, wanted.name, wanted.content_type)
+    metadata, tags = _object(app, wanted.metadata), _object(app, wanted.tags)
+    directory = _directory(caller, wanted.directory)
+    name = f"{directory}{app.ids.hex(16)}_{_with_extension(wanted.name, wanted.content_type)}"
+    key = app.ids.hex(16)
+    limit = app.options.max_upload_bytes if wanted.limit is None else wanted.limit
+    try:
+        size = await place(app).put(key, wanted.parts, limit)
+    except TooLarge:
+        raise ParseError(Code.FILE_SAVE_ERROR, f"File size exceeds maximum allowed: {limit} bytes.") from None
+    if not size:
+        await place(app).drop(key)
+        raise ParseError(Code.FILE_SAVE_ERROR, "Invalid file upload.")
+    kept = {"key": key, "size": size, "type": _served_type(name, wanted.content_type), "metadata": metadata, "tags": tags}
+    await app.store.rows.put_many(_TABLE, [Row(name, {**kept, "user": caller.user_id, "at": app.clock.now()})])
+    return {"url": file_url(app, name), "name": name}
+
+
+async def open_file(app: App, name: str) -> Stored | None:
+    """A file with its contents, or None."""
+    row = await app.store.rows.get(_TABLE, name)
+    contents = await place(app).open(row.value["key"]) if row else None
+    if row is None or contents is None:
+        return None
+    return Stored(name, row.value["type"], contents, row.value["key"], row.value["metadata"])
+
+
+async def metadata(app: App, name: str) -> Object:
+    """`{metadata}` of a file; nothing for one that is not there."""
+    row = await app.store.rows.get(_TABLE, name)
+    return {"metadata": row.value["metadata"]} if row else {}
+
+
+async def delete(app: App, name: str) -> None:
+    """Remove a file. 153 if it is not there."""
+    row = await app.store.rows.get(_TABLE, name)
+    if row is None or not await app.store.rows.drop(_TABLE, name):
+        raise ParseError(Code.FILE_DELETE_ERROR, "FileNotFound")
+    await place(app).drop(row.value["key"])
+
+
+def _refuse_uploader(app: App, caller: Caller) -> None:
+    rules = app.options.file_upload
+    if caller.omnipotent:
+        return
+    if caller.user_id is None:
+        who, allowed = "public", rules.public
+    elif caller.anonymous:
+        who, allowed = "anonymous user", rules.anonymous_user
+    else:
+        who, allowed = "authenticated user", rules.authenticated_user
+    if not allowed:
+        raise ParseError(Code.FILE_SAVE_ERROR, f"File upload by {who} is disabled.")
+
+
+def _check_name(name: str) -> None:
+    if len(name) > 128:
+        raise ParseError(Code.INVALID_FILE_NAME, "Filename too long.")
+    if not _NAME.match(name):
+        raise ParseError(Code.INVALID_FILE_NAME, "Filename contains invalid characters.")
+
+
+def _check_type(allowed: tuple[str, ...], name: str, content_type: str) -> None:
+    """Refuse extensions that are not allowed; of names that say nothing, the type decides."""
+    if "*" in allowed:
+        return
+    ending = "".join(media_types.extension(name).split(";")[0].split())
+    if ending:
+        _refuse_unless(allowed, ending)
+        if media_types.by_name(name):
+            return
+    if not content_type:
+        return
+    kind = media_types.parsed(content_type)
+    if kind is None:
+        bare = "".join(content_type.partition("/")[0].split(";")[0].split())
+        if bare:
+            _refuse_unless(allowed, bare)
+        raise ParseError(Code.FILE_SAVE_ERROR, "Invalid Content-Type.")
+    _refuse_unless(allowed, kind[1])
+
+
+def _refuse_unless(allowed: tuple[str, ...], ending: str) -> None:
+    if not any(_compiled(pattern).search(ending) for pattern in allowed):
+        raise ParseError(Code.FILE_SAVE_ERROR, f"File upload of extension {ending} is disabled.")
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _object(app: App, value: Json) -> Object:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ParseError(Code.INVALID_JSON, "Metadata and tags of a file must be objects.")
+    refuse_keywords(app.options.request_keyword_denylist, value)
+    return value
+
+
+def _directory(caller: Caller, wanted: Json) -> str:
+    """The folder part of the public name, with its slash. Only the master key may ask for one."""
+    if wanted is None:
+        return ""
+    if not caller.master:
+        raise forbidden("Directory can only be set using the Master Key.")
+    problem = ""
+    if not isinstance(wanted, str):
+        problem = "Directory must be a string."
+    elif not wanted:
+        problem = "Directory must not be empty."
+    elif len(wanted) > 256:
+        problem = "Directory path is too long."
+    elif ".." in wanted:
+        problem = 'Directory must not contain "..".'
+    elif wanted.startswith("/") or wanted.endswith("/"):
+        problem = 'Directory must not start or end with "/".'
+    elif "//" in wanted:
+        problem = "Directory must not contain consecutive slashes."
+    elif wanted.split("/")[0] == _RESERVED:
+        problem = f'Directory must not start with reserved segment "{_RESERVED}".'
+    elif not _DIRECTORY.match(wanted):
+        problem = "Directory contains invalid characters."
+    if problem:
+        raise ParseError(Code.INVALID_FILE_NAME, problem)
+    return f"{wanted}/"
+
+
+def _with_extension(name: str, content_type: str) -> str:
+    if media_types.extension(name) or not content_type:
+        return name
+    ending = media_types.extension_of(content_type)
+    return f"{name.rstrip('.')}.{ending}" if ending else name
+
+
+def _served_type(name: str, content_type: str) -> str:
+    """The name's type, else the client's if it is one, else bytes."""
+    found = media_types.parsed(content_type) if content_type else None
+    return media_types.by_name(name) or ("/".join(found) if found else media_types.UNKNOWN)

@@ -1,0 +1,262 @@
+"""Create, update and delete an object: the pipeline that every entrance uses.
+
+The order of checks is Parse Server 9.10's, since clients see which error comes first: may the class be used, what the
+class's own room says, types and new columns, defaults and required columns, class permissions, then one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mbaas.data.admission import admit, refuse_unknown_class
+from mbaas.data.app import App
+from mbaas.data.body import Change, columns_of, fill, read_create, read_update, refuse_keywords
+from mbaas.data.classes import REQUIRED_ON_CREATE, class_name_is_valid
+from mbaas.data.commit import commit
+from mbaas.data.files_in import with_urls
+from mbaas.data.permissions import Rules
+from mbaas.data.policies import Policy, Saved, Write
+from mbaas.kernel import acl
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.clock import iso
+from mbaas.kernel.errors import Code, Duplicate, ParseError, not_found
+from mbaas.kernel.ops import Set
+from mbaas.kernel.schema import ClassSchema
+from mbaas.kernel.values import Json, Object, date_ms
+from mbaas.query.ast import EVERYTHING, NOTHING, Node, both
+from mbaas.query.match import match
+from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
+
+OPEN_ACL = {"*": {"read": True, "write": True}}
+
+
+async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
+    """Save a new object."""
+    policy = admit(app, caller, "create", class_name)
+    _check_given_id(app, body)
+    refuse_unknown_class(app, caller, class_name)
+    write = Write(app, caller, class_name, None, dict(body), creating=True)
+    await policy.before(write)
+    if write.reply is not None:
+        return write.reply
+    if not write.creating:
+        return await _change(policy, write)
+    return await _insert(policy, write)
+
+
+async def update(app: App, caller: Caller, class_name: str, object_id: str, body: Object) -> Saved:
+    """Change an object: set, unset, and the operators."""
+    policy = admit(app, caller, "update", class_name)
+    refuse_unknown_class(app, caller, class_name)
+    write = Write(app, caller, class_name, object_id, dict(body), creating=False)
+    try:
+        await policy.before(write)
+        if write.reply is not None:
+            return write.reply
+        return await _change(policy, write)
+    except ParseError as error:
+        if error.code == Code.OBJECT_NOT_FOUND:
+            raise policy.missing(caller, "update", error) from error
+        raise
+
+
+async def delete(app: App, caller: Caller, class_name: str, object_id: str) -> None:
+    """Remove an object."""
+    policy = admit(app, caller, "delete", class_name)
+    try:
+        await _delete(app, caller, policy, class_name, object_id)
+    except ParseError as error:
+        if error.code == Code.OBJECT_NOT_FOUND:
+            raise policy.missing(caller, "delete", error) from error
+        raise
+
+
+def _check_given_id(app: App, body: Object) -> None:
+    if app.options.allow_custom_object_id:
+        if "objectId" in body and not body["objectId"]:
+            raise ParseError(Code.MISSING_OBJECT_ID, "objectId must not be empty, null or undefined")
+        given = body.get("objectId")
+        if given is not None and (not isinstance(given, str) or given == "*" or given.startswith("role:") or len(given) > 256):
+            raise ParseError(Code.INVALID_KEY_NAME, "objectId is an invalid field name.")
+        return
+    for name in ("objectId", "id"):
+        if body.get(name):
+            raise ParseError(Code.INVALID_KEY_NAME, f"{name} is an invalid field name.")
+
+
+async def _insert(policy: Policy, write: Write) -> Saved:
+    app, caller, body = write.app, write.caller, write.body
+    schema = _schema_to_write(app, write.class_name)
+    rules = app.classes.rules(write.class_name)
+    columns = columns_of(schema, body)
+    if columns and app.classes.get(write.class_name) is not None:
+        rules.check(caller, "addField")
+    _require(REQUIRED_ON_CREATE.get(write.class_name, ()), body)
+    _default_acl(write, rules)
+    now = app.clock.now()
+    created, updated = _times(caller, body, now)
+    write.object_id = body.get("objectId") or app.ids.object_id()
+    write.set_by_server |= fill(schema, body, creating=True)
+    rules.check(caller, "create")
+    await policy.prepare(write)
+    _refuse_unresolved(body)
+    refuse_keywords(app.options.request_keyword_denylist, body)
+    made, change = read_create(schema, body)
+    if columns or app.classes.get(write.class_name) is None:
+        schema = await app.classes.grow(write.class_name, columns)
+    document = _document(write.object_id, created, updated, made, {k: v for k, v in write.hidden.items() if v is not None})
+    steps: list[Step] = [Insert(schema, document), *_relations(schema, write.object_id, change), *write.steps]
+    try:
+        written = await commit(app, caller, steps)
+    except Duplicate as error:
+        raise policy.refusal(error) from error
+    write.after = written[0].after or document
+    answer = {"objectId": write.object_id, "createdAt": iso(created), **_echo(change, document.body)}
+    for name in write.set_by_server:
+        answer[name] = write.body.get(name)
+    await policy.after(write)
+    answer.update(write.answer)
+    return Saved(with_urls(app, answer), 201, policy.location.format(class_name=write.class_name) + write.object_id)
+
+
+async def _change(policy: Policy, write: Write) -> Saved:
+    app, caller, body = write.app, write.caller, write.body
+    assert write.object_id is not None
+    schema = _schema_to_write(app, write.class_name)
+    rules = app.classes.rules(write.class_name)
+    columns = columns_of(schema, body)
+    guard = both(policy.scope(caller, "update"), write.guard)
+    if columns:
+        rules.check(caller, "addField", on_update=True)
+        guard = both(guard, rules.narrowed(caller, "addField"))
+    fill(schema, body, creating=False)
+    await policy.prepare(write)
+    _refuse_unresolved(body)
+    refuse_keywords(app.options.request_keyword_denylist, body)
+    rules.check(caller, "update")
+    guard = both(both(guard, rules.narrowed(caller, "update")), write.guard)
+    if guard == NOTHING or app.classes.get(write.class_name) is None:
+        raise not_found()
+    change = read_update(schema, body)
+    writers = None if caller.omnipotent else caller.principals
+    if columns:
+        await _refuse_unless_writable(app, schema, write.object_id, writers, guard)
+        schema = await app.classes.grow(write.class_name, columns)
+    now = app.clock.now()
+    ops = (*change.ops, Set(("updatedAt",), iso(now)))
+    steps: list[Step] = [
+        Update(schema, write.object_id, ops, write.hidden, writers, guard),
+        *_relations(schema, write.object_id, change),
+        *write.steps,
+    ]
+    try:
+        written = await commit(app, caller, steps)
+    except Duplicate as error:
+        raise policy.refusal(error) from error
+    write.before, write.after = written[0].before, written[0].after
+    assert write.after is not None
+    answer = {**_echo(change, write.after.body), "updatedAt": iso(now)}
+    await policy.after(write)
+    answer.update(write.answer)
+    return Saved(with_urls(app, answer))
+
+
+async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str) -> None:
+    rules = app.classes.rules(class_name)
+    rules.check(caller, "delete")
+    guard = both(policy.scope(caller, "delete"), rules.narrowed(caller, "delete"))
+    schema = app.classes.get(class_name)
+    document = await app.store.documents.get(schema, object_id) if schema and guard != NOTHING else None
+    writers = None if caller.omnipotent else caller.principals
+    if schema is None or document is None or not _writable(document, writers, guard):
+        raise not_found()
+    further = await policy.before_delete(app, caller, document)
+    await commit(app, caller, [Delete(schema, object_id, writers, guard), *further])
+    await policy.after_delete(app, caller, document)
+
+
+def _schema_to_write(app: App, class_name: str) -> ClassSchema:
+    if not class_name_is_valid(class_name):
+        raise ParseError(Code.INVALID_JSON, "schema class name does not revalidate")
+    return app.classes.known_or_blank(class_name)
+
+
+def _require(columns: tuple[str, ...], body: Object) -> None:
+    for name in columns:
+        if body.get(name) in (None, "", 0):
+            raise ParseError(Code.INCORRECT_TYPE, f"{name} is required.")
+
+
+def _default_acl(write: Write, rules: Rules) -> None:
+    """The class's own default access list, where the client sent none; `currentUser` stands for whoever is signed in."""
+    default = (rules.permissions or {}).get("ACL")
+    if default is None or write.body.get("ACL") or default == OPEN_ACL:
+        return
+    made = {who: dict(rights) for who, rights in default.items() if who != "currentUser"}
+    if "currentUser" in default and write.caller.user_id:
+        made[write.caller.user_id] = dict(default["currentUser"])
+    write.body["ACL"] = made
+    write.set_by_server.add("ACL")
+
+
+def _times(caller: Caller, body: Object, now: int) -> tuple[int, int]:
+    """When the object was made and changed: now, or what the maintenance key says."""
+    created = date_ms(body.get("createdAt")) if caller.maintenance else None
+    if created is None:
+        return now, now
+    updated = date_ms(body.get("updatedAt"))
+    if updated is None:
+        return created, created
+    if updated < created:
+        raise ParseError(Code.VALIDATION_ERROR, "updatedAt cannot occur before createdAt")
+    return created, updated
+
+
+def _refuse_unresolved(body: Object) -> None:
+    wanted = body.get("ACL")
+    if isinstance(wanted, dict) and "*unresolved" in wanted:
+        raise ParseError(Code.INVALID_ACL, "Invalid ACL.")
+
+
+def _document(object_id: str, created: int, updated: int, made: Object, hidden: Mapping[str, Json]) -> Document:
+    access = made.pop("ACL", None)
+    body: Object = {"objectId": object_id, "createdAt": iso(created), "updatedAt": iso(updated), **made}
+    if access is not None:
+        body["ACL"] = access
+    return Document(body, dict(hidden), 1)
+
+
+def _relations(schema: ClassSchema, owner: str, change: Change) -> list[Step]:
+    return [
+        Relate(schema, key, owner, tuple(dict.fromkeys(relation.add)), tuple(dict.fromkeys(relation.remove)))
+        for key, relation in change.relations.items()
+    ]
+
+
+def _echo(change: Change, body: Object) -> Object:
+    """The resulting value of each operator, nested as the dotted key says."""
+    answer: Object = {}
+    for path in change.echo:
+        value: Json = body
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None:
+            continue
+        at = answer
+        for key in path[:-1]:
+            at = at.setdefault(key, {})
+        at[path[-1]] = value
+    return answer
+
+
+def _writable(document: Document, writers: frozenset[str] | None, guard: Node) -> bool:
+    if writers is not None and not acl.permits(acl.allowed(document.body.get("ACL"), "write"), writers):
+        return False
+    return guard == EVERYTHING or match(guard, document.body)
+
+
+async def _refuse_unless_writable(app: App, schema: ClassSchema, object_id: str, writers: frozenset[str] | None, guard: Node) -> None:
+    """Before a class grows for an update: nothing may come of one that will not happen."""
+    document = await app.store.documents.get(schema, object_id)
+    if document is None or not _writable(document, writers, guard):
+        raise not_found()

@@ -1,0 +1,138 @@
+"""The arguments of a find or a get, read from what a request carries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.values import Json
+from mbaas.query.ast import Path
+
+_ALWAYS = ("objectId", "createdAt", "updatedAt", "ACL")
+_FIND = frozenset(
+    "skip limit order count keys excludeKeys include includeAll redirectClassNameForKey where readPreference"
+    " includeReadPreference subqueryReadPreference hint explain comment".split()
+)
+_GET = frozenset("keys include excludeKeys readPreference includeReadPreference subqueryReadPreference".split())
+
+
+@dataclass(frozen=True, slots=True)
+class FindOptions:
+    """What to search and how to show it. `keys` None shows every column; paths of `include` come shortest first.
+
+    `limit` None is the app's default. Frozen, so that the wire may keep the options of a query string it has seen.
+    """
+
+    where: Json = field(default_factory=dict)
+    order: tuple[tuple[str, bool], ...] = ()
+    limit: int | None = None
+    skip: int = 0
+    keys: tuple[str, ...] | None = None
+    exclude_keys: tuple[str, ...] = ()
+    include: tuple[Path, ...] = ()
+    include_all: bool = False
+    count: bool = False
+    redirect_key: str | None = None
+    hint: str | None = None
+    explain: Json = None
+    memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
+    """Where a search keeps what it worked out for these options, by class definition."""
+
+    @property
+    def shapes(self) -> bool:
+        """True if answers differ from the objects as stored."""
+        return self.keys is not None or bool(self.exclude_keys or self.include or self.include_all or self.redirect_key)
+
+    @staticmethod
+    def parse(arguments: Mapping[str, Json]) -> FindOptions:
+        """The options of a find. Raises 102 for an unknown argument, 107 for a `where` that is not an object."""
+        for name in arguments:
+            if name not in _FIND:
+                raise ParseError(Code.INVALID_QUERY, f"Invalid parameter for query: {name}")
+        shown = _shown(arguments)
+        return replace(
+            shown,
+            where=_where(arguments),
+            order=_order(arguments.get("order")),
+            limit=_limit(arguments.get("limit")),
+            skip=_whole(arguments.get("skip") or 0, "skip"),
+            include_all=shown.include_all or bool(arguments.get("includeAll")),
+            count=bool(arguments.get("count")),
+            redirect_key=str(arguments["redirectClassNameForKey"]) if arguments.get("redirectClassNameForKey") else None,
+            hint=arguments["hint"] if isinstance(arguments.get("hint"), str) else None,
+            explain=arguments.get("explain") or None,
+        )
+
+    @staticmethod
+    def parse_get(arguments: Mapping[str, Json]) -> FindOptions:
+        """The options of a get. Raises 102 for any other argument."""
+        for name in arguments:
+            if name not in _GET:
+                raise ParseError(Code.INVALID_QUERY, "Improper encode of parameter")
+        return _shown(arguments) if arguments else EVERYTHING
+
+
+def _shown(arguments: Mapping[str, Json]) -> FindOptions:
+    keys, excluded = _names(arguments.get("keys")), _names(arguments.get("excludeKeys"))
+    include = _names(arguments.get("include")) or ()
+    deeper = [name.rpartition(".")[0] for name in (*(keys or ()), *(excluded or ())) if "." in name]
+    paths = {tuple(name.split(".")[:n]) for name in (*include, *deeper) if name != "*" for n in range(1, name.count(".") + 2)}
+    return FindOptions(
+        keys=None if keys is None else tuple(dict.fromkeys((*keys, *_ALWAYS))),
+        exclude_keys=tuple(name for name in excluded or () if name not in _ALWAYS),
+        include=tuple(sorted(paths, key=lambda path: (len(path), path))),
+        include_all="*" in include,
+    )
+
+
+def _names(value: Json) -> tuple[str, ...] | None:
+    """Names separated by commas, or a list of them; None if absent."""
+    if value is None:
+        return None
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return tuple(name for name in text.split(",") if name)
+
+
+def _where(arguments: Mapping[str, Json]) -> Json:
+    where = arguments.get("where", {}) if "where" in arguments else {}
+    if isinstance(where, str):
+        try:
+            where = orjson.loads(where)
+        except orjson.JSONDecodeError:
+            where = None
+    if not isinstance(where, dict):
+        raise ParseError(Code.INVALID_JSON, "where parameter is not valid JSON")
+    return where
+
+
+def _order(value: Json) -> tuple[tuple[str, bool], ...]:
+    """Names with True for descending; of a name given twice the last direction counts, at the first place."""
+    found: dict[str, bool] = {}
+    for part in _names(value) or ():
+        name = part.strip()
+        if name:
+            found[name.removeprefix("-")] = name.startswith("-")
+    return tuple(found.items())
+
+
+def _limit(value: Json) -> int | None:
+    if value is None or value == "":
+        return None
+    return abs(_whole(value, "limit", negative=True))
+
+
+def _whole(value: Json, name: str, negative: bool = False) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or abs(number) > 2**53 or (number < 0 and not negative):
+        raise ParseError(Code.INVALID_QUERY, f"{name} should be a whole number")
+    return int(number)
+
+
+EVERYTHING = FindOptions()

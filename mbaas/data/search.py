@@ -1,0 +1,168 @@
+"""A query made ready to run as its caller: parsed, checked against protected fields, subqueries answered, narrowed.
+
+Every search passes here, whoever asks: find, count, include, subqueries, aggregates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from mbaas.data.admission import admit, refuse_unknown_class
+from mbaas.data.app import App
+from mbaas.data.options import FindOptions
+from mbaas.data.permissions import Rules
+from mbaas.data.policies import Policy
+from mbaas.data.shape import Shape
+from mbaas.kernel import acl
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.schema import ClassSchema
+from mbaas.kernel.values import Json, pointer
+from mbaas.query import ast
+from mbaas.query.match import match
+from mbaas.query.parse import Scope, parse_where
+from mbaas.storage import ports
+
+
+@dataclass(slots=True)
+class Search:
+    """A query that the caller may run: its class, its rules, and the tree without subqueries and with every narrowing."""
+
+    app: App
+    caller: Caller
+    policy: Policy
+    rules: Rules
+    schema: ClassSchema
+    exists: bool
+    where: ast.Node
+    options: FindOptions
+
+    def plan(self, operation: str, **more: Any) -> ports.Find | None:
+        """What to ask of the store for this operation; None if there is nothing to find. Raises if it is not allowed."""
+        self.rules.check(self.caller, operation)
+        where = ast.both(ast.both(self.where, self.policy.scope(self.caller, operation)), self.rules.narrowed(self.caller, operation))
+        if not self.exists or where == ast.NOTHING:
+            return None
+        find = ports.Find(self.schema, where, self.caller.readers, timeout_ms=self.app.options.query_timeout_ms)
+        return replace(find, **more) if more else find
+
+
+async def prepare(app: App, caller: Caller, class_name: str, options: FindOptions, depth: int = 0) -> Search:
+    """Everything before the search: may the class be used, what is asked, of which fields, and the subqueries' answers."""
+    policy = admit(app, caller, "find", class_name)
+    if options.explain and not caller.omnipotent and not app.options.allow_public_explain:
+        raise ParseError(Code.INVALID_QUERY, "Using the explain query parameter requires the master key")
+    if options.redirect_key:
+        class_name = redirected(app, class_name, options.redirect_key)
+        policy = admit(app, caller, "find", class_name)
+    refuse_unknown_class(app, caller, class_name)
+    schema = app.classes.known_or_blank(class_name)
+    rules = app.classes.rules(class_name)
+    where = options.memo.get(schema)
+    if where is None:
+        where = parse_where(options.where, _scope(app, caller, schema))
+        if b"$relativeTime" not in orjson.dumps(options.where):
+            options.memo[schema] = where
+    assert isinstance(where, ast.Node)
+    own = _own_row(rules, caller, where)
+    if rules.protects and not own and not caller.omnipotent:
+        refuse_protected(rules, caller, where)
+        for name, _ in options.order:
+            rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
+    where = await resolve(app, caller, policy.rewrite(caller, where), depth)
+    exists = app.classes.get(class_name) is not None
+    return Search(app, caller, policy, rules, schema, exists, where, options)
+
+
+def _scope(app: App, caller: Caller, schema: ClassSchema) -> Scope:
+    limit = None if caller.omnipotent else app.options.max_query_depth
+    return Scope(schema.fields, app.clock, max_depth=limit if limit is not None else 100)
+
+
+def _own_row(rules: Rules, caller: Caller, where: ast.Node) -> bool:
+    parts = where.parts if isinstance(where, ast.And) else (where,)
+    return any(isinstance(p, ast.Equals) and p.path == ("objectId",) and rules.owns(caller, p.value) for p in parts)
+
+
+def refuse_protected(rules: Rules, caller: Caller, where: ast.Node) -> None:
+    """119 if a condition touches a field that is hidden from the caller."""
+    if isinstance(where, (ast.And, ast.Or, ast.Nor)):
+        for part in where.parts:
+            refuse_protected(rules, caller, part)
+    elif isinstance(where, ast.Relates):
+        rules.refuse_protected(caller, (where.key,), "query")
+    elif not isinstance(where, ast.RelatedTo):
+        rules.refuse_protected(caller, where.path, "query")
+
+
+def redirected(app: App, class_name: str, key: str) -> str:
+    """The class that a relation column leads to; the same class for any other column."""
+    column = app.classes.known_or_blank(class_name).fields.get(key)
+    return column.target if column is not None and column.type == "Relation" and column.target else class_name
+
+
+async def resolve(app: App, caller: Caller, node: ast.Node, depth: int) -> ast.Node:
+    """The tree without subqueries, and with `$relatedTo` only where the caller may read the owner."""
+    if isinstance(node, (ast.And, ast.Or, ast.Nor)):
+        if not any(isinstance(p, (ast.And, ast.Or, ast.Nor, ast.Subquery, ast.RelatedTo)) for p in node.parts):
+            return node
+        parts = tuple([await resolve(app, caller, part, depth) for part in node.parts])
+        return type(node)(parts)
+    if isinstance(node, ast.Subquery):
+        values = await _answers(app, caller, node, depth + 1)
+        return ast.NotIn(node.path, values) if node.negated else ast.In(node.path, values)
+    if isinstance(node, ast.RelatedTo):
+        return node if await _may_follow(app, caller, node) else ast.NOTHING
+    return node
+
+
+async def _answers(app: App, caller: Caller, node: ast.Subquery, depth: int) -> tuple[Json, ...]:
+    if depth > app.options.max_subqueries and not caller.omnipotent:
+        text = f"Subquery nesting depth exceeds maximum allowed depth of {app.options.max_subqueries}"
+        raise ParseError(Code.INVALID_QUERY, text)
+    options = FindOptions(where=node.where, limit=2**53, redirect_key=node.options if isinstance(node.options, str) else None)
+    search = await prepare(app, caller, node.class_name, options, depth)
+    path = tuple(node.key.split("."))
+    if node.pointers:
+        ids = await _distinct(search, ("objectId",))
+        return tuple(pointer(search.schema.name, object_id) for object_id in ids)
+    if search.rules.protects and not caller.omnipotent:
+        plan = search.plan("find")
+        shape = Shape(app, caller, search.policy, search.rules, search.schema, options)
+        rows = [shape.show(document.body) for document in await app.store.documents.find(plan)] if plan else []
+        return tuple(value for value in (_at(row, path) for row in rows) if value is not None)
+    return tuple(await _distinct(search, path))
+
+
+async def _distinct(search: Search, path: ast.Path) -> list[Json]:
+    plan = search.plan("find")
+    return await search.app.store.documents.distinct(plan, path) if plan else []
+
+
+def _at(value: Json, path: ast.Path) -> Json:
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+async def _may_follow(app: App, caller: Caller, node: ast.RelatedTo) -> bool:
+    """True if the caller may read the object that owns the relation; 119 if the relation itself is hidden from her."""
+    if caller.omnipotent:
+        return True
+    rules = app.classes.rules(node.class_name)
+    rules.refuse_protected(caller, tuple(node.key.split(".")), "query")
+    schema = app.classes.get(node.class_name)
+    if schema is None:
+        return False
+    try:
+        rules.check(caller, "get")
+    except ParseError:
+        return False
+    document = await app.store.documents.get(schema, node.object_id)
+    if document is None or not acl.permits(acl.allowed(document.body.get("ACL"), "read"), caller.principals):
+        return False
+    where = ast.both(rules.narrowed(caller, "get"), app.policy(node.class_name).scope(caller, "get"))
+    return match(where, document.body)

@@ -1,0 +1,112 @@
+"""Searches: at once on the event loop while they are short, in a small pool of threads when they turn out long."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from mbaas.storage.sqlite.connection import Tuning, connect
+from mbaas.storage.sqlite.failures import timed_out, told
+
+T = TypeVar("T")
+Job = Callable[[apsw.Cursor], T]
+
+_STEPS = 500
+"""Virtual machine instructions between two looks at the clock: some tens of microseconds."""
+
+
+class Limited:
+    """A read connection that interrupts itself when `deadline` (of perf_counter) has passed."""
+
+    def __init__(self, file: Path, tuning: Tuning, cache: int) -> None:
+        self.connection = connect(file, tuning, cache=cache)
+        self.cursor = self.connection.cursor()
+        self.deadline = math.inf
+        self.connection.set_progress_handler(self._late, _STEPS)
+
+    def _late(self) -> bool:
+        return time.perf_counter() > self.deadline
+
+    def run(self, job: Job[T], deadline: float) -> T:
+        """Raises apsw.InterruptError at the deadline."""
+        self.deadline = deadline
+        try:
+            return job(self.cursor)
+        except apsw.Error:
+            # Leaves no statement half done, which would hold its snapshot.
+            self.cursor.close(True)
+            self.cursor = self.connection.cursor()
+            raise
+        finally:
+            self.deadline = math.inf
+
+
+class Reader:
+    """Owns the read connections."""
+
+    def __init__(self, file: Path, tuning: Tuning) -> None:
+        self._file, self._tuning = file, tuning
+        self.inline = Limited(file, tuning, tuning.reader_cache)
+        self._pool = ThreadPoolExecutor(tuning.readers, thread_name_prefix="sqlite-read")
+        self._mine = threading.local()
+        self._opened: list[Limited] = []
+
+    async def run(self, job: Job[T], timeout_ms: int, *, linear: bool = True) -> T:
+        """The job's result. A job may be run twice, and must only read; one that is not `linear` never runs on the loop."""
+        end = time.perf_counter() + timeout_ms / 1000
+        try:
+            if linear:
+                try:
+                    return self.inline.run(job, min(time.perf_counter() + self._tuning.inline_seconds, end))
+                except apsw.InterruptError:
+                    pass
+            return await self._patiently(job, end)
+        except apsw.InterruptError as error:
+            raise timed_out() from error
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise told(error) from error
+
+    async def _patiently(self, job: Job[T], end: float) -> T:
+        limited: list[Limited] = []
+
+        def work() -> T:
+            mine = self._connection()
+            limited.append(mine)
+            if time.perf_counter() > end:
+                raise timed_out()
+            return mine.run(job, end)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except asyncio.CancelledError:
+            if limited:
+                limited[0].deadline = 0.0
+            raise
+
+    def _connection(self) -> Limited:
+        mine: Limited | None = getattr(self._mine, "limited", None)
+        if mine is None:
+            mine = self._mine.limited = Limited(self._file, self._tuning, self._tuning.reader_cache // 4)
+            self._opened.append(mine)
+        return mine
+
+    def now(self, job: Job[T]) -> T:
+        """A job that is known to be short, run at once."""
+        try:
+            return job(self.inline.cursor)
+        except apsw.Error as error:
+            raise told(error) from error
+
+    async def close(self) -> None:
+        """Wait for running searches and let go."""
+        await asyncio.to_thread(self._pool.shutdown)
+        for limited in (self.inline, *self._opened):
+            limited.connection.close()

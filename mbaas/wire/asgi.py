@@ -1,0 +1,247 @@
+"""The Parse mount as one ASGI callable: reads, decodes, dispatches, encodes. The one place where exceptions become answers."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from mbaas.kernel.addresses import client_address
+from mbaas.kernel.errors import MbaasError, Refused
+from mbaas.kernel.values import Json
+from mbaas.wire import errors
+from mbaas.wire.cors import JSON_TYPE, Header
+from mbaas.wire.dispatch import Dispatcher, sign_in
+from mbaas.wire.keys import (
+    IDENTITY_HEADERS,
+    Identity,
+    Keyring,
+    context_of,
+)
+from mbaas.wire.request import (
+    TOO_LARGE,
+    Answer,
+    Gone,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    decode_body,
+    read_body,
+    segments,
+    stream_body,
+)
+from mbaas.wire.rest.table import table
+from mbaas.wire.routes import Found
+
+if TYPE_CHECKING:
+    from mbaas.data.app import App
+
+_OTHER_HEADERS = frozenset(
+    (
+        b"content-length",
+        b"transfer-encoding",
+        b"content-type",
+        b"content-encoding",
+        b"x-parse-request-id",
+        b"x-parse-cloud-context",
+        b"x-parse-file-max-upload-size",
+        b"x-forwarded-for",
+    )
+)
+_NONE: dict[bytes, bytes] = {}
+_PREFLIGHT = Answer(body=b"OK", content_type=b"text/plain; charset=utf-8")
+
+
+class Wire:
+    """Serves the apps below a mount. `trusted_proxies` are the peers whose X-Forwarded-For counts."""
+
+    def __init__(self, apps: Mapping[str, App], *, mount: str = "/parse", trusted_proxies: Iterable[str] = ()) -> None:
+        self.mount = "" if mount == "/" else mount.rstrip("/")
+        self._below = f"{self.mount}/"
+        self._table = table()
+        self.dispatcher = Dispatcher(self._table, apps, self.mount)
+        self._keyring = Keyring(apps)
+        self._trusted = tuple(trusted_proxies)
+        self._cors = next(iter(self._keyring.doors.values())).cors
+        self._limit = max(app.options.max_upload_bytes for app in apps.values())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method: str = scope["method"]
+        request = Request(self.dispatcher, self._cors, method, scope["path"], scope["headers"])
+        try:
+            result = _PREFLIGHT if method == "OPTIONS" else await self._handle(request, scope, receive)
+            if not isinstance(result, (bytes, Answer)):
+                result = orjson.dumps(result)
+        except Gone:
+            return
+        except Exception as error:
+            result = _failure(error, request)
+        if isinstance(result, bytes):
+            headers = [*request.cors.json(request.headers), (b"content-length", b"%d" % len(result))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else result})
+        else:
+            await _send(result, request, send, empty=method == "HEAD")
+
+    async def _handle(self, request: Request, scope: Scope, receive: Receive) -> bytes | Answer | Json:
+        """Let the request in and run its route."""
+        parts = segments(scope, self._below)
+        if parts is None:
+            raise _no_route(request)
+        if request.method == "HEAD":
+            request.method = "GET"
+        if scope["query_string"]:
+            request.query = scope["query_string"].decode("latin-1")
+        signs, other = _scan(request.headers)
+        ip = self._ip(scope, other)
+        identity = self._keyring.by_headers(ip, signs)
+        found = self._table.find(request.method, parts)
+        context: Json = None
+        if other is not _NONE:
+            request.path = "/".join(parts)
+            found, context = await self._take_in(request, parts, found, other, receive, identity)
+        if found is None:
+            found = self._any_method(parts)
+        if identity is None or found is None:
+            if found is not None and not found[0].keys:
+                request.params = found[1]
+                return await found[0].handler(request)
+            if identity is None:
+                identity, in_body = self._keyring.by_body(ip, signs, request.body)
+                context = in_body or context
+                _forget_form(request)
+        request.app, request.cors, request.caller = identity.app, identity.cors, identity.caller
+        if context:
+            request.caller = replace(request.caller, context=context_of(context))
+        if found is None:
+            raise _no_route(request)
+        route, request.params = found
+        if identity.token and route.session == "lookup":
+            await sign_in(request, identity.token)
+        return await (route.handler(request) if route.free else self.dispatcher.run(route, request))
+
+    async def _take_in(
+        self, request: Request, parts: list[str], found: Found, other: dict[bytes, bytes], receive: Receive, identity: Identity | None
+    ) -> tuple[Found, Json]:
+        """The body, the method that it may name, and the cloud context of the headers."""
+        if b"x-parse-request-id" in other:
+            request.request_id = other[b"x-parse-request-id"].decode("latin-1")
+        raw = found is not None and found[0].raw
+        await self._read(request, other, receive, raw=raw, identity=identity)
+        if request.method == "POST" and isinstance(request.body, dict) and (override := request.body.pop("_method", None)):
+            request.method = override.upper() if isinstance(override, str) else "POST"
+            found = self._table.find(request.method, parts)
+        return found, other.get(b"x-parse-cloud-context")
+
+    def _any_method(self, parts: list[str]) -> Found:
+        """`/health` answers whatever the method and whatever follows it."""
+        return self._table.find("GET", parts[:1]) if parts and parts[0].lower() == "health" else None
+
+    async def _read(self, request: Request, other: dict[bytes, bytes], receive: Receive, *, raw: bool, identity: Identity | None) -> None:
+        """Take in the body: as a stream where the route wants bytes and the keys came in headers, else decoded."""
+        request.content_type = other.get(b"content-type", b"").decode("latin-1")
+        length = other.get(b"content-length", b"")
+        if (not length and b"transfer-encoding" not in other) or length == b"0":
+            return
+        if raw and identity:
+            request.incoming = stream_body(receive)
+            return
+        limit = identity.app.options.max_upload_bytes if identity else self._limit
+        if length.isdigit() and int(length) > limit:
+            raise Refused(TOO_LARGE, 413)
+        data = await read_body(receive, limit)
+        if b"content-encoding" in other:
+            data = _inflate(data, other[b"content-encoding"], limit)
+        request.raw = data
+        if raw:
+            request.body = _keys_only(data)
+        else:
+            request.body = decode_body(data, request.content_type.lower())
+        if isinstance(request.body, dict):
+            request.body.pop("_noBody", None)
+
+    def _ip(self, scope: Scope, other: dict[bytes, bytes]) -> str:
+        client = scope.get("client")
+        peer: str = client[0] if client else ""
+        if not self._trusted or b"x-forwarded-for" not in other:
+            return peer
+        return client_address(peer, other[b"x-forwarded-for"].decode("latin-1"), self._trusted)
+
+
+def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]]:
+    """One pass over the headers: those that say who asks, and the few others that every request may have."""
+    identity: list[Header] = []
+    other = _NONE
+    for header in headers:
+        name = header[0]
+        if name in IDENTITY_HEADERS:
+            identity.append(header)
+        elif name in _OTHER_HEADERS:
+            if other is _NONE:
+                other = {}
+            other[name] = header[1]
+    return tuple(identity), other
+
+
+def _keys_only(data: bytes) -> Json:
+    """The JSON of an upload whose keys can only be in its body; None if there is none."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return None
+
+
+def _forget_form(request: Request) -> None:
+    """`_ContentType` stands for the header in a body that carries its own keys."""
+    if isinstance(request.body, dict):
+        kind = request.body.pop("_ContentType", None)
+        if kind is not None and not isinstance(kind, str):
+            raise errors.Unauthorized
+        request.content_type = kind or ""
+
+
+def _inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
+    if encoding.lower() == b"identity":
+        return data
+    if encoding.lower() not in (b"gzip", b"deflate"):
+        raise Refused(f'unsupported content encoding "{encoding.decode("latin-1")}"', 415)
+    inflater = zlib.decompressobj(47)
+    try:
+        plain = inflater.decompress(data, limit + 1)
+    except zlib.error:
+        raise Refused("The request body could not be decompressed.", 400) from None
+    if len(plain) > limit:
+        raise Refused(TOO_LARGE, 413)
+    return plain
+
+
+def _no_route(request: Request) -> Refused:
+    return Refused(f"Cannot {request.method} /{request.path.lstrip('/')}", 404)
+
+
+def _failure(error: Exception, request: Request) -> Answer:
+    """The answer that an exception becomes."""
+    sanitized = getattr(request, "app", None) is None or request.app.options.sanitized_errors
+    headers: list[Header] = []
+    if not isinstance(error, MbaasError):
+        headers.append((b"x-request-id", errors.record(error, f"{request.method} {request.path}").encode()))
+    kind = None if isinstance(error, errors.Unauthorized) else JSON_TYPE[1]
+    return Answer(errors.status_of(error), orjson.dumps(errors.body_of(error, sanitized)), headers, kind)
+
+
+async def _send(answer: Answer, request: Request, send: Send, *, empty: bool) -> None:
+    """Send an answer that is more than JSON with 200. A stream names its own length."""
+    headers: list[Any] = [*request.cors.bare(request.headers), *answer.headers]
+    if answer.content_type:
+        headers.append((b"content-type", answer.content_type))
+    if answer.stream is None:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.stream is not None and not empty:
+        async for part in answer.stream:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b"" if empty or answer.stream is not None else answer.body})

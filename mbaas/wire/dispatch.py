@@ -1,0 +1,78 @@
+"""From a decoded request to a handler: the session, the master key, the read-only key, idempotency. Shared by HTTP and batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from mbaas.data import idempotency
+from mbaas.data.commit import RequestUnit
+from mbaas.kernel.errors import Duplicate, ParseError
+from mbaas.kernel.values import Json
+from mbaas.wire.errors import master_needed, refuse_read_only
+from mbaas.wire.request import Answer, Request
+from mbaas.wire.routes import Route, Table
+
+if TYPE_CHECKING:
+    from mbaas_auth.sessions import Sessions
+
+    from mbaas.data.app import App
+
+
+class Dispatcher:
+    """Runs routes of one table."""
+
+    def __init__(self, table: Table, apps: Mapping[str, App], mount: str) -> None:
+        self.table = table
+        self.apps = apps
+        self.mount = mount
+
+    async def run(self, route: Route, request: Request) -> bytes | Answer | Json:
+        """Check what the route asks of the caller, then hand over to its handler."""
+        caller = request.caller
+        if route.master and not caller.master:
+            raise master_needed(request.app.options)
+        if caller.read_only and route.read_only:
+            refuse_read_only(caller, route.read_only)
+        if request.request_id and route.once and idempotency.guards(request.app.options, request.path):
+            return await self._once(route, request, request.request_id)
+        return await route.handler(request)
+
+    async def _once(self, route: Route, request: Request, request_id: str) -> bytes | Answer | Json:
+        """A request whose id makes it unrepeatable. One that is refused uses its id up, too."""
+        app = request.app
+        if route.once == "call":
+            await idempotency.record(app, request_id)
+            return await route.handler(request)
+        await idempotency.refuse_repeat(app, request_id)
+        unit = RequestUnit(first=[idempotency.step(app, request_id)])
+        request.caller = replace(request.caller, unit=unit)
+        try:
+            result = await route.handler(request)
+        except ParseError as error:
+            if isinstance(error, Duplicate) and error.index == idempotency.TABLE:
+                raise idempotency.repeated() from None
+            await idempotency.record(app, request_id, repeated_ok=True)
+            raise
+        if unit.first:
+            await idempotency.record(app, request_id, repeated_ok=True)
+        return result
+
+
+async def sign_in(request: Request, token: str) -> None:
+    """Put the session's user in the caller's place. 209 for a token that is not valid."""
+    sessions: Sessions | None = request.app.rooms.get("sessions")
+    if sessions is not None:
+        request.caller = await sessions.caller(token, request.caller)
+
+
+def encode(result: bytes | Answer | Json) -> bytes:
+    """The JSON of a handler's result."""
+    if isinstance(result, bytes):
+        return result
+    if isinstance(result, Answer):
+        return result.body
+    return orjson.dumps(result)

@@ -1,0 +1,197 @@
+"""One request as the handlers see it, the answers they return, and how bodies and query strings become values."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, unquote_plus
+
+import orjson
+
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError, Refused
+from mbaas.kernel.values import Json, Object
+from mbaas.wire.cors import Cors, Header
+from mbaas.wire.json_text import why
+
+if TYPE_CHECKING:
+    from mbaas.data.app import App
+    from mbaas.wire.dispatch import Dispatcher
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_JSON_START = frozenset('{["-0123456789tfn \t\r\n')
+TOO_LARGE = "request entity too large"
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a handler answers when it is not a plain 200 with JSON. `stream` is sent instead of `body` if there is one."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: list[Header] = field(default_factory=list)
+    content_type: bytes | None = b"application/json; charset=utf-8"
+    stream: AsyncIterator[bytes] | None = None
+
+
+class Request:
+    """A decoded request. `params` are the pattern's variables, in order; `body` is {} where none was sent."""
+
+    app: App
+    caller: Caller
+    params: tuple[str, ...] = ()
+    query: str = ""
+    raw: bytes = b""
+    incoming: AsyncIterator[bytes] | None = None
+    content_type: str = ""
+    request_id: str | None = None
+
+    def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str, headers: list[Header]) -> None:
+        self.dispatcher = dispatcher
+        self.cors = cors
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body: Json = {}
+
+    def object(self) -> Object:
+        """The body as an object."""
+        if not isinstance(self.body, dict):
+            raise ParseError(Code.INVALID_JSON, "The request body must be a JSON object.")
+        return self.body
+
+    def arguments(self) -> Object:
+        """Query arguments: those of the body, then those of the query string, each a JSON value or else text."""
+        if not self.query:
+            return self.object()
+        return {**self.object(), **parse_query(self.query)}
+
+    def texts(self) -> Object:
+        """Arguments without JSON decoding of the query string: what login takes."""
+        body = self.object()
+        return {**parse_pairs(self.query), **body} if self.query else body
+
+    def header(self, name: bytes) -> str | None:
+        """A request header by its lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+
+def parse_pairs(query: str) -> dict[str, Json]:
+    """The names and texts of a query string; a name that comes twice has a list."""
+    found: dict[str, Json] = {}
+    for part in query.split("&"):
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        name, value = _text(name), _text(value)
+        if name in found:
+            before = found[name]
+            found[name] = [*before, value] if isinstance(before, list) else [before, value]
+        else:
+            found[name] = value
+    return found
+
+
+def parse_query(query: str) -> dict[str, Json]:
+    """The same with each value read as JSON if it is JSON."""
+    return {name: _value(text) for name, text in parse_pairs(query).items()}
+
+
+def _text(part: str) -> str:
+    return unquote_plus(part) if "%" in part or "+" in part else part
+
+
+def _value(text: Json) -> Json:
+    if not isinstance(text, str) or text[:1] not in _JSON_START:
+        return text
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return text
+
+
+def segments(scope: Scope, mount: str) -> list[str] | None:
+    """The parts of the path below the mount (given with its slash), decoded one by one; None if it is not below it."""
+    raw: bytes = scope["raw_path"]
+    escaped = b"%" in raw
+    path: str = raw.decode("latin-1") if escaped else scope["path"]
+    if not path.startswith(mount):
+        return [] if path == mount[:-1] else None
+    parts = path[len(mount) :].split("/")
+    if "" in parts:
+        parts = [part for part in parts if part]
+    if escaped:
+        try:
+            return [unquote(part, errors="strict") for part in parts]
+        except UnicodeDecodeError:
+            raise Refused("The path is not valid UTF-8.", 400) from None
+    return parts
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body, up to the limit (413)."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body") and message["type"] == "http.request":
+        if len(body) > limit:
+            raise Refused(TOO_LARGE, 413)
+        return body
+    parts = [body]
+    size = len(body)
+    async for part in stream_body(receive, message):
+        size += len(part)
+        if size > limit:
+            raise Refused(TOO_LARGE, 413)
+        parts.append(part)
+    return b"".join(parts)
+
+
+class Gone(Exception):
+    """The client went away before its request was complete; nobody is there to be answered."""
+
+
+async def stream_body(receive: Receive, first: MutableMapping[str, Any] | None = None) -> AsyncIterator[bytes]:
+    """The parts of the body as they come; with `first`, those after that message."""
+    message = first or await receive()
+    if first is None and message.get("body"):
+        yield message["body"]
+    while message["type"] == "http.disconnect" or message.get("more_body"):
+        if message["type"] == "http.disconnect":
+            raise Gone
+        message = await receive()
+        if message.get("body"):
+            yield message["body"]
+
+
+def decode_body(raw: bytes, content_type: str) -> Json:
+    """The value of a body, whatever type it claims: JSON, or a form if it says so and is not JSON."""
+    if not raw:
+        return {}
+    if content_type.startswith("multipart/form-data"):
+        return {}
+    if content_type.startswith("application/x-www-form-urlencoded") and raw[:1] not in b"{[":
+        return parse_pairs(raw.decode("utf-8", "replace"))
+    if raw[:3] == b"\xef\xbb\xbf":
+        raw = raw[3:]
+    try:
+        value = orjson.loads(raw)
+    except ValueError:
+        raise Refused(_complaint(raw), 400) from None
+    if not isinstance(value, (dict, list)):
+        raise Refused(_complaint(raw), 400)
+    return value
+
+
+def _complaint(raw: bytes) -> str:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return "The request body is not valid UTF-8."
+    return why(text) or "The JSON is nested too deeply, or holds a number or a text that cannot be kept."

@@ -1,0 +1,159 @@
+"""Installations: the `_Installation` class's rules. One device is one row, whichever of its ids a client sends.
+
+A row is found by objectId, installationId or deviceToken, and what a client posts goes into the row that is there
+already. Source: Parse Server 9.10's installation handling, with its codes (132, 135, 136).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mbaas.data.app import App
+from mbaas.data.policies import Policy, Write
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError, forbidden, not_found
+from mbaas.kernel.values import Json, Object
+from mbaas.query import ast
+from mbaas.storage.ports import Delete, Find
+
+_TOKEN_LENGTH = 64
+"""An APNs device token in hexadecimal; its case does not count."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """The rows that share an id with what was sent."""
+
+    by_object_id: Object | None = None
+    by_installation: Object | None = None
+    by_token: list[Object] = field(default_factory=list)
+
+
+class InstallationPolicy(Policy):
+    """Clients may add and change installations, and neither list nor remove them."""
+
+    schema = {
+        "indexes": {"installation_id": {"installationId": 1}, "device_token": {"deviceToken": 1}},
+        "unique": frozenset[str](),
+    }
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def admit(self, caller: Caller, operation: str, class_name: str) -> None:
+        if operation in ("find", "delete") and not caller.omnipotent:
+            raise forbidden(f"Clients aren't allowed to perform the {operation} operation on the installation collection.")
+
+    async def before(self, write: Write) -> None:
+        body, caller = write.body, write.caller
+        if write.creating and not (body.get("deviceToken") or body.get("installationId") or caller.installation_id):
+            text = "at least one ID field (deviceToken, installationId) must be specified in this operation"
+            raise ParseError(Code.INSTALLATION_MISSING_ID_FIELD, text)
+        token = body.get("deviceToken")
+        if isinstance(token, str) and len(token) == _TOKEN_LENGTH:
+            body["deviceToken"] = token.lower()
+        if body.get("installationId"):
+            if not isinstance(body["installationId"], str):
+                if isinstance(body["installationId"], dict):
+                    return
+                raise ParseError(Code.INCORRECT_TYPE, "installationId is a string")
+            body["installationId"] = body["installationId"].lower()
+        installation_id = body.get("installationId") or (None if caller.omnipotent else caller.installation_id)
+        installation_id = installation_id.lower() if installation_id else None
+        if not write.creating and not (body.get("deviceToken") or installation_id or body.get("deviceType")):
+            return
+        found = await self._matching(write, installation_id)
+        if not write.creating:
+            self._refuse_changes(body, found)
+        row = (found.by_installation if installation_id else None) or found.by_object_id
+        if write.creating and not body.get("deviceType") and row is None:
+            raise ParseError(Code.INSTALLATION_MISSING_ID_FIELD, "deviceType must be specified in this operation")
+        survivor = await (self._join(write, row, found) if row else self._adopt(write, installation_id, found))
+        if survivor is not None:
+            write.creating = False
+            write.object_id = survivor
+            body.pop("createdAt", None)
+
+    async def _matching(self, write: Write, installation_id: str | None) -> _Found:
+        token = write.body.get("deviceToken")
+        parts: list[ast.Node] = []
+        if write.object_id:
+            parts.append(ast.Equals(("objectId",), write.object_id))
+        if installation_id:
+            parts.append(ast.Equals(("installationId",), installation_id))
+        if isinstance(token, str):
+            parts.append(ast.Equals(("deviceToken",), token))
+        schema = self._app.classes.known_or_blank("_Installation")
+        found = _Found()
+        for document in await self._app.store.documents.find(Find(schema, ast.Or(tuple(parts)))) if parts else []:
+            row = document.body
+            if write.object_id and row["objectId"] == write.object_id:
+                found.by_object_id = row
+            if installation_id and row.get("installationId") == installation_id:
+                found.by_installation = row
+            if isinstance(token, str) and row.get("deviceToken") == token:
+                found.by_token.append(row)
+        return found
+
+    def _refuse_changes(self, body: Object, found: _Found) -> None:
+        """136 for a change of what identifies a device."""
+        row = found.by_object_id
+        if row is None:
+            raise not_found()
+
+        def differs(name: str, unless_absent: bool = True) -> bool:
+            given: Json = body.get(name)
+            return bool(given) and (bool(row.get(name)) or not unless_absent) and given != row.get(name)
+
+        changed = None
+        if differs("installationId"):
+            changed = "installationId"
+        elif differs("deviceToken") and not body.get("installationId") and not row.get("installationId"):
+            changed = "deviceToken"
+        elif differs("deviceType", unless_absent=False):
+            changed = "deviceType"
+        if changed:
+            raise ParseError(Code.INSTALLATION_IMMUTABLE_FIELD, f"{changed} may not be changed in this operation")
+
+    async def _join(self, write: Write, row: Object, found: _Found) -> str:
+        """The row that the write goes into; rows that the same device left behind are removed with it."""
+        body = write.body
+        if len(found.by_token) == 1 and not found.by_token[0].get("installationId"):
+            other = found.by_token[0]
+            if other["objectId"] != row["objectId"]:
+                self._remove(write, [row])
+            survivor: str = other["objectId"]
+            return survivor
+        if body.get("deviceToken") and row.get("deviceToken") != body["deviceToken"] and body.get("installationId"):
+            losers = [r for r in found.by_token if r.get("installationId") != body["installationId"]]
+            self._remove(write, [r for r in losers if _same_app(body, r)])
+        survivor = row["objectId"]
+        return survivor
+
+    async def _adopt(self, write: Write, installation_id: str | None, found: _Found) -> str | None:
+        """No row has the installationId: one with the token alone is taken over, others of the token go."""
+        rows = found.by_token
+        if not rows:
+            return None
+        if len(rows) == 1 and (not rows[0].get("installationId") or not installation_id):
+            survivor: str = rows[0]["objectId"]
+            return survivor
+        if not write.body.get("installationId"):
+            text = "Must specify installationId when deviceToken matches multiple Installation objects"
+            raise ParseError(Code.INSTALLATION_MISSING_DEVICE_FIELD, text)
+        losers = [r for r in rows if r.get("installationId") != installation_id]
+        self._remove(write, [r for r in losers if _same_app(write.body, r)])
+        return None
+
+    def _remove(self, write: Write, rows: list[Object]) -> None:
+        schema = self._app.classes.known_or_blank("_Installation")
+        write.steps += [Delete(schema, row["objectId"]) for row in rows]
+
+
+def _same_app(body: Object, row: Object) -> bool:
+    return not body.get("appIdentifier") or body["appIdentifier"] == row.get("appIdentifier")
+
+
+def join(app: App) -> None:
+    """Register the room's class with an app; before it starts."""
+    app.register("_Installation", InstallationPolicy(app))
