@@ -6,20 +6,21 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+import mbaas_auth.room
+import mbaas_push.installations
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import mbaas_auth.room
-import mbaas_push.installations
 from mbaas.data.app import App
 from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
 from mbaas.services import Services
 from mbaas.settings import SettingsError
 from mbaas.storage.ports import Store
+from mbaas.wire import docs
 from mbaas.wire.asgi import Wire
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
@@ -114,7 +115,8 @@ def _outside_the_mount(services: Services, opened: Callable[[], AbstractAsyncCon
         body, content_type = services.metrics.render()
         return Response(body, headers={"content-type": content_type})
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)], lifespan=lifespan)
+    own = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return Starlette(routes=[*own, *docs.routes(next(iter(services.apps.values())).mount)], lifespan=lifespan)
 
 
 def _may_see_metrics(request: Request, trusted: tuple[str, ...], apps: Sequence[AppOptions]) -> bool:

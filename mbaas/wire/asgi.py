@@ -120,7 +120,7 @@ class Wire:
         if found is None:
             raise _no_route(request)
         route, request.params = found
-        if identity.token and route.session == "lookup":
+        if identity.token and (route.session == "lookup" or (route.session == "revocable" and identity.token.startswith("r:"))):
             await sign_in(request, identity.token)
         return await (route.handler(request) if route.free else self.dispatcher.run(route, request))
 

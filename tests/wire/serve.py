@@ -28,7 +28,9 @@ async def main(port: int, sanitized: bool) -> None:
     app = App(kept, MemoryStore(), SystemClock(), Ids())
     room.join(app)
     await app.start()
-    config = uvicorn.Config(Wire({"app": app}), port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    config = uvicorn.Config(
+        Wire({"app": app}), port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning", proxy_headers=False
+    )
     await uvicorn.Server(config).serve()
 
 
