@@ -3,29 +3,93 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+import mbaas_auth.room
+import mbaas_push.installations
+from mbaas.data.app import App
 from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
 from mbaas.services import Services
+from mbaas.settings import SettingsError
+from mbaas.storage.ports import Store
+from mbaas.wire.asgi import Wire
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
 
 
 def build(server: ServerOptions, apps: Iterable[AppOptions]) -> ASGIApp:
     """The whole server as one ASGI application. Nothing is opened before its lifespan starts."""
-    services = Services(server, {app.app_id: app for app in apps})
-    return _outside_the_mount(services)
+    return Server(Services(server, {app.app_id: app for app in apps}))
 
 
-def _outside_the_mount(services: Services) -> Starlette:
+class Server:
+    """Requests below the mount go to the Parse dialect at once; everything else passes Starlette's router."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._wire: Wire | None = None
+        self._outside = _outside_the_mount(services, self._open)
+        self._mount = next(iter(services.apps.values())).mount
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[None]:
+        """Open every app for as long as the server runs."""
+        server = self._services.server
+        async with AsyncExitStack() as stack:
+            apps = {}
+            for options in self._services.apps.values():
+                app = apps[options.app_id] = await open_app(options, self._services)
+                stack.push_async_callback(app.close)
+            self._wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies)
+            yield
+            self._wire = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._wire is not None and scope["type"] == "http" and _below(scope["path"], self._mount):
+            await self._wire(scope, receive, send)
+        else:
+            await self._outside(scope, receive, send)
+
+
+def _below(path: str, mount: str) -> bool:
+    """True if the path is the mount or below it; a leading double slash is tolerated."""
+    if path.startswith("//"):
+        path = path[1:]
+    return path.startswith(mount) and (len(path) == len(mount) or path[len(mount)] == "/" or mount == "/")
+
+
+async def open_app(options: AppOptions, services: Services) -> App:
+    """One app with its store and its rooms, ready to be asked."""
+    store = await _open_store(options, services)
+    app = App(options, store, services.clock, services.ids)
+    mbaas_auth.room.join(app)
+    mbaas_push.installations.join(app)
+    await app.start()
+    return app
+
+
+async def _open_store(options: AppOptions, services: Services) -> Store:
+    if options.database_url:
+        raise SettingsError("MBAAS_DATABASE_URL: only the embedded store is there yet; leave it unset")
+    from mbaas.storage.sqlite.store import open_store
+
+    return await open_store(
+        options.data_dir,
+        services.clock,
+        feed_retention_ms=options.feed_retention_ms,
+        feed_retention_bytes=options.feed_retention_bytes,
+    )
+
+
+def _outside_the_mount(services: Services, opened: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
     """The routes that belong to the process and not to an app: health and metrics."""
     ready = False
 
@@ -33,9 +97,10 @@ def _outside_the_mount(services: Services) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         nonlocal ready
         services.server.data_dir.mkdir(parents=True, exist_ok=True)
-        ready = True
-        yield
-        ready = False
+        async with opened():
+            ready = True
+            yield
+            ready = False
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"})

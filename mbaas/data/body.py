@@ -70,13 +70,16 @@ def _root(name: str) -> str:
     return root
 
 
-def read_update(body: Object) -> Change:
-    """The operators of an update."""
+def read_update(schema: ClassSchema, body: Object) -> Change:
+    """The operators of an update. Null in a pointer column takes the pointer away."""
     change = Change()
     for name, value in body.items():
         if name in _MANAGED:
             continue
         path = tuple(name.split("."))
+        if value is None and _is_pointer(schema, name):
+            change.ops.append(Unset(path))
+            continue
         if name == "ACL":
             if value is not None:
                 change.ops.append(Set(path, acl.normal(value)))
@@ -89,12 +92,17 @@ def read_update(body: Object) -> Change:
     return change
 
 
-def read_create(body: Object) -> tuple[Object, Change]:
+def _is_pointer(schema: ClassSchema, name: str) -> bool:
+    column = schema.fields.get(name)
+    return column is not None and column.type == "Pointer"
+
+
+def read_create(schema: ClassSchema, body: Object) -> tuple[Object, Change]:
     """The first state of an object, and its relations. Operators act on nothing: Increment gives its amount, Add its list."""
     made: Object = {}
     change = Change()
     for name, value in body.items():
-        if name in _MANAGED:
+        if name in _MANAGED or (value is None and _is_pointer(schema, name)):
             continue
         path = tuple(name.split("."))
         if name == "ACL":

@@ -34,8 +34,8 @@ _MORE = {
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 }
 _EXTENSIONS = {"text/plain": "txt", "image/jpeg": "jpeg", "text/html": "html", "application/octet-stream": "bin", "audio/mpeg": "mp3"}
-_TOKEN = r"[!#$%&'*+\-.^_`|~A-Za-z0-9]+"
-_MEDIA_TYPE = re.compile(rf"\s*({_TOKEN})/({_TOKEN})\s*(?:;.*)?$", re.DOTALL)
+_MEDIA_WORD = r"[!#$%&'*+\-.^_`|~A-Za-z0-9]+"
+_MEDIA_TYPE = re.compile(rf"\s*({_MEDIA_WORD})/({_MEDIA_WORD})\s*(?:;.*)?$", re.DOTALL)
 _SHOWN = re.compile(
     r"text/plain$|text/csv$|application/(json|pdf)$|image/(png|jpeg|gif|webp|avif|bmp|heic|heif|tiff|vnd\.microsoft\.icon|x-icon)$|(audio|video)/[\w.+-]+$|font/[\w.+-]+$"
 )

@@ -101,7 +101,7 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     await policy.prepare(write)
     _refuse_unresolved(body)
     refuse_keywords(app.options.request_keyword_denylist, body)
-    made, change = read_create(body)
+    made, change = read_create(schema, body)
     if columns or app.classes.get(write.class_name) is None:
         schema = await app.classes.grow(write.class_name, columns)
     document = _document(write.object_id, created, updated, made, {k: v for k, v in write.hidden.items() if v is not None})
@@ -137,7 +137,7 @@ async def _change(policy: Policy, write: Write) -> Saved:
     guard = both(both(guard, rules.narrowed(caller, "update")), write.guard)
     if guard == NOTHING or app.classes.get(write.class_name) is None:
         raise not_found()
-    change = read_update(body)
+    change = read_update(schema, body)
     writers = None if caller.omnipotent else caller.principals
     if columns:
         await _refuse_unless_writable(app, schema, write.object_id, writers, guard)
@@ -183,7 +183,7 @@ def _schema_to_write(app: App, class_name: str) -> ClassSchema:
 
 def _require(columns: tuple[str, ...], body: Object) -> None:
     for name in columns:
-        if not body.get(name):
+        if body.get(name) in (None, "", 0):
             raise ParseError(Code.INCORRECT_TYPE, f"{name} is required.")
 
 

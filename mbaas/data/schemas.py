@@ -56,7 +56,7 @@ async def change(app: App, name: str, body: Object) -> Object:
     indexes = {k: keys for k, keys in indexes.items() if not any(key.partition(".")[0] in dropped for key in keys)}
     changed = replace(current, fields=fields, permissions=permissions, indexes=indexes)
     await app.classes.store(changed, tuple(dropped))
-    return describe(app, changed)
+    return _with_configured_protection(app, changed)
 
 
 async def drop(app: App, name: str) -> Object:
@@ -85,6 +85,18 @@ def describe(app: App, schema: ClassSchema) -> Object:
     indexes = {name: dict(keys) for name, keys in schema.indexes.items() if name not in own}
     if indexes:
         shown["indexes"] = indexes
+    return shown
+
+
+def _with_configured_protection(app: App, schema: ClassSchema) -> Object:
+    """A changed definition as Parse Server answers it: the protected fields of the options are among its own."""
+    shown = describe(app, schema)
+    configured = app.options.protected_fields.get(schema.name)
+    if configured:
+        groups = dict(shown["classLevelPermissions"].get("protectedFields") or {})
+        for who, fields in configured.items():
+            groups[who] = list(dict.fromkeys((*groups.get(who, ()), *fields)))
+        shown["classLevelPermissions"]["protectedFields"] = groups
     return shown
 
 

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, MutableMapping
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 MASK = "***"
 _SECRET_NAMES = re.compile(r"password|passwd|secret|token|authorization|cookie|(?:^|[-_])key$|[a-z]Key$|authData", re.IGNORECASE)
@@ -37,8 +37,10 @@ def get_logger(name: str) -> Any:
     return structlog.stdlib.get_logger(name)
 
 
-def start_logging(form: Literal["json", "pretty"], *, secrets: Iterable[str] = (), level: int = logging.INFO) -> None:
-    """Send all logs to standard error in this form. The texts in `secrets` never appear, whoever logs them."""
+def start_logging(
+    form: Literal["json", "pretty"], *, secrets: Iterable[str] = (), level: int = logging.INFO, stream: TextIO | None = None
+) -> None:
+    """Send all logs to standard error (or the stream) in this form. The texts in `secrets` never appear, whoever logs them."""
     import structlog
 
     shared: list[Any] = [
@@ -55,7 +57,7 @@ def start_logging(form: Literal["json", "pretty"], *, secrets: Iterable[str] = (
     else:
         colors = sys.stderr.isatty()
         render = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     processors = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render, _TextMask(secrets)]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors, foreign_pre_chain=shared))
     root = logging.getLogger()

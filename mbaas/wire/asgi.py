@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mbaas.kernel.addresses import client_address
 from mbaas.kernel.errors import MbaasError, Refused
 from mbaas.kernel.values import Json
 from mbaas.wire import errors
@@ -18,8 +19,6 @@ from mbaas.wire.keys import (
     IDENTITY_HEADERS,
     Identity,
     Keyring,
-    Networks,
-    client_ip,
     context_of,
 )
 from mbaas.wire.request import (
@@ -66,7 +65,7 @@ class Wire:
         self._table = table()
         self.dispatcher = Dispatcher(self._table, apps, self.mount)
         self._keyring = Keyring(apps)
-        self._trusted = Networks(tuple(trusted_proxies)) if trusted_proxies else None
+        self._trusted = tuple(trusted_proxies)
         self._cors = next(iter(self._keyring.doors.values())).cors
         self._limit = max(app.options.max_upload_bytes for app in apps.values())
 
@@ -79,7 +78,7 @@ class Wire:
                 result = orjson.dumps(result)
         except Gone:
             return
-        except Exception as error:  # noqa: BLE001 - the boundary of the product
+        except Exception as error:
             result = _failure(error, request)
         if isinstance(result, bytes):
             headers = [*request.cors.json(request.headers), (b"content-length", b"%d" % len(result))]
@@ -142,13 +141,11 @@ class Wire:
         """`/health` answers whatever the method and whatever follows it."""
         return self._table.find("GET", parts[:1]) if parts and parts[0].lower() == "health" else None
 
-    async def _read(
-        self, request: Request, other: dict[bytes, bytes], receive: Receive, *, raw: bool, identity: Identity | None
-    ) -> None:
+    async def _read(self, request: Request, other: dict[bytes, bytes], receive: Receive, *, raw: bool, identity: Identity | None) -> None:
         """Take in the body: as a stream where the route wants bytes and the keys came in headers, else decoded."""
         request.content_type = other.get(b"content-type", b"").decode("latin-1")
         length = other.get(b"content-length", b"")
-        if not length and b"transfer-encoding" not in other or length == b"0":
+        if (not length and b"transfer-encoding" not in other) or length == b"0":
             return
         if raw and identity:
             request.incoming = stream_body(receive)
@@ -170,9 +167,9 @@ class Wire:
     def _ip(self, scope: Scope, other: dict[bytes, bytes]) -> str:
         client = scope.get("client")
         peer: str = client[0] if client else ""
-        if self._trusted is None or b"x-forwarded-for" not in other:
+        if not self._trusted or b"x-forwarded-for" not in other:
             return peer
-        return client_ip(peer, other[b"x-forwarded-for"].decode("latin-1"), self._trusted)
+        return client_address(peer, other[b"x-forwarded-for"].decode("latin-1"), self._trusted)
 
 
 def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]]:

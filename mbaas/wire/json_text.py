@@ -94,7 +94,7 @@ def _scalar(text: str, at: int) -> int:
     mark = text[at : at + 1]
     if mark == '"':
         return _string(text, at)
-    if mark == "-" or mark.isascii() and mark.isdigit():
+    if mark == "-" or (mark.isascii() and mark.isdigit()):
         return _number(text, at)
     for word in _WORDS:
         if mark == word[0]:

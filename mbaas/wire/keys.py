@@ -11,11 +11,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hmac import compare_digest
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from mbaas.kernel.addresses import within
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
@@ -47,7 +47,6 @@ _BODY_NAMES = {
     "_MasterKey": "master",
     "_MaintenanceKey": "maintenance",
 }
-_ANYWHERE = frozenset(("0.0.0.0/0", "0.0.0.0", "::/0", "::", "::0"))
 _CACHED = 8192
 
 
@@ -78,26 +77,6 @@ class Identity:
     token: str | None
 
 
-class Networks:
-    """A list of addresses and CIDR ranges, asked for one address at a time."""
-
-    def __init__(self, entries: tuple[str, ...]) -> None:
-        self._any4 = any(e in _ANYWHERE and ":" not in e for e in entries)
-        self._any6 = any(e in _ANYWHERE and ":" in e for e in entries)
-        self._networks = [ip_network(e, strict=False) for e in entries if e not in _ANYWHERE]
-
-    def __contains__(self, ip: str) -> bool:
-        try:
-            address = ip_address(ip)
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        if self._any4 and address.version == 4 or self._any6 and address.version == 6:
-            return True
-        return any(address in network for network in self._networks)
-
-
 class Door:
     """One app's keys: lets a request in as somebody, or not."""
 
@@ -105,8 +84,6 @@ class Door:
         options = app.options
         self.app = app
         self.cors = Cors(options)
-        self._master_ips = Networks(options.master_key_ips)
-        self._maintenance_ips = Networks(options.maintenance_key_ips)
         self._client_keys = {
             name: key
             for name, key in (
@@ -125,20 +102,20 @@ class Door:
             ip=keys.ip, session_token=keys.session or None, installation_id=keys.installation or None, client_version=keys.version or None
         )
         if _same(keys.maintenance, options.maintenance_key):
-            self._from(keys.ip, self._maintenance_ips, "maintenance")
+            self._from(keys.ip, options.maintenance_key_ips, "maintenance")
             return Identity(self.app, self.cors, replace(base, maintenance=True), None)
         if _same(keys.master, options.master_key):
-            self._from(keys.ip, self._master_ips, "master")
+            self._from(keys.ip, options.master_key_ips, "master")
             return Identity(self.app, self.cors, replace(base, master=True), None)
         if _same(keys.master, options.read_only_master_key):
-            self._from(keys.ip, self._master_ips, "read-only master")
+            self._from(keys.ip, options.master_key_ips, "read-only master")
             return Identity(self.app, self.cors, replace(base, master=True, read_only=True), None)
         if self._client_keys and not any(_same(getattr(keys, name), key) for name, key in self._client_keys.items()):
             raise Unauthorized
         return Identity(self.app, self.cors, base, base.session_token)
 
-    def _from(self, ip: str, allowed: Networks, name: str) -> None:
-        if ip not in allowed:
+    def _from(self, ip: str, allowed: tuple[str, ...], name: str) -> None:
+        if not within(ip, allowed):
             log.warning("the %s key of app %s was refused: %s is not in its list of addresses", name, self.app.options.app_id, ip)
             raise Unauthorized
 
@@ -170,7 +147,7 @@ class Keyring:
         body.pop("_RevocableSession", None)
         app_id = body.get("_ApplicationId")
         door = self.doors.get(app_id) if isinstance(app_id, str) else None
-        if door is None or keys.master and not _same(keys.master, door.app.options.master_key):
+        if door is None or (keys.master and not _same(keys.master, door.app.options.master_key)):
             raise Unauthorized
         version = body.pop("_ClientVersion", None)
         taken = {
@@ -211,15 +188,6 @@ def context_of(value: Json) -> Object:
     if not isinstance(value, dict):
         raise ParseError(Code.INVALID_JSON, "Invalid object for context.")
     return value
-
-
-def client_ip(peer: str, forwarded: str, trusted: Networks) -> str:
-    """The nearest address that is not a trusted proxy's; `forwarded` is the X-Forwarded-For of a trusted peer."""
-    for hop in reversed([h.strip() for h in forwarded.split(",") if h.strip()]):
-        if peer not in trusted:
-            break
-        peer = hop
-    return peer
 
 
 def _same(sent: str | None, key: str | None) -> bool:

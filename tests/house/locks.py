@@ -12,13 +12,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-REMEDY = """pip-compile --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --extra editable -o requirements.lock
+REMEDY = """pip-compile --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \\
+  --extra editable -o requirements.lock
 and the same with --extra dev -c requirements.lock -o requirements-dev.lock"""
 
 
 def pins(lock: Path) -> dict[str, str]:
     """Package → version, as locked."""
-    return {canonicalize_name(name): version for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock.read_text(), re.M)}
+    return {
+        canonicalize_name(name): version for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock.read_text(), re.MULTILINE)
+    }
 
 
 def problems() -> Iterator[str]:

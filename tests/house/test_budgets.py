@@ -8,7 +8,7 @@ from statistics import median, quantiles
 
 import pytest
 
-from tests.house.source import product, short, checks_and_benches, tree
+from tests.house.source import checks_and_benches, product, short, tree
 
 FILE_MEDIAN, FILE_P90, FILE_MAX, TEST_FILE_MAX = 150, 350, 500, 600
 FUNCTION_P90, FUNCTION_MAX = 35, 60

@@ -15,9 +15,9 @@ PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENS
 ROOMS = {"auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}
 BINARY = {".png", ".jpg", ".gif", ".ico", ".woff2", ".gz", ".zip"}
 # Spelled in pieces, so that this file does not name them either.
-PRIVATE = [
-    "/" + folder + "/" for folder in ("work", "root", "home", "Users", "opt/wheels", "opt/pypi-more")
-] + [f"{name}.{domain}" for name, domain in (("registry.npmjs", "org"), ("files.pythonhosted", "org"), ("pypi", "org/simple"))]
+PRIVATE = ["/" + folder + "/" for folder in ("work", "root", "home", "Users", "opt/wheels", "opt/pypi-more")] + [
+    f"{name}.{domain}" for name, domain in (("registry.npmjs", "org"), ("files.pythonhosted", "org"), ("pypi", "org/simple"))
+]
 
 
 @pytest.mark.parametrize("name", PAPERS)

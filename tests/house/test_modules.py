@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import PACKAGES, ROOT, product, short, checks_and_benches, tracked, tree
+from tests.house.source import PACKAGES, ROOT, checks_and_benches, product, short, tracked, tree
 
 VAGUE = {"util", "utils", "helper", "helpers", "manager", "managers", "common", "misc", "base"}
 
@@ -26,7 +26,9 @@ def test_no_module_has_a_vague_name() -> None:
 def environment_readers(path: Path) -> bool:
     """True if the module touches the process's environment variables."""
     found = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
-    imported = [name.name for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module == "os" for name in node.names]
+    imported = [
+        name.name for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module == "os" for name in node.names
+    ]
     touched = {node.attr for node in found if isinstance(node.value, ast.Name) and node.value.id == "os"} | set(imported)
     return bool(touched & {"environ", "environb", "getenv", "putenv"})
 
@@ -39,7 +41,9 @@ def test_only_settings_read_the_environment() -> None:
 
 def test_imports_go_down_only() -> None:
     """The contracts in pyproject.toml, which say who may import whom."""
-    run = subprocess.run([Path(sys.executable).with_name("lint-imports"), "--no-logo"], cwd=ROOT, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-logo"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 

@@ -44,8 +44,8 @@ def test_installed_beside_a_team_that_has_folders_of_its_own(wheel: Path, tmp_pa
     subprocess.run(command, check=True, capture_output=True)
     for name in ("functions", "auth"):
         (team / name).mkdir(parents=True)
-        (team / name / "__init__.py").write_text("WHOSE = \"the team's\"\n")
-    (team / "functions" / "main.py").write_text("WHOSE = \"the team's\"\n")
+        (team / name / "__init__.py").write_text('WHOSE = "the team\'s"\n')
+    (team / "functions" / "main.py").write_text('WHOSE = "the team\'s"\n')
     probe = f"import sys; sys.path[:0] = ['', {str(installed)!r}]{PROBE}"
     run = subprocess.run([sys.executable, "-I", "-S", "-c", probe], cwd=team, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

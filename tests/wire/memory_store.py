@@ -83,7 +83,7 @@ class MemoryDocuments:
 
     async def get_raw(self, schema: ClassSchema, object_id: str, readers: frozenset[str] | None) -> bytes | None:
         found = await self.get(schema, object_id)
-        if found is None or readers is not None and not acl.permits(acl.allowed(found.body.get("ACL"), "read"), readers):
+        if found is None or (readers is not None and not acl.permits(acl.allowed(found.body.get("ACL"), "read"), readers)):
             return None
         return orjson.dumps(found.body)
 

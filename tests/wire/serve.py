@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import uvicorn
+from mbaas_auth import room
 
 from mbaas.data.app import App
 from mbaas.kernel.clock import SystemClock
@@ -25,6 +26,7 @@ async def main(port: int, sanitized: bool) -> None:
         )
     )
     app = App(kept, MemoryStore(), SystemClock(), Ids())
+    room.join(app)
     await app.start()
     config = uvicorn.Config(Wire({"app": app}), port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
     await uvicorn.Server(config).serve()

@@ -102,7 +102,7 @@ def _write(descriptor: int, data: bytes) -> None:
 def _finish(handle: tuple[int, str], rest: bytes, target: Path) -> None:
     _write(handle[0], rest)
     os.fsync(handle[0])
-    os.rename(handle[1], target)
+    Path(handle[1]).rename(target)
     os.close(handle[0])
     _sync(target.parent)
 
@@ -111,7 +111,7 @@ def _abandon(handle: tuple[int, str]) -> None:
     with suppress(OSError):
         os.close(handle[0])
     with suppress(OSError):
-        os.unlink(handle[1])
+        Path(handle[1]).unlink()
 
 
 def _sync(folder: Path) -> None:

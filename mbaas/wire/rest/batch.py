@@ -58,7 +58,7 @@ async def _told(part: Part) -> bytes:
         return await _run(part)
     except MbaasError as error:
         told: Object = body_of(error, part.request.app.options.sanitized_errors)
-    except Exception as error:  # noqa: BLE001 - one part's failure must not end the others
+    except Exception as error:
         record(error, f"batch {part.request.method} {part.request.path}")
         told = {"code": int(Code.INTERNAL_SERVER_ERROR), "error": "Internal server error."}
     return b'{"error":' + orjson.dumps(told) + b"}"
@@ -89,7 +89,7 @@ async def _in(transaction: Transaction, number: int, part: Part) -> bytes | Exce
     """Run one part of a transaction, which waits for the others where it writes."""
     try:
         result = await _run(part)
-    except Exception as error:  # noqa: BLE001 - handed on by the caller, when all parts have ended
+    except Exception as error:
         await transaction.done(number, error)
         return error
     await transaction.done(number)

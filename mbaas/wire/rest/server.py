@@ -46,6 +46,11 @@ async def security(request: Request) -> Json:
     raise Refused("Enable Parse Server option `security.enableCheck` to run security check.", 409)
 
 
+async def logs(request: Request) -> Json:
+    """The server's log goes to its standard error and is not kept."""
+    raise ParseError(Code.COMMAND_UNAVAILABLE, "The log is written to the server's standard error and is not kept here.")
+
+
 async def event(request: Request) -> Json:
     """Takes an analytics event; nothing keeps it."""
     request.object()
@@ -64,6 +69,7 @@ ROUTES = (
     Route("GET", "/health", health, "Is the server there", "server", keys=False, batch=False),
     Route("GET", "/serverInfo", server_info, "Features and version", "server", master=True),
     Route("GET", "/security", security, "Security check", "server", master=True),
+    Route("GET", "/scriptlog", logs, "The log", "server", master=True),
     Route("POST", "/events/:eventName", event, "Track an event", "server"),
     Route("POST", "/validate_purchase", purchase, "Validate a purchase", "server"),
 )

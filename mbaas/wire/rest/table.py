@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from mbaas.wire.rest import batch, classes, config, files, server
+from mbaas.wire.rest import batch, classes, config, files, functions, schemas, server, users
 from mbaas.wire.routes import Table
 
 
 @cache
 def table() -> Table:
     """The table, made once."""
-    return Table((*classes.ROUTES, *batch.ROUTES, *config.ROUTES, *files.ROUTES, *server.ROUTES))
+    families = (classes, users, schemas, batch, config, files, functions, server)
+    return Table(route for family in families for route in family.ROUTES)

@@ -1,0 +1,70 @@
+"""Signing in and out, one's own user and session. Sign-up is a create of a user, in `classes`."""
+
+from __future__ import annotations
+
+from mbaas_auth import accounts
+
+from mbaas.kernel.values import Json
+from mbaas.wire.request import Request
+from mbaas.wire.routes import Route
+
+
+async def log_in(request: Request) -> Json:
+    """Sign in with a name or an address, and a password."""
+    return await accounts.log_in(request.app, request.caller, request.texts())
+
+
+async def verify_password(request: Request) -> Json:
+    """The user of a name and a password; no session is made."""
+    return await accounts.verify_password(request.app, request.caller, request.texts())
+
+
+async def log_in_as(request: Request) -> Json:
+    """A session of any user, for the master key."""
+    return await accounts.log_in_as(request.app, request.caller, request.texts().get("userId"))
+
+
+async def log_out(request: Request) -> Json:
+    """End the session of the request."""
+    return await accounts.log_out(request.app, request.caller)
+
+
+async def me(request: Request) -> Json:
+    """The signed-in user."""
+    return await accounts.me(request.app, request.caller)
+
+
+async def my_session(request: Request) -> Json:
+    """The session of the request."""
+    return await accounts.my_session(request.app, request.caller.session_token)
+
+
+async def upgrade(request: Request) -> Json:
+    """A new session for the signed-in user."""
+    return await accounts.upgrade_session(request.app, request.caller, request.caller.session_token)
+
+
+async def request_mail(request: Request) -> Json:
+    """Ask for a mail with a link."""
+    return await accounts.request_mail(request.app)
+
+
+async def challenge(request: Request) -> Json:
+    """Ask a provider for its challenge."""
+    return await accounts.challenge(request.app, request.object())
+
+
+ROUTES = (
+    Route("GET", "/users/me", me, "The signed-in user", "users"),
+    Route("GET", "/login", log_in, "Sign in", "users", session="never"),
+    Route("POST", "/login", log_in, "Sign in", "users", session="never"),
+    Route("POST", "/loginAs", log_in_as, "A session of any user (master key)", "users"),
+    Route("POST", "/logout", log_out, "Sign out", "users"),
+    Route("GET", "/verifyPassword", verify_password, "Check a password", "users"),
+    Route("POST", "/verifyPassword", verify_password, "Check a password", "users"),
+    Route("POST", "/upgradeToRevocableSession", upgrade, "A new session for the signed-in user", "sessions"),
+    Route("GET", "/sessions/me", my_session, "The session of the request", "sessions", session="never"),
+    Route("POST", "/requestPasswordReset", request_mail, "Ask for a mail to choose a new password", "users"),
+    Route("POST", "/verificationEmailRequest", request_mail, "Ask for a mail to verify the address", "users"),
+    Route("POST", "/challenge", challenge, "Ask a provider for its challenge", "users"),
+)

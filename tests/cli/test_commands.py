@@ -1,0 +1,174 @@
+"""The `mbaas` command, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment
+
+KEYS = {"MBAAS_APP_ID": APP_ID, "MBAAS_MASTER_KEY": MASTER_KEY}
+
+
+def mbaas(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command's end: exit code and what it printed."""
+    command = [sys.executable, "-m", "mbaas", *arguments]
+    return subprocess.run(command, cwd=folder, env=clean_environment(variables), capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.fixture
+def taken_port() -> Any:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        yield holder.getsockname()[1]
+
+
+class TestServe:
+    def test_it_serves_until_it_is_told_to_stop(self, tmp_path: Path) -> None:
+        server = TestServer(tmp_path).start()
+        assert server.get("/livez") == (200, {"status": "ok"})
+        assert server.get("/readyz") == (200, {"status": "ok"})
+        assert server.stop() == 0
+        events = [json.loads(line)["event"] for line in server.log.read_text().splitlines()]
+        assert events == ["serving", "stopped"]
+
+    def test_an_interrupt_from_the_keyboard_ends_it_quietly(self, tmp_path: Path) -> None:
+        server = TestServer(tmp_path).start()
+        assert server.process
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(10) == 0
+        assert "Traceback" not in server.log.read_text()
+
+    @pytest.mark.parametrize("missing", sorted(KEYS))
+    def test_without_an_app_id_or_a_master_key_it_says_what_is_missing(self, tmp_path: Path, missing: str) -> None:
+        run = mbaas(tmp_path, "serve", **{name: value for name, value in KEYS.items() if name != missing})
+        assert run.returncode == 2
+        assert missing in run.stderr
+        assert "Traceback" not in run.stderr
+
+    def test_a_taken_port_is_a_sentence(self, tmp_path: Path, taken_port: int) -> None:
+        run = mbaas(tmp_path, "serve", **KEYS, MBAAS_HOST="127.0.0.1", MBAAS_PORT=str(taken_port))
+        assert (run.returncode, run.stdout) == (2, "")
+        assert "MBAAS_PORT" in run.stderr
+        assert "Traceback" not in run.stderr
+
+    def test_it_takes_parse_servers_options_file(self, tmp_path: Path) -> None:
+        (tmp_path / "options.json").write_text(json.dumps({"appId": "parse-app", "masterKey": "parse-master", "cloud": "./main.js"}))
+        with TestServer(tmp_path, "serve", "--parse-config", "options.json", bare=True) as server:
+            warning, serving = map(json.loads, server.log.read_text().splitlines())
+        assert "cloud" in warning["event"]
+        assert warning["level"] == "warning"
+        assert serving["apps"] == ["parse-app"]
+
+    def test_foreign_files_in_the_data_dir_do_no_harm(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "notes.txt").write_text("mine")
+        with TestServer(tmp_path):
+            pass
+        assert (tmp_path / "data" / "notes.txt").read_text() == "mine"
+
+    def test_metrics_are_for_this_machine_or_the_master_key(self, tmp_path: Path) -> None:
+        with TestServer(tmp_path) as server:
+            status, text = server.get("/metrics")
+            assert status == 200
+            assert "mbaas_http_requests_total" in text
+            behind_proxy = {"X-Forwarded-For": "127.0.0.1"}
+            assert server.get("/metrics", behind_proxy) == (403, {"error": "unauthorized"})
+            assert server.get("/metrics", {**behind_proxy, "X-Parse-Master-Key": "wrong"})[0] == 403
+            assert server.get("/metrics", {**behind_proxy, "X-Parse-Master-Key": MASTER_KEY})[0] == 200
+
+
+class TestDev:
+    def test_it_makes_keys_once_and_prints_what_an_app_needs(self, tmp_path: Path) -> None:
+        seen = []
+        for _ in range(2):
+            with TestServer(tmp_path, "dev", settings={"host": "0.0.0.0"}, bare=True) as server:
+                port = server.port
+            seen.append((tmp_path / "server.out").read_text().replace(str(port), "PORT"))
+        keys = json.loads((tmp_path / "data/keys.json").read_text())
+        assert seen[0] == seen[1]
+        assert stat.S_IMODE((tmp_path / "data/keys.json").stat().st_mode) == 0o600
+        assert seen[0].count(keys["app_id"]) == 5  # itself and four snippets
+        assert seen[0].count(keys["master_key"]) == 1  # no snippet holds it
+        for word in ("10.0.2.2:PORT/parse", "JavaScript", "Swift", "Kotlin", "Dart", 'Parse.serverURL = "http://localhost:PORT/parse"'):
+            assert word in seen[0]
+
+    def test_given_keys_are_used_and_none_are_made(self, tmp_path: Path) -> None:
+        with TestServer(tmp_path, "dev", settings={"client_key": "the-client-key"}):
+            pass
+        printed = (tmp_path / "server.out").read_text()
+        assert f'applicationId: "{APP_ID}", clientKey: "the-client-key"' in printed
+        assert not (tmp_path / "data/keys.json").exists()
+
+    def test_the_log_never_shows_the_master_key(self, tmp_path: Path) -> None:
+        with TestServer(tmp_path, "dev") as server:
+            pass
+        assert MASTER_KEY not in server.log.read_text()
+
+
+class TestInit:
+    def test_it_makes_a_project_that_can_be_served(self, tmp_path: Path) -> None:
+        run = mbaas(tmp_path, "init", "taxi")
+        assert run.returncode == 0, run.stderr
+        assert {str(path.relative_to(tmp_path / "taxi")) for path in (tmp_path / "taxi").rglob("*") if path.is_file()} == {
+            ".env.example",
+            ".gitignore",
+            "README.md",
+            "functions/main.py",
+        }
+        keys = mbaas(tmp_path, "keys").stdout
+        example = (tmp_path / "taxi/.env.example").read_text()
+        (tmp_path / "taxi/.env").write_text(example.replace("MBAAS_APP_ID=\nMBAAS_MASTER_KEY=\n", keys))
+        with TestServer(tmp_path / "taxi", bare=True) as server:
+            assert server.get("/readyz")[0] == 200
+
+    def test_it_overwrites_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "README.md").write_text("mine")
+        run = mbaas(tmp_path, "init", ".")
+        assert run.returncode == 2
+        assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+        assert (tmp_path / "README.md").read_text() == "mine"
+
+
+class TestDoctor:
+    def test_a_healthy_place(self, tmp_path: Path) -> None:
+        run = mbaas(tmp_path, "doctor", **KEYS, MBAAS_PORT="0")
+        assert run.returncode == 0, run.stdout
+        assert run.stdout.endswith("all is well\n")
+        assert list(tmp_path.iterdir()) == []  # it only looks
+
+    @pytest.mark.parametrize(
+        ("variables", "wrong"),
+        [
+            ({"MBAAS_MASTER_KEY": ""}, "needs a master key"),
+            ({"MBAAS_PROT": "1"}, "nearest is MBAAS_PORT"),
+            ({"MBAAS_DATA_DIR": "file/data"}, "cannot be written"),
+            ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:9/x"}, "MongoDB does not answer"),
+        ],
+    )
+    def test_the_first_wrong_thing_is_named_with_its_remedy(self, tmp_path: Path, variables: dict[str, str], wrong: str) -> None:
+        (tmp_path / "file").write_text("")
+        run = mbaas(tmp_path, "doctor", **{**KEYS, **variables})
+        *_, what, remedy = run.stdout.splitlines()
+        assert run.returncode == 1
+        assert what.startswith("wrong  ")
+        assert wrong in what
+        assert remedy.startswith("mend   ")
+
+    def test_a_taken_port(self, tmp_path: Path, taken_port: int) -> None:
+        run = mbaas(tmp_path, "doctor", **KEYS, MBAAS_HOST="127.0.0.1", MBAAS_PORT=str(taken_port))
+        assert run.returncode == 1
+        assert f"port {taken_port}" in run.stdout
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    run = mbaas(tmp_path, "--help")
+    assert run.returncode == 0
+    assert all(name in run.stdout for name in ("serve", "dev", "init", "doctor", "keys", "version"))

@@ -1,0 +1,87 @@
+"""Logs are JSON with request ids, and never show a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from mbaas.observe.logs import MASK, get_logger, masked, new_request_id, request_context, start_logging
+
+TOKEN = "r:" + "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def lines() -> Iterator[Any]:
+    """Starts logging; calling it gives what was logged."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = StringIO()
+    start_logging("json", secrets=["the-master-key"], stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_a_line_is_one_json_object(lines: Any) -> None:
+    get_logger("mbaas.test").info("saved", class_name="Post", count=3)
+    [line] = lines()
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"event": "saved", "level": "info", "logger": "mbaas.test", "class_name": "Post", "count": 3}
+
+
+def test_libraries_log_in_the_same_form(lines: Any) -> None:
+    logging.getLogger("uvicorn.error").warning("slow %s", "client", extra={"port": 1})
+    [line] = lines()
+    assert (line["event"], line["level"], line["port"]) == ("slow client", "warning", 1)
+
+
+def test_a_line_names_the_request_that_it_belongs_to(lines: Any) -> None:
+    token = request_context.set(("req-1", "app"))
+    get_logger("mbaas").info("inside")
+    request_context.reset(token)
+    get_logger("mbaas").info("outside")
+    inside, outside = lines()
+    assert (inside["request_id"], inside["app_id"]) == ("req-1", "app")
+    assert "request_id" not in outside
+
+
+def test_no_secret_is_shown_whatever_way_it_takes(lines: Any) -> None:
+    """As a named field, deep in a body, within a text, in a traceback, in a database address."""
+    log = get_logger("mbaas")
+    log.info("login", password="p4ss", body={"authData": {"x": 1}, "nested": [{"sessionToken": "s"}]}, headers={"X-Parse-Master-Key": "m"})
+    log.info(f"session {TOKEN} for mk_live_abc123 at mongodb://user:pw123@host/db", note="the-master-key")
+    try:
+        raise ValueError(f"bad token {TOKEN} and the-master-key")
+    except ValueError:
+        log.exception("failed")
+    text = json.dumps(lines())
+    for secret in ("p4ss", '"x"', '"s"', '"m"', TOKEN, "abc123", "pw123", "the-master-key"):
+        assert secret not in text
+    assert "Traceback" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("master_key", "k", MASK),
+        ("javascriptKey", "k", MASK),
+        ("key", "k", MASK),
+        ("Authorization", "Bearer x", MASK),
+        ("monkeys", 3, 3),
+        ("keyboard", "qwerty", "qwerty"),
+        ("token", None, None),
+        ("revoke_token", True, True),
+        ("list", ({"secret": 1},), [{"secret": MASK}]),
+    ],
+)
+def test_a_field_is_masked_by_its_name(name: str, value: Any, shown: Any) -> None:
+    assert masked(name, value) == shown
+
+
+def test_request_ids_differ() -> None:
+    assert len({new_request_id() for _ in range(1000)}) == 1000

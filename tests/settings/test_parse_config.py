@@ -1,0 +1,124 @@
+"""An options file of Parse Server 9 becomes ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mbaas.configuration import configure
+from mbaas.kernel.options import AppOptions, FileDownload
+from mbaas.parse_config import APP, NESTED, RECORDS, SERVER, translate
+from mbaas.settings import Settings, SettingsError
+
+KEYS = {"appId": "app", "masterKey": "master"}
+GOLDEN = Path(__file__).parents[1] / "compat/golden"
+
+
+def served(document: dict[str, Any], folder: Path, **given: Any) -> Any:
+    """The configuration of this file, beside these settings."""
+    path = folder / "options.json"
+    path.write_text(json.dumps({**KEYS, **document}))
+    return configure(Settings(**given), parse_config=path)
+
+
+def test_defaults_are_those_of_parse_server_9(tmp_path: Path) -> None:
+    configuration = served({}, tmp_path)
+    [app] = configuration.apps
+    assert (app.allow_client_class_creation, app.new_class_permissions, app.sanitized_errors) == (False, "public", True)
+    assert (app.live_classes, app.idempotency_paths, app.rate_limit_factor) == ((), (), 0)
+    assert (app.file_upload.public, app.file_upload.anonymous_user, app.file_upload.authenticated_user) == (False, False, True)
+    assert configuration.server.outbound_open
+    assert configuration.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "field", "expected"),
+    [
+        ("allowClientClassCreation", "true", "allow_client_class_creation", True),
+        ("maxUploadSize", "5mb", "max_upload_bytes", 5 * 1024**2),
+        ("masterKeyIps", ["0.0.0.0/0", "::0"], "master_key_ips", ("0.0.0.0/0", "::/0")),
+        ("mountPath", "/api/", "mount", "/api"),
+        ("serverURL", "http://h:1/parse/", "public_url", "http://h:1/parse"),
+        ("sessionLength", 60, "session_length_s", 60),
+        ("protectedFields", {"Post": {"*": ["secret"]}}, "protected_fields", {"Post": {"*": ("secret",)}}),
+        ("fileDownload", {"enableForPublic": False}, "file_download", FileDownload(public=False)),
+        ("idempotencyOptions", {"paths": ["functions/.*"], "ttl": 5}, "idempotency_paths", ("functions/.*",)),
+        ("liveQuery", {"classNames": ["Post"]}, "live_classes", ("Post",)),
+        ("requestComplexity", {"includeDepth": 3, "subqueryLimit": -1}, "max_include_depth", 3),
+        ("databaseOptions", {"maxTimeMS": 50, "replicaSet": "rs"}, "query_timeout_ms", 50),
+        ("databaseURI", "mongodb://h/db", "database_url", "mongodb://h/db"),
+        ("rateLimit", [{"requestPath": "*"}], "rate_limits", ({"requestPath": "*"},)),
+    ],
+)
+def test_option_is_understood(tmp_path: Path, option: str, value: Any, field: str, expected: Any) -> None:
+    [app] = served({option: value}, tmp_path).apps
+    assert getattr(app, field) == expected
+
+
+def test_the_public_address_wins_over_the_internal_one(tmp_path: Path) -> None:
+    [app] = served({"serverURL": "http://internal/parse", "publicServerURL": "https://public/parse"}, tmp_path).apps
+    assert app.public_url == "https://public/parse"
+
+
+def test_the_file_wins_for_what_it_names_and_the_environment_fills_in(tmp_path: Path) -> None:
+    configuration = served({"port": 1500, "clientKey": "file"}, tmp_path, port=1, host="::1", client_key="env", rest_api_key="env")
+    [app] = configuration.apps
+    assert (configuration.server.port, configuration.server.host) == (1500, "::1")
+    assert (app.client_key, app.rest_api_key) == ("file", "env")
+
+
+def test_an_environment_database_holds_where_the_file_names_none(tmp_path: Path) -> None:
+    assert served({}, tmp_path, database_url="mongodb://env/db").apps[0].database_url == "mongodb://env/db"
+    assert (
+        served({"databaseURI": "mongodb://file/db"}, tmp_path, database_url="mongodb://env/db").apps[0].database_url == "mongodb://file/db"
+    )
+
+
+def test_options_without_effect_are_named_in_one_warning(tmp_path: Path) -> None:
+    [warning] = served({"cloud": "./main.js", "verbose": True, "databaseOptions": {"ssl": True}}, tmp_path).warnings
+    assert warning.endswith("cloud, databaseOptions.ssl, verbose")
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"appID": "x"}, "appID is not an option of Parse Server 9; the nearest is appId"),
+        ({"fileUpload": {"enableForPubic": True}}, "fileUpload has no option 'enableForPubic'; the nearest is enableForPublic"),
+        ({"port": "many"}, "port must be a whole number"),
+        ({"allowCustomObjectId": "maybe"}, "allowCustomObjectId must be true or false"),
+        ({"masterKeyIps": ["nowhere"]}, "masterKeyIps"),
+        ({"databaseURI": "postgres://h/db"}, "only mongodb"),
+        ({"sessionLength": 0}, "sessionLength must be more than 0"),
+        ({"auth": []}, "auth must be an object"),
+        ({"masterKey": 5}, "masterKey must be a string"),
+    ],
+)
+def test_mistake_is_named(tmp_path: Path, document: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        served(document, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_file_that_is_no_options_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "options.json"
+    path.write_text(text)
+    with pytest.raises(SettingsError):
+        configure(Settings(), parse_config=path)
+
+
+def test_every_option_leads_to_a_field_that_exists() -> None:
+    fields = set(AppOptions.__dataclass_fields__)
+    assert {field for field, _ in APP.values()} <= fields
+    assert {field for options in NESTED.values() for field, _ in options.values()} <= fields
+    assert {field for field, _, _ in RECORDS.values()} <= fields
+    assert set(SERVER) == {"host", "port", "trustProxy"}
+
+
+@pytest.mark.parametrize("name", ["server.json", "server-sanitized.json"])
+def test_the_golden_servers_options_are_all_known(name: str) -> None:
+    found = translate(json.loads((GOLDEN / name).read_text()))
+    assert found.ignored == []
+    assert found.app["sanitized_errors"] is (name != "server.json")
