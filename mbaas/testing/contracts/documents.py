@@ -9,15 +9,21 @@ import pytest
 
 from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError
 from mbaas.kernel.ops import Add, AddUnique, Increment, Op, Remove, Set, Unset
-from mbaas.kernel.values import Json, pointer
+from mbaas.kernel.values import Json, Object, pointer
 from mbaas.query.ast import Compare, Equals
-from mbaas.storage.ports import Delete, Document, DropRow, Find, PutRow, Relate, Store, Update
+from mbaas.storage.ports import Delete, Document, DropRow, Find, PutRow, Relate, Step, Store, Update
 from mbaas.testing.contracts.samples import ACCOUNT, POST, body, filled, ids, insert, readable_by
 
 
 async def test_what_was_put_is_read_back(store: Store) -> None:
     """Whole, with hidden fields apart from the body."""
-    columns = {"title": "Zoë 😀 \u0000", "score": 1.5, "tags": [1, None, {"a": [True]}], "extra": {}, "author": pointer("Person", "x")}
+    columns: Object = {
+        "title": "Zoë 😀 \u0000",
+        "score": 1.5,
+        "tags": [1, None, {"a": [True]}],
+        "extra": {},
+        "author": pointer("Person", "x"),
+    }
     await filled(store, [insert("a", hidden={"_secret": "s"}, **columns)])
     assert await store.documents.get(POST, "a") == Document(body("a", **columns), {"_secret": "s"}, 1)
     assert await store.documents.get(POST, "b") is None
@@ -178,7 +184,7 @@ async def test_a_unit_commits_whole_or_not_at_all(store: Store) -> None:
     """Objects, relations and rows alike; its first failing step is the error."""
     await filled(store, [insert("a", score=1)])
     before = await store.feed.latest()
-    steps = [
+    steps: list[Step] = [
         insert("b"),
         Update(POST, "a", [Increment(("score",), 1)]),
         Relate(POST, "likes", "a", add=("p1",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -90,7 +91,7 @@ async def test_concurrent_writes_of_an_object_are_in_order(store: Store) -> None
     await asyncio.gather(*(store.documents.commit([Update(POST, "a", [Set(("score",), n)])]) for n in range(1, 30)))
     found = await entries(store, start)
     assert len(found) == 29
-    for former, entry in zip(found, found[1:], strict=False):
+    for former, entry in pairwise(found):
         assert former.after == entry.before
     [stored] = await store.documents.find(Find(POST))
     assert found[-1].after == stored

@@ -31,7 +31,7 @@ OBJECTS = [
     insert("nowhere", spot=None),
     insert("absent"),
 ]
-CASES: list[tuple[ast.Node, set[str]]] = [
+PLACE_CASES: list[tuple[ast.Node, set[str]]] = [
     (ast.Near(SPOT, (48.86, 2.35), 0.06), {"paris", "london"}),
     (ast.Near(SPOT, (48.86, 2.35), 0.01), {"paris"}),
     (ast.WithinSphere(SPOT, (-17.0, 180.0), 0.02), {"fiji_west", "fiji_east"}),
@@ -46,7 +46,7 @@ CASES: list[tuple[ast.Node, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("node", "expected"), CASES, ids=str)
+@pytest.mark.parametrize(("node", "expected"), PLACE_CASES, ids=str)
 async def test_places_are_found(store: Store, node: ast.Node, expected: set[str]) -> None:
     await store.schemas.put(POST)
     await store.documents.commit(OBJECTS)

@@ -8,6 +8,7 @@ import pytest
 
 from mbaas.kernel.errors import Duplicate
 from mbaas.kernel.schema import ClassSchema, Field, new_class
+from mbaas.kernel.values import Object
 from mbaas.query.ast import EVERYTHING, Equals, Near, RelatedTo
 from mbaas.storage.ports import Document, Find, Relate, Store
 from mbaas.testing.contracts.samples import ACCOUNT, POST, body, filled, ids, insert
@@ -24,7 +25,7 @@ DEFINITION = ClassSchema(
 def shown(schema: ClassSchema) -> tuple[object, ...]:
     """A definition as plain values, which can be compared."""
     indexes = {name: list(keys.items()) for name, keys in schema.indexes.items()}
-    return schema.name, dict(schema.fields), schema.permissions, indexes, schema.unique, schema.folded
+    return schema.name, {**schema.fields}, schema.permissions, indexes, schema.unique, schema.folded
 
 
 async def test_a_definition_is_kept(store: Store) -> None:
@@ -32,7 +33,8 @@ async def test_a_definition_is_kept(store: Store) -> None:
     await store.schemas.put(ACCOUNT)
     loaded = await store.schemas.load()
     assert {name: shown(schema) for name, schema in loaded.items()} == {"Odd": shown(DEFINITION), "Account": shown(ACCOUNT)}
-    changed = replace(DEFINITION, permissions=None, fields={**DEFINITION.fields, "more": Field("Array")}, indexes={}, unique=frozenset())
+    more = {**DEFINITION.fields, "more": Field("Array")}
+    changed = replace(DEFINITION, permissions=None, fields=more, indexes={}, unique=frozenset())
     await store.schemas.put(changed)
     assert shown((await store.schemas.load())["Odd"]) == shown(changed)
 
@@ -40,7 +42,8 @@ async def test_a_definition_is_kept(store: Store) -> None:
 async def test_a_dropped_column_leaves_every_object(store: Store) -> None:
     wide = new_class("Wide", {"keep": Field("String"), "gone": Field("GeoPoint"), "odd name": Field("String")})
     spot = {"__type": "GeoPoint", "latitude": 1, "longitude": 2}
-    await filled(store, [insert("a", wide, keep="k", gone=spot, **{"odd name": "x"}), insert("b", wide)], wide)
+    columns: Object = {"keep": "k", "gone": spot, "odd name": "x"}
+    await filled(store, [insert("a", wide, **columns), insert("b", wide)], wide)
     narrow = new_class("Wide", {"keep": Field("String")})
     await store.schemas.put(narrow, ("gone", "odd name"))
     assert [d.body for d in await store.documents.find(Find(narrow))] == [body("a", keep="k"), body("b")]
