@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import apsw
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from mbaas.kernel.errors import Code, Duplicate, ParseError
 from mbaas.kernel.ops import Increment, Set
 from mbaas.storage.ports import Delete, Document, Find, PutRow, Update
-from mbaas.storage.sqlite.store import SqliteStore
+from mbaas.storage.sqlite.store import FILE, SqliteStore
 from mbaas.storage.sqlite.writer import Writer
 from mbaas.testing.contracts.samples import POST, body, insert
 
@@ -191,3 +192,18 @@ async def test_closing_finishes_what_is_queued(store: SqliteStore) -> None:
         await store.documents.commit([insert("late")])
     assert raised.value.code == Code.INTERNAL_SERVER_ERROR
     await store.close()
+
+
+async def test_another_process_may_hold_the_write_lock_for_a_while(store: SqliteStore, tmp_path: Path) -> None:
+    """Commits wait for it in the thread, and then go through."""
+    await store.schemas.put(POST)
+    other = apsw.Connection(str(tmp_path / FILE))
+    other.execute("BEGIN IMMEDIATE")
+    work = asyncio.gather(*(store.documents.commit([insert(f"{n}")]) for n in range(10)))
+    pause = asyncio.ensure_future(longest_pause(work.done))
+    await asyncio.sleep(0.3)
+    assert not work.done()
+    other.execute("ROLLBACK")
+    other.close()
+    assert len(await work) == 10
+    assert await pause < 0.2
