@@ -15,6 +15,7 @@ from mbaas.kernel.values import Json
 from mbaas.wire import errors
 from mbaas.wire.cors import JSON_TYPE, Header
 from mbaas.wire.dispatch import Dispatcher, sign_in
+from mbaas.wire.fast_answer import Heads
 from mbaas.wire.keys import (
     IDENTITY_HEADERS,
     Identity,
@@ -62,6 +63,7 @@ class Wire:
     def __init__(self, apps: Mapping[str, App], *, mount: str = "/parse", trusted_proxies: Iterable[str] = ()) -> None:
         self.mount = "" if mount == "/" else mount.rstrip("/")
         self._below = f"{self.mount}/"
+        self._heads = Heads()
         self._table = table()
         self.dispatcher = Dispatcher(self._table, apps, self.mount)
         self._keyring = Keyring(apps)
@@ -80,11 +82,13 @@ class Wire:
             return
         except Exception as error:
             result = _failure(error, request)
-        if isinstance(result, bytes):
-            headers = [*request.cors.json(request.headers), (b"content-length", b"%d" % len(result))]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else result})
-        else:
+        if not isinstance(result, Answer):
+            result = Answer(body=result)
+        if (
+            result.stream is not None
+            or result.content_type != JSON_TYPE[1]
+            or not self._heads.send(send, request.cors.json(request.headers), result.body, result.status, result.headers)
+        ):
             await _send(result, request, send, empty=method == "HEAD")
 
     async def _handle(self, request: Request, scope: Scope, receive: Receive) -> bytes | Answer | Json:
