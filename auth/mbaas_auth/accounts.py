@@ -22,7 +22,7 @@ from mbaas.storage.ports import Document, Find, Update
 from mbaas_auth import providers
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import roles_of
-from mbaas_auth.sessions import Sessions, invalid_token, with_token
+from mbaas_auth.sessions import Sessions, invalid_token, sign_in_first, with_token
 
 _DROPPED = frozenset({"sessionToken", "createdAt", "updatedAt"})
 _EMAIL = re.compile(r"^.+@.+$")
@@ -310,7 +310,7 @@ async def log_in_as(app: App, caller: Caller, user_id: Json) -> Object:
 async def me(app: App, caller: Caller) -> Object:
     """`/users/me`: the signed-in user with her token."""
     if caller.user_id is None or caller.session_token is None:
-        raise invalid_token()
+        raise sign_in_first()
     user = await app.store.documents.get(app.classes.known_or_blank("_User"), caller.user_id)
     if user is None:
         raise invalid_token()

@@ -109,7 +109,7 @@ class AllPrefixes:
 
 @dataclass(frozen=True, slots=True)
 class ContainedBy:
-    """A list whose every element is one of the values (`$containedBy`)."""
+    """No list there has an element that is none of the values (`$containedBy`); what is no list has none, as in MongoDB."""
 
     path: Path
     values: tuple[Json, ...]

@@ -93,7 +93,7 @@ def _all_prefixes(node: ast.AllPrefixes) -> Predicate:
 
 def _contained_by(node: ast.ContainedBy) -> Predicate:
     wanted, path = frozenset(map(canonical, node.values)), node.path
-    return lambda body: any(isinstance(leaf, list) and all(canonical(v) in wanted for v in leaf) for leaf in leaves(body, path))
+    return lambda body: not any(isinstance(leaf, list) and any(canonical(v) not in wanted for v in leaf) for leaf in leaves(body, path))
 
 
 def _regex(node: ast.Regex) -> Predicate:

@@ -202,7 +202,8 @@ class Where:
         if at is None or at.kind != "Array" or len(kinds) != 1 or not kinds <= {"text", "number", "pointer"}:
             return None
         inside = self._element(kinds.pop(), node.values)
-        return f"(json_type({at.json})='array' AND NOT EXISTS(SELECT 1 FROM json_each({at.json}) WHERE ({inside}) IS NOT TRUE))"
+        outside = f"EXISTS(SELECT 1 FROM json_each({at.json}) WHERE ({inside}) IS NOT TRUE)"
+        return f"(json_type({at.json}) IS NOT 'array' OR NOT {outside})"
 
     def _regex(self, node: ast.Regex) -> str | None:
         at = self.column(node.path)
