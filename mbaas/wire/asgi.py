@@ -117,6 +117,8 @@ class Wire:
             if identity is None:
                 identity, in_body = self._keyring.by_body(ip, signs, request.body)
                 context = in_body or context
+                if len(request.raw) > identity.app.options.max_upload_bytes:
+                    raise Refused(TOO_LARGE, 413)
                 _forget_form(request)
         request.app, request.cors, request.caller = identity.app, identity.cors, identity.caller
         if context:
