@@ -82,14 +82,13 @@ class Wire:
             return
         except Exception as error:
             result = _failure(error, request)
-        if not isinstance(result, Answer):
-            result = Answer(body=result)
-        if (
-            result.stream is not None
-            or result.content_type != JSON_TYPE[1]
-            or not self._heads.send(send, request.cors.json(request.headers), result.body, result.status, result.headers)
-        ):
-            await _send(result, request, send, empty=method == "HEAD")
+        own = request.cors.json(request.headers)
+        if isinstance(result, Answer):
+            plain = result.stream is None and result.content_type == JSON_TYPE[1]
+            if not plain or not self._heads.send(send, own, result.body, result.status, result.headers):
+                await _send(result, request, send, empty=method == "HEAD")
+        elif not self._heads.send(send, own, result):
+            await _send(Answer(body=result), request, send, empty=method == "HEAD")
 
     async def _handle(self, request: Request, scope: Scope, receive: Receive) -> bytes | Answer | Json:
         """Let the request in and run its route."""
@@ -101,7 +100,10 @@ class Wire:
         if scope["query_string"]:
             request.query = scope["query_string"].decode("latin-1")
         signs, other = _scan(request.headers)
-        ip = self._ip(scope, other)
+        client = scope["client"]
+        ip = client[0] if client else ""
+        if self._trusted and other is not _NONE:
+            ip = client_address(ip, other.get(b"x-forwarded-for", b"").decode("latin-1"), self._trusted)
         identity = self._keyring.by_headers(ip, signs)
         found = self._table.find(request.method, parts)
         context: Json = None
@@ -169,13 +171,6 @@ class Wire:
             request.body = decode_body(data, request.content_type.lower())
         if isinstance(request.body, dict):
             request.body.pop("_noBody", None)
-
-    def _ip(self, scope: Scope, other: dict[bytes, bytes]) -> str:
-        client = scope.get("client")
-        peer: str = client[0] if client else ""
-        if not self._trusted or b"x-forwarded-for" not in other:
-            return peer
-        return client_address(peer, other[b"x-forwarded-for"].decode("latin-1"), self._trusted)
 
 
 def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]]:
