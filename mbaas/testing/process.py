@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -73,11 +74,27 @@ class TestServer:
         """End it without a chance to tidy up."""
         return self._end(signal.SIGKILL)
 
+    @classmethod
+    def with_parse_options(cls, folder: Path, options: Mapping[str, Any], **settings: object) -> TestServer:
+        """A server started with `--parse-config` on these options of Parse Server, `serverURL` filled in."""
+        folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        file = folder / "options.json"
+        file.write_text(json.dumps({"serverURL": f"http://127.0.0.1:{port}/parse", **options}))
+        return cls(folder, "serve", "--parse-config", str(file), settings={"port": port, **settings}, bare=True)
+
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
         """Status and body of a plain GET; JSON is decoded."""
-        request = urllib.request.Request(self.url + path, headers=dict(headers or {}))
+        return self.call("GET", path, headers=headers)
+
+    def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """Status and body of any request; `body` is sent as JSON, an answer in JSON is decoded."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, dict(headers or {}), method=method)
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, _decoded(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -97,6 +114,14 @@ class TestServer:
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(30)
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mbaas.testing.server import TestServer
+from mbaas.testing.process import TestServer
 from tests.compat.transcript import FOLDER, Replay, scenarios
 
 PLAIN = (
@@ -21,17 +21,13 @@ CASES = [(theme, name) for theme in (*PLAIN, *SANITIZED) for name, _ in scenario
 DOCUMENT = Path(__file__).parents[2] / "docs" / "parse-differences.md"
 
 
-def _server(sanitized: bool) -> TestServer:
-    file = FOLDER / ("server-sanitized.json" if sanitized else "server.json")
-    return TestServer(json.loads(file.read_text()))
-
-
 @pytest.fixture
-def replay(request: pytest.FixtureRequest) -> Iterator[Replay]:
+def replay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Replay]:
     """A scenario starts from an empty server."""
     theme, _ = request.param
-    with _server(theme in SANITIZED) as server:
-        yield Replay(server.base)
+    options = json.loads((FOLDER / ("server-sanitized.json" if theme in SANITIZED else "server.json")).read_text())
+    with TestServer.with_parse_options(tmp_path, options) as server:
+        yield Replay(f"{server.url}/parse")
 
 
 @pytest.mark.parametrize(("replay", "case"), [(c, c) for c in CASES], indirect=["replay"], ids=[f"{t}-{n}" for t, n in CASES])
