@@ -6,14 +6,14 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-import mbaas_auth.room
-import mbaas_push.installations
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+import mbaas_auth.room
+import mbaas_push.installations
 from mbaas.data.app import App
 from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions

@@ -335,9 +335,7 @@ async def my_session(app: App, token: str | None) -> Object:
     if session is None:
         raise invalid_token("Session token not found.")
     user = session.body.get("user")
-    owner = Caller(
-        user_id=user["objectId"] if isinstance(user, dict) else None, session_id=session.body["objectId"], session_token=token
-    )
+    owner = Caller(user_id=user["objectId"] if isinstance(user, dict) else None, session_id=session.body["objectId"], session_token=token)
     rules, schema = app.classes.rules("_Session"), app.classes.known_or_blank("_Session")
     shown = Shape(app, owner, app.policy("_Session"), rules, schema, EVERYTHING).show(session.body)
     return with_token(owner, shown)

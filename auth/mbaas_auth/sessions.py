@@ -232,4 +232,3 @@ def with_token(caller: Caller, body: Object) -> Object:
     if caller.session_token is not None and body.get("objectId") == caller.session_id:
         body["sessionToken"] = caller.session_token
     return body
-

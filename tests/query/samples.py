@@ -36,17 +36,30 @@ SCHEMA: ClassSchema = new_class(
 )
 
 SIGNS = "ab Zé\u0000'\"\\%_*.^$\U0001f600\ud7ff\uffff\n"
-STRINGS = st.sampled_from(["", "a", "ab", "abc", "Ab", "a.b", "é", "e", "a\u0000b", "true", "1", "null", "a'b\"c", "😀"]) | st.text(SIGNS, max_size=4)
-NUMBERS: SearchStrategy[int | float] = st.sampled_from([0, 1, -1, 1.0, 0.5, -0.0, 2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1, 1e300, 0.1]) | st.integers(
-    -3, 3
+STRINGS = st.sampled_from(["", "a", "ab", "abc", "Ab", "a.b", "é", "e", "a\u0000b", "true", "1", "null", "a'b\"c", "😀"]) | st.text(
+    SIGNS, max_size=4
 )
+NUMBERS: SearchStrategy[int | float] = st.sampled_from(
+    [0, 1, -1, 1.0, 0.5, -0.0, 2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1, 1e300, 0.1]
+) | st.integers(-3, 3)
 INSTANTS = st.sampled_from([0, 1, 999, 1_000, 1_700_000_000_123, -1, -62_135_596_800_000])
 DATES = INSTANTS.map(date)
 LOOSE_DATES = DATES | st.sampled_from(
     [{"__type": "Date", "iso": text} for text in ("1970-01-01T00:00:00Z", "1970-01-01", "1970-01-01T01:00:00.000+01:00", "never")]
 )
 POINTERS = st.builds(pointer, st.sampled_from(["Other", "Else"]), st.sampled_from(["x", "y", 'q"\\,z']))
-PLACES = [(0.0, 0.0), (0.0, 180.0), (0.0, -180.0), (89.9, 10.0), (-90.0, 0.0), (90.0, 7.5), (10.0, 179.5), (10.0, -179.5), (48.5, 2.25), (1, 1)]
+PLACES = [
+    (0.0, 0.0),
+    (0.0, 180.0),
+    (0.0, -180.0),
+    (89.9, 10.0),
+    (-90.0, 0.0),
+    (90.0, 7.5),
+    (10.0, 179.5),
+    (10.0, -179.5),
+    (48.5, 2.25),
+    (1, 1),
+]
 POINTS = st.sampled_from(PLACES) | st.tuples(st.floats(-90, 90), st.floats(-180, 180))
 
 
@@ -99,12 +112,49 @@ HIDDEN = st.fixed_dictionaries({}, optional={"_h": SCALARS, "_v": SCALARS})
 PATHS = st.sampled_from(
     [(name,) for name in COLUMNS]
     + [("o", "k"), ("o", "l"), ("o", "k", "l"), ("o", "0"), ("o", "é k"), ("a", "0"), ("a", "k"), ("a", "1", "k"), ("a", "0", "0")]
-    + [("p", "objectId"), ("p", "className"), ("objectId",), ("createdAt",), ("updatedAt",), ("absent",), ("a b",), ("_h",), ("_v",), ("x'y",)]
+    + [
+        ("p", "objectId"),
+        ("p", "className"),
+        ("objectId",),
+        ("createdAt",),
+        ("updatedAt",),
+        ("absent",),
+        ("a b",),
+        ("_h",),
+        ("_v",),
+        ("x'y",),
+    ]
 )
 ANY = VALUES | st.integers(0, 3).map(lambda n: f"o{n}")
-LISTS = st.lists(ANY, max_size=4) | st.lists(STRINGS, max_size=4) | st.lists(NUMBERS, max_size=20) | st.lists(POINTERS, max_size=3) | st.lists(DATES)
+LISTS = (
+    st.lists(ANY, max_size=4)
+    | st.lists(STRINGS, max_size=4)
+    | st.lists(NUMBERS, max_size=20)
+    | st.lists(POINTERS, max_size=3)
+    | st.lists(DATES)
+)
 PATTERNS = st.sampled_from(
-    ["^a", "b$", "^ab$", "a.b", "", "^", r"^\Qa.b\E", r"\Q.\E", r"^\Qa", "[ab]", "(a|é)", "^(?!a)", r"(a)\1", "é", "A", r"\.", r"\Qa\E\\E\Qb\E", "^\ud7ff", "\U0001f600"]
+    [
+        "^a",
+        "b$",
+        "^ab$",
+        "a.b",
+        "",
+        "^",
+        r"^\Qa.b\E",
+        r"\Q.\E",
+        r"^\Qa",
+        "[ab]",
+        "(a|é)",
+        "^(?!a)",
+        r"(a)\1",
+        "é",
+        "A",
+        r"\.",
+        r"\Qa\E\\E\Qb\E",
+        "^\ud7ff",
+        "\U0001f600",
+    ]
 )
 FLAGS = st.sampled_from(["", "", "i", "m", "s", "x", "im"])
 RADII = st.sampled_from([0.0, 1e-9, 0.01, 0.5, 3.0, 3.2])
@@ -128,6 +178,8 @@ LEAVES: SearchStrategy[ast.Node] = st.one_of(
 )
 NODES: SearchStrategy[ast.Node] = st.recursive(
     LEAVES,
-    lambda inner: st.builds(lambda make, parts: make(tuple(parts)), st.sampled_from([ast.And, ast.Or, ast.Nor]), st.lists(inner, max_size=3)),
+    lambda inner: st.builds(
+        lambda make, parts: make(tuple(parts)), st.sampled_from([ast.And, ast.Or, ast.Nor]), st.lists(inner, max_size=3)
+    ),
     max_leaves=5,
 )

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from mbaas_auth import room
 
 from mbaas.data.app import App
 from mbaas.kernel.clock import SystemClock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions, FileUpload
 from mbaas.wire.asgi import Wire
+from mbaas_auth import room
 from tests.wire.memory_store import MemoryStore, options
 
 

@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 
 import uvicorn
-from mbaas_auth import room
 
 from mbaas.data.app import App
 from mbaas.kernel.clock import SystemClock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions, FileUpload
 from mbaas.wire.asgi import Wire
+from mbaas_auth import room
 from tests.wire.memory_store import MemoryStore, options
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mbaas_auth import room
 
 from mbaas.data.app import App
 from mbaas.kernel.clock import SystemClock
@@ -15,6 +14,7 @@ from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions
 from mbaas.wire.asgi import Wire
 from mbaas.wire.json_text import why
+from mbaas_auth import room
 from tests.wire.memory_store import MemoryStore, options
 
 NAMES = ["application-id", "master-key", "rest-api-key", "session-token", "cloud-context", "request-id", "installation-id"]
@@ -50,7 +50,7 @@ json_values = st.recursive(
 keyed = json_values.map(
     lambda value: _encode({"_ApplicationId": "app", "_JavaScriptKey": "js", "x": value, **(value if isinstance(value, dict) else {})})
 )
-bodies = st.binary(max_size=80) | keyed | json_values.map(lambda value: _encode(value))  # noqa: PLW0108 - defined below
+bodies = st.binary(max_size=80) | keyed | json_values.map(lambda value: _encode(value))
 
 
 def _encode(value: Any) -> bytes:

@@ -117,7 +117,7 @@ def _divide(left: Any, right: Any) -> Any:
 
 
 def _true(value: Any) -> bool:
-    return value is not MISSING and value is not None and value is not False and value != 0 or isinstance(value, (str, list, dict))
+    return (value is not MISSING and value is not None and value is not False and value != 0) or isinstance(value, (str, list, dict))
 
 
 def _compare(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:

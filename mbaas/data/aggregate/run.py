@@ -19,9 +19,7 @@ from mbaas.query.ast import EVERYTHING, And, Node
 from mbaas.query.parse import Scope, parse_where
 from mbaas.storage.ports import Find
 
-_OPTIONS = frozenset(
-    {"hint", "explain", "comment", "readPreference", "rawValues", "rawFieldNames", "distinct", "where", "pipeline"}
-)
+_OPTIONS = frozenset({"hint", "explain", "comment", "readPreference", "rawValues", "rawFieldNames", "distinct", "where", "pipeline"})
 
 
 async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object) -> Object:

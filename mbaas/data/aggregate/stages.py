@@ -193,7 +193,7 @@ def _sort(given: Any, now: Any) -> Stage:
     def stage(documents: Documents) -> Documents:
         ordered = list(documents)
         for path, direction in reversed(keys):
-            ordered.sort(key=lambda d: _place(reach(d, path), direction), reverse=direction == -1)  # noqa: B023 - used at once
+            ordered.sort(key=lambda d: _place(reach(d, path), direction), reverse=direction == -1)
         return ordered
 
     return stage
@@ -274,7 +274,7 @@ def _replace_root(given: Any, now: Any) -> Stage:
 
 def _sample(given: Any, now: Any) -> Stage:
     size = _whole(given.get("size") if isinstance(given, dict) else None, "$sample")
-    return lambda documents: random.sample(documents, min(size, len(documents)))  # noqa: S311 - a sample is no secret
+    return lambda documents: random.sample(documents, min(size, len(documents)))
 
 
 def _lookup(given: Any, others: Others) -> Stage:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from mbaas_auth import accounts
-
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Request
 from mbaas.wire.routes import Route
+from mbaas_auth import accounts
 
 
 async def log_in(request: Request) -> Json:
