@@ -15,7 +15,6 @@ from mbaas.app import build
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.options import ServerOptions
 from mbaas.observe.logs import get_logger, start_logging
-from mbaas.wire.one_write import OneWrite
 
 DRAIN_SECONDS = 25
 
@@ -48,7 +47,7 @@ def run(configuration: Configuration, listener: socket.socket) -> None:
     config = uvicorn.Config(
         build(server, apps),
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=OneWrite,
+        http="httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         lifespan="on",
