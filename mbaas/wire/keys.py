@@ -21,6 +21,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas.wire.cors import Cors, Header
 from mbaas.wire.errors import Unauthorized
+from mbaas.wire.limits import Limits
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -69,10 +70,11 @@ class Keys(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The app, its guard, and the caller as far as keys tell. `token` is set if a session is still to be looked up."""
+    """The app, its limits, and the caller as far as keys tell. `token` is set if a session is still to be looked up."""
 
     app: App
     cors: Cors
+    limits: Limits
     caller: Caller
     token: str | None
 
@@ -84,6 +86,7 @@ class Door:
         options = app.options
         self.app = app
         self.cors = Cors(options)
+        self.limits = Limits(options, app.clock)
         self._client_keys = {
             name: key
             for name, key in (
@@ -103,16 +106,16 @@ class Door:
         )
         if _same(keys.maintenance, options.maintenance_key):
             self._from(keys.ip, options.maintenance_key_ips, "maintenance")
-            return Identity(self.app, self.cors, replace(base, maintenance=True), None)
+            return Identity(self.app, self.cors, self.limits, replace(base, maintenance=True), None)
         if _same(keys.master, options.master_key):
             self._from(keys.ip, options.master_key_ips, "master")
-            return Identity(self.app, self.cors, replace(base, master=True), None)
+            return Identity(self.app, self.cors, self.limits, replace(base, master=True), None)
         if _same(keys.master, options.read_only_master_key):
             self._from(keys.ip, options.master_key_ips, "read-only master")
-            return Identity(self.app, self.cors, replace(base, master=True, read_only=True), None)
+            return Identity(self.app, self.cors, self.limits, replace(base, master=True, read_only=True), None)
         if self._client_keys and not any(_same(getattr(keys, name), key) for name, key in self._client_keys.items()):
             raise Unauthorized
-        return Identity(self.app, self.cors, base, base.session_token)
+        return Identity(self.app, self.cors, self.limits, base, base.session_token)
 
     def _from(self, ip: str, allowed: tuple[str, ...], name: str) -> None:
         if not within(ip, allowed):

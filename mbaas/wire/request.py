@@ -18,6 +18,7 @@ from mbaas.wire.json_text import why
 if TYPE_CHECKING:
     from mbaas.data.app import App
     from mbaas.wire.dispatch import Dispatcher
+    from mbaas.wire.limits import Limits
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,6 +43,7 @@ class Request:
     """A decoded request. `params` are the pattern's variables, in order; `body` is {} where none was sent."""
 
     app: App
+    limits: Limits
     caller: Caller
     params: tuple[str, ...] = ()
     query: str = ""

@@ -20,7 +20,6 @@ from mbaas.services import Services
 from mbaas.wire.asgi import Wire
 from tests.wire.scenarios import options
 
-
 OPEN = FileUpload(public=True, anonymous_user=True)
 STRICT: dict[str, Any] = {
     "app_id": "strict",
