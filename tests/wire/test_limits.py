@@ -44,7 +44,7 @@ Start = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
+def start(tmp_path: Path) -> Start:
     """Starts a wire with these options."""
 
     @asynccontextmanager
@@ -56,7 +56,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             stack.push_async_callback(app.close)
             yield Client(Wire({"app": app}, trusted_proxies=("10.9.9.9/32",)), clock)
 
-    yield started
+    return started
 
 
 def rule(path: str, count: int = 2, **more: Any) -> dict[str, Any]:
