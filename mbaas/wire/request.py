@@ -49,6 +49,8 @@ class Request:
     incoming: AsyncIterator[bytes] | None = None
     content_type: str = ""
     request_id: str | None = None
+    route: str = "none"
+    """What metrics call the request: its method and pattern."""
 
     def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str, headers: list[Header]) -> None:
         self.dispatcher = dispatcher
