@@ -4,7 +4,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-APT := chromium wrk
+DEBIAN := .venv/.stamp-apt-chromium .venv/.stamp-apt-wrk
 
 .PHONY: help serve test check fmt bench peers nightly image
 
@@ -14,7 +14,7 @@ help: ## list the targets
 serve: .venv/.stamp-serve ## install what the server needs and serve for development
 	@exec $(BIN)/mbaas dev
 
-test: .venv/.stamp-dev tests/compat/node_modules/.stamp .venv/.stamp-apt ## install what the tests need and run them
+test: .venv/.stamp-dev tests/compat/node_modules/.stamp $(DEBIAN) ## install what the tests need and run them
 	$(BIN)/python -m pytest --durations=15 $(ARGS)
 
 check: .venv/.stamp-dev ## lint, format, types, layers, licences, lock files
@@ -27,10 +27,10 @@ fmt: .venv/.stamp-dev ## put the code into its form
 bench: .venv/.stamp-dev ## the project's own figures
 	$(BIN)/python -m bench
 
-peers: .venv/.stamp-dev tests/compat/node_modules/.stamp .venv/.stamp-apt ## the same load on this server and on its peers
+peers: .venv/.stamp-dev tests/compat/node_modules/.stamp .venv/.stamp-apt-wrk .venv/.stamp-apt-postgresql ## the same load on this server and on its peers
 	$(BIN)/python bench/peers.py
 
-nightly: .venv/.stamp-dev tests/compat/node_modules/.stamp .venv/.stamp-apt ## the full counts, one line of result each
+nightly: .venv/.stamp-dev tests/compat/node_modules/.stamp $(DEBIAN) ## the full counts, one line of result each
 	$(BIN)/python tests/nightly.py
 
 image: ## build the container image
@@ -50,6 +50,6 @@ tests/compat/node_modules/.stamp: tests/compat/package-lock.json
 	@cd tests/compat && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.stamp
 
 # Debian's packages are for tests alone. Without them, and without root, the tests that need them fail and name the command.
-.venv/.stamp-apt: Makefile | .venv/bin/python
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v chromium && command -v wrk; } >/dev/null; then \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(APT) >/dev/null; fi; touch $@
+.venv/.stamp-apt-%: | .venv/bin/python
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $* >/dev/null 2>&1; then \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $* >/dev/null || exit 1; fi; touch $@

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_OURS = {"__main__", "__init__", "peers"}
+NOT_OURS = {"__main__", "__init__", "peers", "peer_servers"}
 
 
 def main(wanted: list[str]) -> None:

@@ -20,6 +20,7 @@ from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
 from mbaas.services import Services
 from mbaas.settings import SettingsError
 from mbaas.storage.ports import Store
+from mbaas.wire import docs
 from mbaas.wire.asgi import Wire
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
@@ -114,7 +115,8 @@ def _outside_the_mount(services: Services, opened: Callable[[], AbstractAsyncCon
         body, content_type = services.metrics.render()
         return Response(body, headers={"content-type": content_type})
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)], lifespan=lifespan)
+    own = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return Starlette(routes=[*own, *docs.routes(next(iter(services.apps.values())).mount)], lifespan=lifespan)
 
 
 def _may_see_metrics(request: Request, trusted: tuple[str, ...], apps: Sequence[AppOptions]) -> bool:

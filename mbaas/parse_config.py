@@ -219,7 +219,7 @@ NESTED: dict[str, dict[str, tuple[str, Reader]]] = {
         "batchRequestLimit": ("max_batch", limit),
         "includeDepth": ("max_include_depth", limit),
         "queryDepth": ("max_query_depth", depth),
-        "subqueryLimit": ("max_subqueries", limit),
+        "subqueryDepth": ("max_subqueries", limit),
     },
 }
 
@@ -271,8 +271,15 @@ _LATER = """
     sendUserEmailVerification serverCloseComplete silent startLiveQueryServer userSensitiveFields verbose verifyServerUrl
     verifyUserEmails webhookKey rateLimit
     liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
-    requestComplexity.graphQLDepth requestComplexity.graphQLFields requestComplexity.includeCount requestComplexity.subqueryDepth
+    requestComplexity.graphQLDepth requestComplexity.graphQLFields requestComplexity.includeCount requestComplexity.subqueryLimit
 """
+_UNREAD = """
+    accountLockout allowAggregationForReadOnlyMasterKey allowExpiredAuthDataToken appName convertEmailToLowercase
+    convertUsernameToLowercase enableAnonymousUsers extendSessionOnUse fileDownload installation objectIdSize passwordPolicy
+    preserveFileName protectedFieldsSaveResponseExempt protectedFieldsTriggerExempt query.aggregationRawFieldNames
+    query.aggregationRawValues readOnlyMasterKeyIps requestComplexity.allowRegex routeAllowList schema
+"""
+"""Translated already, but read by no room: whoever builds the part that does takes its option out of here (a test sees to it)."""
 _DATABASE = """
     appName authMechanism authMechanismProperties authSource autoSelectFamily autoSelectFamilyAttemptTimeout batchSize clientMetadata
     compressors connectTimeoutMS createIndexAuthDataUniqueness createIndexRoleName createIndexUserEmail
@@ -284,7 +291,7 @@ _DATABASE = """
     tls tlsAllowInvalidCertificates tlsAllowInvalidHostnames tlsCAFile tlsCertificateKeyFile tlsCertificateKeyFilePassword tlsInsecure
     waitQueueTimeoutMS zlibCompressionLevel
 """
-LATER = frozenset(_LATER.split()) | {f"databaseOptions.{name}" for name in _DATABASE.split()}
+LATER = frozenset(_LATER.split()) | frozenset(_UNREAD.split()) | {f"databaseOptions.{name}" for name in _DATABASE.split()}
 """Options that have no effect, and are named in the warning; those that `APP` also knows are kept for the part to come."""
 
 

@@ -22,7 +22,7 @@ from mbaas.storage.ports import Document, Find, Update
 from mbaas_auth import providers
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import roles_of
-from mbaas_auth.sessions import Sessions, invalid_token, with_token
+from mbaas_auth.sessions import Sessions, invalid_token, sign_in_first, with_token
 
 _DROPPED = frozenset({"sessionToken", "createdAt", "updatedAt"})
 _EMAIL = re.compile(r"^.+@.+$")
@@ -310,7 +310,7 @@ async def log_in_as(app: App, caller: Caller, user_id: Json) -> Object:
 async def me(app: App, caller: Caller) -> Object:
     """`/users/me`: the signed-in user with her token."""
     if caller.user_id is None or caller.session_token is None:
-        raise invalid_token()
+        raise sign_in_first()
     user = await app.store.documents.get(app.classes.known_or_blank("_User"), caller.user_id)
     if user is None:
         raise invalid_token()
@@ -335,9 +335,7 @@ async def my_session(app: App, token: str | None) -> Object:
     if session is None:
         raise invalid_token("Session token not found.")
     user = session.body.get("user")
-    owner = Caller(
-        user_id=user["objectId"] if isinstance(user, dict) else None, session_id=session.body["objectId"], session_token=token
-    )
+    owner = Caller(user_id=user["objectId"] if isinstance(user, dict) else None, session_id=session.body["objectId"], session_token=token)
     rules, schema = app.classes.rules("_Session"), app.classes.known_or_blank("_Session")
     shown = Shape(app, owner, app.policy("_Session"), rules, schema, EVERYTHING).show(session.body)
     return with_token(owner, shown)

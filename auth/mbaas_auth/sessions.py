@@ -28,6 +28,11 @@ def invalid_token(text: str = "Invalid session token") -> ParseError:
     return ParseError(Code.INVALID_SESSION_TOKEN, text)
 
 
+def sign_in_first() -> ParseError:
+    """209 for one who is not signed in at all."""
+    return ParseError(Code.INVALID_SESSION_TOKEN, "Invalid session token", sanitized="Permission denied")
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is remembered of a token: whose it is, her roles' names, when it ends (ms)."""
@@ -146,8 +151,7 @@ class SessionPolicy(Policy):
 
     def admit(self, caller: Caller, operation: str, class_name: str) -> None:
         if caller.user_id is None and not caller.omnipotent:
-            writes = operation in ("create", "update")
-            raise invalid_token("Session token required." if writes else "Invalid session token")
+            raise invalid_token("Session token required.") if operation in ("create", "update") else sign_in_first()
 
     def scope(self, caller: Caller, operation: str) -> ast.Node:
         if caller.omnipotent or caller.user_id is None:
@@ -228,4 +232,3 @@ def with_token(caller: Caller, body: Object) -> Object:
     if caller.session_token is not None and body.get("objectId") == caller.session_id:
         body["sessionToken"] = caller.session_token
     return body
-

@@ -13,7 +13,6 @@ from mbaas.data.options import FindOptions
 from mbaas.kernel.values import Json, Object
 from mbaas.query.ast import Path
 
-
 Fetch = Callable[[str, FindOptions], Awaitable[list[Object]]]
 """Finds objects of a class as the caller may see them, under the class's `get` permission."""
 
@@ -89,6 +88,4 @@ def _below(options: FindOptions, path: Path) -> FindOptions:
 
     keys = inside(options.keys, leaf_only=False)
     always = ("objectId", "createdAt", "updatedAt", "ACL")
-    return replace(
-        FindOptions(), keys=(*keys, *always) if keys else None, exclude_keys=inside(options.exclude_keys, leaf_only=True)
-    )
+    return replace(FindOptions(), keys=(*keys, *always) if keys else None, exclude_keys=inside(options.exclude_keys, leaf_only=True))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mbaas.data.app import App
-from mbaas.data.classes import class_name_is_valid, field_name_is_valid, fixed_column, invalid_class_name
 from mbaas.data.class_permissions import OPERATIONS, check_permissions
+from mbaas.data.classes import class_name_is_valid, field_name_is_valid, fixed_column, invalid_class_name
 from mbaas.data.columns import type_of
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import ClassSchema, Field

@@ -39,7 +39,8 @@ class Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassSchema:
-    """One class, compared by identity: a changed definition is another value. `fields` holds the default columns too; `permissions` is the wire form of classLevelPermissions.
+    """One class, compared by identity: a changed definition is another value. `fields` holds the default columns too;
+    `permissions` is the wire form of classLevelPermissions.
 
     `indexes` maps a name to its ordered keys: {"by_score": {"score": 1}}, 1 ascending, -1 descending, "text" or "2dsphere".
     `unique` lists indexes (by name) that refuse a second object with the same values; a name in `folded` ignores case.

@@ -17,9 +17,8 @@ from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route, Table
 
 if TYPE_CHECKING:
-    from mbaas_auth.sessions import Sessions
-
     from mbaas.data.app import App
+    from mbaas_auth.sessions import Sessions
 
 
 class Dispatcher:

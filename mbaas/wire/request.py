@@ -59,10 +59,12 @@ class Request:
         self.body: Json = {}
 
     def object(self) -> Object:
-        """The body as an object."""
-        if not isinstance(self.body, dict):
-            raise ParseError(Code.INVALID_JSON, "The request body must be a JSON object.")
-        return self.body
+        """The body as an object; a list counts as one with its places for names, as in JavaScript."""
+        if isinstance(self.body, dict):
+            return self.body
+        if isinstance(self.body, list):
+            return {str(place): value for place, value in enumerate(self.body)}
+        raise ParseError(Code.INVALID_JSON, "The request body must be a JSON object.")
 
     def arguments(self) -> Object:
         """Query arguments: those of the body, then those of the query string, each a JSON value or else text."""
@@ -122,6 +124,8 @@ def segments(scope: Scope, mount: str) -> list[str] | None:
     raw: bytes = scope["raw_path"]
     escaped = b"%" in raw
     path: str = raw.decode("latin-1") if escaped else scope["path"]
+    if path.startswith("//"):
+        path = path[1:]
     if not path.startswith(mount):
         return [] if path == mount[:-1] else None
     parts = path[len(mount) :].split("/")

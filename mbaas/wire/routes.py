@@ -17,10 +17,10 @@ Handler = Callable[[Request], Awaitable[bytes | Answer | Json]]
 class Route:
     """One operation. Variables of the pattern start with `:`; a last part `*` takes the rest of the path.
 
-    `master`: only the master key opens it. `session`: an inbound session token is looked up ("never" for routes that take or
-    ignore it themselves). `once`: honours X-Parse-Request-Id, recorded with the write ("write") or before the call ("call").
-    `read_only`: what the read-only master key is told it may not do. `keys`: False where no application keys are asked for.
-    `raw`: the body is not read as JSON when keys come in headers. `batch`: may be a part of a batch.
+    `master`: only the master key opens it. `session`: an inbound session token is looked up ("revocable": if it is one; "never"
+    for routes that take or ignore it themselves). `once`: honours X-Parse-Request-Id, recorded with the write ("write") or
+    before the call ("call"). `read_only`: what the read-only master key is told it may not do. `keys`: False where no application
+    keys are asked for. `raw`: the body is not read as JSON when keys come in headers. `batch`: may be a part of a batch.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -29,7 +29,7 @@ class Route:
     summary: str
     tag: str
     master: bool = False
-    session: Literal["lookup", "never"] = "lookup"
+    session: Literal["lookup", "revocable", "never"] = "lookup"
     once: Literal["", "write", "call"] = ""
     read_only: str = ""
     keys: bool = True

@@ -127,8 +127,7 @@ class InstallationPolicy(Policy):
         if body.get("deviceToken") and row.get("deviceToken") != body["deviceToken"] and body.get("installationId"):
             losers = [r for r in found.by_token if r.get("installationId") != body["installationId"]]
             self._remove(write, [r for r in losers if _same_app(body, r)])
-        survivor = row["objectId"]
-        return survivor
+        return str(row["objectId"])
 
     async def _adopt(self, write: Write, installation_id: str | None, found: _Found) -> str | None:
         """No row has the installationId: one with the token alone is taken over, others of the token go."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mbaas.testing.process import TestServer
 
-HEAVY = {"aiohttp", "cryptography", "firebase_admin", "grpc", "jinja2", "numpy", "prometheus_client", "pymongo", "regex", "starlette_admin"}
+HEAVY = {"aiohttp", "cryptography", "firebase_admin", "grpc", "jinja2", "numpy", "prometheus_client", "pymongo", "starlette_admin"}
 LOADED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)", re.MULTILINE)
 
 

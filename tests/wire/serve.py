@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 
 import uvicorn
-from mbaas_auth import room
 
 from mbaas.data.app import App
 from mbaas.kernel.clock import SystemClock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions, FileUpload
 from mbaas.wire.asgi import Wire
+from mbaas_auth import room
 from tests.wire.memory_store import MemoryStore, options
 
 
@@ -28,7 +28,9 @@ async def main(port: int, sanitized: bool) -> None:
     app = App(kept, MemoryStore(), SystemClock(), Ids())
     room.join(app)
     await app.start()
-    config = uvicorn.Config(Wire({"app": app}), port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    config = uvicorn.Config(
+        Wire({"app": app}), port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning", proxy_headers=False
+    )
     await uvicorn.Server(config).serve()
 
 

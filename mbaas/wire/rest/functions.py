@@ -46,6 +46,11 @@ async def trigger_hook(request: Request) -> Json:
     raise ParseError(Code.WEBHOOK_ERROR, f"class {request.params[0]} does not exist")
 
 
+async def declare_hook(request: Request) -> Json:
+    """Webhooks cannot be declared yet."""
+    raise ParseError(Code.COMMAND_UNAVAILABLE, "Webhooks are not available on this server.")
+
+
 async def push(request: Request) -> Json:
     """Nothing is set up to send pushes with."""
     body = request.object()
@@ -65,5 +70,7 @@ ROUTES = (
     Route("GET", "/hooks/functions/:functionName", function_hook, "One webhook of a function", "hooks", master=True),
     Route("GET", "/hooks/triggers", hooks, "Webhooks of triggers", "hooks", master=True),
     Route("GET", "/hooks/triggers/:className/:triggerName", trigger_hook, "One webhook of a trigger", "hooks", master=True),
+    Route("POST", "/hooks/functions", declare_hook, "Declare a webhook", "hooks", master=True, read_only="create a hook"),
+    Route("POST", "/hooks/triggers", declare_hook, "Declare a webhook", "hooks", master=True, read_only="create a hook"),
     Route("POST", "/push", push, "Send a push", "push", master=True, read_only="send push notifications"),
 )

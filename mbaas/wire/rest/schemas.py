@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mbaas.data import purge as purging
 from mbaas.data import schemas
+from mbaas.data.aggregate.run import aggregate as aggregating
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Request
@@ -48,6 +49,11 @@ async def purge(request: Request) -> Json:
     return {}
 
 
+async def aggregate(request: Request) -> Json:
+    """Run a pipeline over a class."""
+    return await aggregating(request.app, request.caller, request.params[0], request.arguments())
+
+
 def _refuse_other_name(in_body: Json, in_path: str) -> None:
     if in_body and in_body != in_path:
         raise ParseError(Code.INVALID_CLASS_NAME, f"Class name mismatch between {in_body} and {in_path}.")
@@ -61,4 +67,5 @@ ROUTES = (
     Route("PUT", "/schemas/:className", change, "Change a class", "schemas", master=True, read_only="update a schema"),
     Route("DELETE", "/schemas/:className", drop, "Drop an empty class", "schemas", master=True, read_only="delete a schema"),
     Route("DELETE", "/purge/:className", purge, "Remove all objects of a class", "schemas", master=True, read_only="purge a schema"),
+    Route("GET", "/aggregate/:className", aggregate, "Aggregate a class", "schemas", master=True),
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from mbaas_auth import accounts
-
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Request
 from mbaas.wire.routes import Route
+from mbaas_auth import accounts
 
 
 async def log_in(request: Request) -> Json:
@@ -62,7 +61,7 @@ ROUTES = (
     Route("POST", "/logout", log_out, "Sign out", "users"),
     Route("GET", "/verifyPassword", verify_password, "Check a password", "users"),
     Route("POST", "/verifyPassword", verify_password, "Check a password", "users"),
-    Route("POST", "/upgradeToRevocableSession", upgrade, "A new session for the signed-in user", "sessions"),
+    Route("POST", "/upgradeToRevocableSession", upgrade, "A new session for the signed-in user", "sessions", session="revocable"),
     Route("GET", "/sessions/me", my_session, "The session of the request", "sessions", session="never"),
     Route("POST", "/requestPasswordReset", request_mail, "Ask for a mail to choose a new password", "users"),
     Route("POST", "/verificationEmailRequest", request_mail, "Ask for a mail to verify the address", "users"),

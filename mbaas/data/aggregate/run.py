@@ -1,0 +1,95 @@
+"""`/aggregate`: a pipeline or a `distinct` over a class, for the master key.
+
+The documents are read page by page and the pipeline runs in a thread, so that no aggregate holds up the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+
+from mbaas.data.aggregate import stages
+from mbaas.data.aggregate.values import enter, instant, leave
+from mbaas.data.app import App
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError, forbidden
+from mbaas.kernel.values import Json, Object
+from mbaas.query.ast import EVERYTHING, And, Node
+from mbaas.query.parse import Scope, parse_where
+from mbaas.storage.ports import Find
+
+_OPTIONS = frozenset({"hint", "explain", "comment", "readPreference", "rawValues", "rawFieldNames", "distinct", "where", "pipeline"})
+
+
+async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object) -> Object:
+    """`{"results": […]}` of a pipeline (a list of stages, or stages as keys), or the distinct values of a column."""
+    if caller.read_only and not app.options.read_only_aggregation:
+        raise forbidden("Cannot run an aggregation pipeline when using the readOnlyMasterKey")
+    pipeline = _pipeline(arguments)
+    where = _where(app, class_name, arguments.get("where"))
+    schema = app.classes.get(class_name)
+    now = app.clock.now()
+    if schema is None:
+        stages.compile_stages(pipeline, instant(now), {})
+        return {"results": []}
+    if arguments.get("distinct"):
+        path = tuple(str(arguments["distinct"]).split("."))
+        plan = Find(schema, where, timeout_ms=app.options.query_timeout_ms)
+        return {"results": await app.store.documents.distinct(plan, path)}
+    if arguments.get("explain"):
+        return {"results": await app.store.documents.explain(Find(schema, where))}
+    others = {name: await _documents(app, name, EVERYTHING) for name in stages.looked_up(pipeline)}
+    documents = await _documents(app, class_name, where)
+    results = await asyncio.to_thread(lambda: [leave(d) for d in stages.run(pipeline, documents, instant(now), others)])
+    return {"results": [{k: v for k, v in row.items() if not k.startswith("_")} for row in results]}
+
+
+async def _documents(app: App, class_name: str, where: Node) -> stages.Documents:
+    schema = app.classes.get(class_name)
+    if schema is None:
+        return []
+    plan = Find(schema, where, timeout_ms=app.options.query_timeout_ms)
+    return [enter(document.body) async for document in app.store.documents.scan(plan)]
+
+
+def _where(app: App, class_name: str, given: Json) -> Node:
+    if isinstance(given, str):
+        try:
+            given = orjson.loads(given)
+        except orjson.JSONDecodeError:
+            given = []
+    if given is None:
+        return And()
+    schema = app.classes.known_or_blank(class_name)
+    return parse_where(given, Scope(schema.fields, app.clock))
+
+
+def _pipeline(arguments: Object) -> list[Object]:
+    """The stages, checked as Parse Server checks them before its database does."""
+    given: Json = arguments.get("pipeline")
+    if given is None:
+        given = {k: v for k, v in arguments.items() if k not in _OPTIONS}
+    if isinstance(given, str):
+        given = dict(enumerate(given))
+    if isinstance(given, dict):
+        given = [{str(name): argument} for name, argument in given.items()]
+    if not isinstance(given, list):
+        raise ParseError(Code.INVALID_QUERY, "The pipeline should be a list of stages.")
+    for stage in given:
+        if not isinstance(stage, dict):
+            raise ParseError(Code.INVALID_QUERY, "A pipeline stage should be an object.")
+        if len(stage) != 1:
+            raise ParseError(Code.INVALID_QUERY, f"Pipeline stages should only have one key but found {', '.join(stage)}.")
+        _check(*next(iter(stage.items())))
+    return given
+
+
+def _check(name: str, argument: Json) -> None:
+    if not name.startswith("$"):
+        raise ParseError(Code.INVALID_QUERY, f"Invalid aggregate stage '{name}'.")
+    if name == "$group" and isinstance(argument, dict):
+        if "objectId" in argument:
+            raise ParseError(Code.INVALID_QUERY, "Cannot use 'objectId' in aggregation stage $group.")
+        if "_id" not in argument:
+            raise ParseError(Code.INVALID_QUERY, "Invalid parameter for query: group. Missing key _id")

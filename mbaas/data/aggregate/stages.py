@@ -1,0 +1,334 @@
+"""The stages of a pipeline: each turns a list of documents into another. Source: the MongoDB manual."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mbaas.data.aggregate.expressions import Expression, expression, wrong
+from mbaas.data.aggregate.matching import matcher
+from mbaas.data.aggregate.values import MISSING, group_key, reach, sort_key
+
+Documents = list[dict[str, Any]]
+Others = Mapping[str, Documents]
+"""The documents of other classes that `$lookup` joins, read before the pipeline runs."""
+Stage = Callable[[Documents], Documents]
+
+
+def run(pipeline: list[dict[str, Any]], documents: Documents, now: Any, others: Others) -> Documents:
+    """The documents after every stage, in order."""
+    for stage in compile_stages(pipeline, now, others):
+        documents = stage(documents)
+    return documents
+
+
+def compile_stages(pipeline: list[dict[str, Any]], now: Any, others: Others) -> list[Stage]:
+    """Check a pipeline and make its stages. Raises 102 for a stage that is not known."""
+    stages = []
+    for given in pipeline:
+        ((name, argument),) = given.items()
+        if name == "$lookup":
+            stages.append(_lookup(argument, others))
+        elif name == "$facet":
+            stages.append(_facet(argument, now, others))
+        elif name in _STAGES:
+            stages.append(_STAGES[name](argument, now))
+        else:
+            raise wrong(f"Unrecognized pipeline stage name: '{name}'")
+    return stages
+
+
+def looked_up(pipeline: list[dict[str, Any]]) -> set[str]:
+    """The classes that the pipeline's `$lookup` stages join."""
+    found = {stage["$lookup"].get("from") for stage in pipeline if isinstance(stage.get("$lookup"), dict)}
+    for stage in pipeline:
+        if isinstance(stage.get("$facet"), dict):
+            for inner in stage["$facet"].values():
+                found |= looked_up(inner) if isinstance(inner, list) else set()
+    return {name for name in found if isinstance(name, str)}
+
+
+def _scope(document: dict[str, Any], now: Any) -> dict[str, Any]:
+    return {"ROOT": document, "NOW": now}
+
+
+def _match(given: Any, now: Any) -> Stage:
+    test = matcher(given)
+    return lambda documents: [d for d in documents if test(d)]
+
+
+def _put(document: dict[str, Any], path: list[str], value: Any) -> None:
+    for key in path[:-1]:
+        below = document.get(key)
+        document[key] = dict(below) if isinstance(below, dict) else {}
+        document = document[key]
+    if value is MISSING:
+        document.pop(path[-1], None)
+    else:
+        document[path[-1]] = value
+
+
+def _add_fields(given: Any, now: Any) -> Stage:
+    if not isinstance(given, dict):
+        raise wrong("$addFields specification must be an object")
+    fields = [(key.split("."), expression(value)) for key, value in given.items()]
+
+    def stage(documents: Documents) -> Documents:
+        made = []
+        for document in documents:
+            after, scope = dict(document), _scope(document, now)
+            for path, value in fields:
+                _put(after, path, value(scope))
+            made.append(after)
+        return made
+
+    return stage
+
+
+def _unset(given: Any, now: Any) -> Stage:
+    names = given if isinstance(given, list) else [given]
+    return lambda documents: [{k: v for k, v in d.items() if k not in names} for d in documents]
+
+
+def _project(given: Any, now: Any) -> Stage:
+    if not isinstance(given, dict) or not given:
+        raise wrong("$project specification must be a non-empty object")
+    given = {("_id" if key == "objectId" else key): value for key, value in given.items()}
+    dropped = [key for key, value in given.items() if value in (0, False) and not isinstance(value, (str, dict, list))]
+    kept = {key: value for key, value in given.items() if key not in dropped}
+    if not kept and dropped != ["_id"]:
+        return _unset(dropped, now)
+    fields: list[tuple[list[str], Expression]] = []
+    for key, value in kept.items():
+        shown = value in (1, True) and not isinstance(value, (str, dict, list))
+        fields.append((key.split("."), expression(f"${key}" if shown else value)))
+    with_id = "_id" not in given
+
+    def stage(documents: Documents) -> Documents:
+        made = []
+        for document in documents:
+            after: dict[str, Any] = {"_id": document["_id"]} if with_id and "_id" in document else {}
+            scope = _scope(document, now)
+            for path, value in fields:
+                _put(after, path, value(scope))
+            made.append(after)
+        return made
+
+    return stage
+
+
+_Fold = Callable[[list[Any]], Any]
+
+
+def _present(values: list[Any]) -> list[Any]:
+    return [v for v in values if v is not None and v is not MISSING]
+
+
+def _numbers(values: list[Any]) -> list[Any]:
+    return [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+
+
+def _deviation(values: list[Any], less: int) -> float | None:
+    numbers = _numbers(values)
+    if len(numbers) <= less:
+        return None
+    mean = sum(numbers) / len(numbers)
+    return float((sum((n - mean) ** 2 for n in numbers) / (len(numbers) - less)) ** 0.5)
+
+
+_ACCUMULATORS: dict[str, _Fold] = {
+    "$sum": lambda values: sum(_numbers(values)),
+    "$avg": lambda values: (lambda found: sum(found) / len(found) if found else None)(_numbers(values)),
+    "$min": lambda values: min(_present(values), key=sort_key, default=None),
+    "$max": lambda values: max(_present(values), key=sort_key, default=None),
+    "$push": lambda values: [v for v in values if v is not MISSING],
+    "$addToSet": lambda values: list({group_key(v): v for v in values if v is not MISSING}.values()),
+    "$first": lambda values: values[0] if values and values[0] is not MISSING else None,
+    "$last": lambda values: values[-1] if values and values[-1] is not MISSING else None,
+    "$count": len,
+    "$mergeObjects": lambda values: {k: v for value in _present(values) for k, v in value.items()},
+    "$stdDevPop": lambda values: _deviation(values, 0),
+    "$stdDevSamp": lambda values: _deviation(values, 1),
+}
+
+
+def _group(given: Any, now: Any) -> Stage:
+    if not isinstance(given, dict) or "_id" not in given:
+        raise wrong("a group specification must include an _id")
+    key = expression(given["_id"])
+    fields: list[tuple[str, _Fold, Expression]] = []
+    for name, value in given.items():
+        if name == "_id":
+            continue
+        if not isinstance(value, dict) or len(value) != 1:
+            raise wrong(f"The field '{name}' must be an accumulator object")
+        ((operator, argument),) = value.items()
+        if operator not in _ACCUMULATORS:
+            raise wrong(f"unknown group operator '{operator}'")
+        fields.append((name, _ACCUMULATORS[operator], expression(argument)))
+
+    def stage(documents: Documents) -> Documents:
+        groups: dict[Any, tuple[Any, list[dict[str, Any]]]] = {}
+        for document in documents:
+            scope = _scope(document, now)
+            value = key(scope)
+            value = None if value is MISSING else value
+            groups.setdefault(group_key(value), (value, []))[1].append(scope)
+        return [
+            {"_id": value, **{name: fold([argument(scope) for scope in scopes]) for name, fold, argument in fields}}
+            for value, scopes in groups.values()
+        ]
+
+    return stage
+
+
+def _sort(given: Any, now: Any) -> Stage:
+    if not isinstance(given, dict) or not given:
+        raise wrong("$sort stage must have at least one sort key")
+    keys = [(("_id" if key == "objectId" else key).split("."), direction) for key, direction in given.items()]
+    if any(direction not in (1, -1) for _, direction in keys):
+        raise wrong("$sort key ordering must be 1 (for ascending) or -1 (for descending)")
+
+    def stage(documents: Documents) -> Documents:
+        ordered = list(documents)
+        for path, direction in reversed(keys):
+            ordered.sort(key=lambda d: _place(reach(d, path), direction), reverse=direction == -1)
+        return ordered
+
+    return stage
+
+
+def _place(value: Any, direction: int) -> tuple[int, Any]:
+    """A list sorts by its least element, descending by its greatest; a missing value as null."""
+    if isinstance(value, list) and value:
+        return (min if direction == 1 else max)(sort_key(v) for v in value)
+    return sort_key(None if value is MISSING else value)
+
+
+def _whole(given: Any, name: str) -> int:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or given < 0 or given != int(given):
+        raise wrong(f"invalid argument to {name} stage: Expected a non-negative number")
+    return int(given)
+
+
+def _limit(given: Any, now: Any) -> Stage:
+    count = _whole(given, "$limit")
+    if count == 0:
+        raise wrong("the limit must be positive")
+    return lambda documents: documents[:count]
+
+
+def _skip(given: Any, now: Any) -> Stage:
+    count = _whole(given, "$skip")
+    return lambda documents: documents[count:]
+
+
+def _count(given: Any, now: Any) -> Stage:
+    if not isinstance(given, str) or not given or given.startswith("$") or "." in given:
+        raise wrong("the count field must be a non-empty string")
+    return lambda documents: [{given: len(documents)}] if documents else []
+
+
+def _unwind(given: Any, now: Any) -> Stage:
+    options = given if isinstance(given, dict) else {"path": given}
+    name, keep, index = options.get("path"), bool(options.get("preserveNullAndEmptyArrays")), options.get("includeArrayIndex")
+    if not isinstance(name, str) or not name.startswith("$"):
+        raise wrong("path option to $unwind stage should be prefixed with a '$'")
+    path = name[1:].split(".")
+
+    def stage(documents: Documents) -> Documents:
+        made = []
+        for document in documents:
+            value = reach(document, path)
+            items = value if isinstance(value, list) else ([value] if value not in (None, MISSING) else [])
+            if not items and keep:
+                made.append(document)
+            for i, item in enumerate(items):
+                after = dict(document)
+                _put(after, path, item)
+                if index:
+                    after[index] = i if isinstance(value, list) else None
+                made.append(after)
+        return made
+
+    return stage
+
+
+def _sort_by_count(given: Any, now: Any) -> Stage:
+    group, sort = _group({"_id": given, "count": {"$sum": 1}}, now), _sort({"count": -1}, now)
+    return lambda documents: sort(group(documents))
+
+
+def _replace_root(given: Any, now: Any) -> Stage:
+    root = expression(given["newRoot"] if isinstance(given, dict) and "newRoot" in given else given)
+
+    def stage(documents: Documents) -> Documents:
+        made = [root(_scope(document, now)) for document in documents]
+        if not all(isinstance(document, dict) for document in made):
+            raise wrong("'newRoot' expression must evaluate to an object")
+        return made
+
+    return stage
+
+
+def _sample(given: Any, now: Any) -> Stage:
+    size = _whole(given.get("size") if isinstance(given, dict) else None, "$sample")
+    return lambda documents: random.sample(documents, min(size, len(documents)))
+
+
+def _lookup(given: Any, others: Others) -> Stage:
+    names = [given.get(k) for k in ("from", "localField", "foreignField", "as")] if isinstance(given, dict) else [None]
+    if not all(isinstance(name, str) and name for name in names):
+        raise wrong("$lookup needs from, localField, foreignField and as")
+    source, local, foreign, into = map(str, names)
+
+    def stage(documents: Documents) -> Documents:
+        index: dict[Any, Documents] = {}
+        for other in others.get(source, []):
+            value = reach(other, foreign.split("."))
+            for item in value if isinstance(value, list) else [value]:
+                index.setdefault(group_key(item), []).append(other)
+        made = []
+        for document in documents:
+            value = reach(document, local.split("."))
+            found = [o for item in (value if isinstance(value, list) else [value]) for o in index.get(group_key(item), [])]
+            made.append({**document, into: found})
+        return made
+
+    return stage
+
+
+def _facet(given: Any, now: Any, others: Others) -> Stage:
+    if not isinstance(given, dict) or not all(isinstance(inner, list) for inner in given.values()):
+        raise wrong("the $facet specification must be an object of pipelines")
+    facets = {name: compile_stages(inner, now, others) for name, inner in given.items()}
+
+    def stage(documents: Documents) -> Documents:
+        made: dict[str, Any] = {}
+        for name, stages in facets.items():
+            made[name] = documents
+            for inner in stages:
+                made[name] = inner(made[name])
+        return [made]
+
+    return stage
+
+
+_STAGES: dict[str, Callable[[Any, Any], Stage]] = {
+    "$match": _match,
+    "$addFields": _add_fields,
+    "$set": _add_fields,
+    "$unset": _unset,
+    "$project": _project,
+    "$group": _group,
+    "$sort": _sort,
+    "$limit": _limit,
+    "$skip": _skip,
+    "$count": _count,
+    "$unwind": _unwind,
+    "$sortByCount": _sort_by_count,
+    "$replaceRoot": _replace_root,
+    "$replaceWith": _replace_root,
+    "$sample": _sample,
+}

@@ -1,0 +1,138 @@
+"""Objects as a pipeline sees them, and back.
+
+As in MongoDB the id is `_id` and dates are instants; a pointer is its object's id that remembers its class, so that it
+equals a bare id in `$match`, groups by id, and is a pointer again when it is shown.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mbaas.kernel.clock import from_iso, iso
+from mbaas.kernel.values import Json, Object, date_ms, is_number, pointer
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MANAGED = ("createdAt", "updatedAt")
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "missing", "__bool__": lambda self: False})()
+"""What a path leads to where there is nothing; not the same as null."""
+
+
+class PointerId(str):
+    """The id in a pointer column."""
+
+    class_name: str
+    __slots__ = ("class_name",)
+
+    def __new__(cls, class_name: str, object_id: str) -> PointerId:
+        made = super().__new__(cls, object_id)
+        made.class_name = class_name
+        return made
+
+
+def instant(ms: int) -> datetime:
+    """The instant as the pipeline computes with it."""
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Back to milliseconds since the epoch."""
+    return round((moment - _EPOCH) / timedelta(milliseconds=1))
+
+
+def enter(body: Object) -> dict[str, Any]:
+    """A stored object as the pipeline sees it."""
+    document = {key: _inside(value) for key, value in body.items() if key not in ("objectId", "ACL")}
+    document["_id"] = body["objectId"]
+    for name in _MANAGED:
+        ms = from_iso(body[name])
+        document[name] = instant(ms) if ms is not None else None
+    return document
+
+
+def _inside(value: Json) -> Any:
+    if isinstance(value, list):
+        return [_inside(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("__type")
+    if kind == "Date":
+        ms = date_ms(value)
+        return None if ms is None else instant(ms)
+    if kind == "Pointer" and isinstance(value.get("objectId"), str):
+        return PointerId(str(value.get("className")), value["objectId"])
+    return {k: _inside(v) for k, v in value.items()}
+
+
+def leave(document: dict[str, Any]) -> Object:
+    """A result as it is answered: `_id` is called objectId, created and updated times are bare."""
+    shown: Object = {}
+    for key, value in document.items():
+        if key == "_id":
+            shown["objectId"] = _outside(value, ids=True)
+        elif key in _MANAGED and isinstance(value, datetime):
+            shown[key] = iso(milliseconds(value))
+        else:
+            shown[key] = _outside(value)
+    return shown
+
+
+def _outside(value: Any, ids: bool = False) -> Json:
+    if isinstance(value, PointerId):
+        return str(value) if ids else pointer(value.class_name, str(value))
+    if isinstance(value, datetime):
+        return {"__type": "Date", "iso": iso(milliseconds(value))}
+    if isinstance(value, list):
+        return [_outside(v, ids) for v in value]
+    if isinstance(value, dict):
+        return {k: _outside(v, ids) for k, v in value.items()}
+    return None if value is MISSING else value
+
+
+def reach(value: Any, path: list[str]) -> Any:
+    """What is at the path; a list on the way gives the list of what is in its elements."""
+    for i, key in enumerate(path):
+        if isinstance(value, dict):
+            value = value.get(key, MISSING)
+        elif isinstance(value, list):
+            if key.isdigit():
+                value = value[int(key)] if int(key) < len(value) else MISSING
+            else:
+                found = (reach(v, path[i:]) for v in value if isinstance(v, dict))
+                return [v for v in found if v is not MISSING]
+        else:
+            return MISSING
+    return value
+
+
+_RANK = {type(MISSING): 0, type(None): 1, int: 2, float: 2, str: 3, PointerId: 3, dict: 4, list: 5, bool: 8, datetime: 9}
+
+
+def sort_key(value: Any) -> tuple[int, Any]:
+    """A key that orders values of any types as BSON does: by type first, then within the type."""
+    rank = _RANK[type(value)]
+    if rank < 2:
+        return 0 if rank == 0 else 1, 0
+    if isinstance(value, dict):
+        return rank, tuple((k, sort_key(v)) for k, v in value.items())
+    if isinstance(value, list):
+        return rank, tuple(sort_key(v) for v in value)
+    return rank, value
+
+
+def group_key(value: Any) -> Any:
+    """A hashable stand-in: equal for values that MongoDB groups together; null and missing are one group."""
+    if value is None or value is MISSING:
+        return None
+    if isinstance(value, bool):
+        return (bool, value)
+    if isinstance(value, dict):
+        return (dict, tuple((k, group_key(v)) for k, v in value.items()))
+    if isinstance(value, list):
+        return (list, tuple(group_key(v) for v in value))
+    return (float, value) if is_number(value) else (str if isinstance(value, str) else type(value), value)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality between the pipeline's values; missing equals missing alone."""
+    return (left is MISSING) == (right is MISSING) and group_key(left) == group_key(right)

@@ -1,0 +1,209 @@
+"""The contract of the REST dialect as OpenAPI 3.1, made from the route table, and the catalogue of error codes.
+
+`python -m mbaas.wire.openapi sdk-schema` writes both files; a test fails when they and the table differ.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import orjson
+
+from mbaas.kernel.errors import HTTP_STATUS, Code
+from mbaas.kernel.values import Json, Object
+from mbaas.wire.rest.table import table
+from mbaas.wire.routes import Route
+
+_FIND = {
+    "where": "Constraints, as a JSON object",
+    "order": "Fields, separated by commas; `-` before a name is descending",
+    "limit": "At most so many results",
+    "skip": "Leave out so many",
+    "keys": "Only these fields",
+    "excludeKeys": "All fields but these",
+    "include": "Pointers to be replaced by their objects; dots go deeper, `*` is all",
+    "count": "1: tell also how many objects match",
+}
+_GET = ("keys", "excludeKeys", "include")
+_KEYS = {
+    "appId": "X-Parse-Application-Id",
+    "restKey": "X-Parse-REST-API-Key",
+    "masterKey": "X-Parse-Master-Key",
+    "session": "X-Parse-Session-Token",
+}
+
+
+def _object(**properties: Json) -> Object:
+    return {"type": "object", "properties": properties}
+
+
+def _special(type_name: str, /, **properties: Json) -> Object:
+    shape = {"__type": {"const": type_name}, **properties}
+    return {"type": "object", "properties": shape, "required": list(shape)}
+
+
+_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*$")
+_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+_TEXT: Object = {"type": "string"}
+_NUMBER: Object = {"type": "number"}
+_INSTANT: Object = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}
+_SCHEMAS: Object = {
+    "Error": {
+        "type": "object",
+        "description": "`code` is missing where the keys of the request were not accepted. The codes are in errors.json.",
+        "properties": {"code": {"type": "integer"}, "error": _TEXT},
+        "required": ["error"],
+    },
+    "Object": {
+        "type": "object",
+        "properties": {"objectId": _TEXT, "createdAt": _INSTANT, "updatedAt": _INSTANT, "ACL": {"type": "object"}},
+    },
+    "Created": {"type": "object", "properties": {"objectId": _TEXT, "createdAt": _INSTANT}, "additionalProperties": True},
+    "Updated": {"type": "object", "properties": {"updatedAt": _INSTANT}, "additionalProperties": True},
+    "Results": {
+        "type": "object",
+        "properties": {"results": {"type": "array", "items": {}}, "count": {"type": "integer"}, "className": _TEXT},
+        "required": ["results"],
+    },
+    "Batch": {
+        "type": "object",
+        "properties": {
+            "requests": {"type": "array", "items": _object(method=_TEXT, path=_TEXT, body={"type": "object"})},
+            "transaction": {"type": "boolean"},
+        },
+        "required": ["requests"],
+    },
+    "BatchResults": {"type": "array", "items": _object(success={}, error={"$ref": "#/components/schemas/Error"})},
+    "File": _object(name=_TEXT, url=_TEXT),
+    "Anything": {},
+    "Date": _special("Date", iso=_INSTANT),
+    "Pointer": _special("Pointer", className=_TEXT, objectId=_TEXT),
+    "Relation": _special("Relation", className=_TEXT),
+    "GeoPoint": _special("GeoPoint", latitude=_NUMBER, longitude=_NUMBER),
+    "Polygon": _special("Polygon", coordinates={"type": "array", "items": {"type": "array", "items": _NUMBER}}),
+    "Bytes": _special("Bytes", base64=_TEXT),
+    "FileValue": _special("File", name=_TEXT),
+}
+_GIVES = {"find": "Results", "create": "Created", "update": "Updated", "batch": "BatchResults", "upload": "File"}
+
+
+def document(mount: str = "/parse") -> Object:
+    """The OpenAPI document of the server."""
+    paths: dict[str, Object] = {}
+    for route in table().routes:
+        paths.setdefault(_path(route), {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Parse REST", "version": "9.10.0", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "servers": [{"url": mount}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in table().routes)],
+        "paths": paths,
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {name: {"type": "apiKey", "in": "header", "name": header} for name, header in _KEYS.items()},
+            "responses": {"Error": {"description": "What was wrong", "content": _json("Error")}},
+        },
+    }
+
+
+def errors() -> list[Object]:
+    """Every code with its name and HTTP status."""
+    return [{"code": int(code), "name": code.name, "status": HTTP_STATUS.get(code, 400)} for code in Code]
+
+
+def _path(route: Route) -> str:
+    return "/".join(f"{{{_variable(part)}}}" if part[:1] in (":", "*") else part for part in route.pattern.split("/"))
+
+
+def _variable(part: str) -> str:
+    return "path" if part == "*" else part[1:]
+
+
+def _operation(route: Route) -> Object:
+    names = [_variable(part) for part in route.pattern.split("/") if part[:1] in (":", "*")]
+    made: Object = {
+        "operationId": _operation_id(route),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names] + _query(route),
+        "security": _security(route),
+        "responses": {**_success(route), "4XX": {"$ref": "#/components/responses/Error"}},
+    }
+    if route.once:
+        made["parameters"].append(
+            {"name": "X-Parse-Request-Id", "in": "header", "schema": _TEXT, "description": "Makes the request unrepeatable"}
+        )
+    if route.method in ("POST", "PUT"):
+        made["requestBody"] = {"content": _octets() if route.raw else _json("Batch" if route.tag == "batch" else "Anything")}
+    return made
+
+
+def _operation_id(route: Route) -> str:
+    words = [word.lstrip(":").replace("*", "path") for word in route.pattern.replace("_", "/").split("/") if word]
+    return route.method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
+
+
+def _query(route: Route) -> list[Object]:
+    name = getattr(route.handler, "__name__", "")
+    shown = _FIND if name == "find" else _GET if name == "get" else ()
+    return [{"name": key, "in": "query", "schema": _TEXT, "description": _FIND[key]} for key in shown]
+
+
+def _security(route: Route) -> list[Object]:
+    if not route.keys:
+        return []
+    return [{"appId": [], "masterKey": []}] if route.master else [{"appId": [], "restKey": []}, {"appId": [], "restKey": [], "session": []}]
+
+
+def _success(route: Route) -> Object:
+    name = getattr(route.handler, "__name__", "")
+    if name in ("download", "delete") and route.tag == "files":
+        return {"200": {"description": "The contents" if name == "download" else "Removed", "content": _octets()}}
+    schema = _GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything"
+    created = {"201": {"description": "Made", "content": _json(schema)}} if name in ("create", "upload") else {}
+    return {"200": {"description": "Done", "content": _json(schema)}, **created}
+
+
+def _json(schema: str) -> Object:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _octets() -> Object:
+    return {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+
+
+def yaml(value: Json, depth: int = 0) -> str:
+    """Plain block YAML of JSON values; texts are always in double quotes, so that none is mistaken for something else."""
+    lead = "  " * depth
+    if isinstance(value, dict) and value:
+        return "".join(f"{lead}{_key(key)}:{_below(inner, depth)}" for key, inner in value.items())
+    if isinstance(value, list) and value:
+        return "".join(f"{lead}-{_below(inner, depth)}" for inner in value)
+    return f"{lead}{_scalar(value)}\n"
+
+
+def _below(value: Json, depth: int) -> str:
+    if isinstance(value, (dict, list)) and value:
+        return "\n" + yaml(value, depth + 1)
+    return f" {_scalar(value)}\n"
+
+
+def _key(name: str) -> str:
+    return name if _PLAIN_KEY.match(name) and name not in _WORDS else _scalar(name)
+
+
+def _scalar(value: Json) -> str:
+    return orjson.dumps(value).decode()
+
+
+def files() -> dict[str, str]:
+    """The contents of the generated files by name."""
+    catalogue = orjson.dumps(errors(), option=orjson.OPT_INDENT_2).decode() + "\n"
+    return {"openapi.yaml": yaml(document()), "errors.json": catalogue}
+
+
+if __name__ == "__main__":
+    for name, text in files().items():
+        (Path(sys.argv[1]) / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,16 @@
+"""What holds for every test: how many examples a property gets, and no settings of the machine that runs the tests."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+for _name in [name for name in os.environ if name.startswith("MBAAS_") and not name.startswith("MBAAS_TEST_")]:
+    del os.environ[_name]
+
+EXAMPLES = int(os.environ.get("MBAAS_TEST_EXAMPLES", "60"))
+"""Examples of each property; `make nightly` asks for many more."""
+
+settings.register_profile("mbaas", max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("mbaas")

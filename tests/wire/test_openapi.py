@@ -1,0 +1,55 @@
+"""The published contract is the route table, no more and no less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+from starlette.applications import Starlette
+
+from mbaas.wire.docs import routes
+from mbaas.wire.openapi import document, files
+from mbaas.wire.rest.table import table
+
+FOLDER = Path(__file__).parents[2] / "sdk-schema"
+
+
+@pytest.mark.parametrize("name", sorted(files()))
+def test_the_published_files_are_current(name: str) -> None:
+    """If this fails: `python -m mbaas.wire.openapi sdk-schema`."""
+    assert (FOLDER / name).read_text(encoding="utf-8") == files()[name]
+
+
+def test_every_route_is_in_the_document_once() -> None:
+    found = [(method, path) for path, operations in document()["paths"].items() for method in operations]
+    assert len(found) == len(set(found)) == len(table().routes)
+    ids = [operation["operationId"] for operations in document()["paths"].values() for operation in operations.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_write_is_closed_to_the_read_only_key() -> None:
+    """A route that changes something says what the read-only master key may not do, or refuses it itself."""
+    themselves = {"/files", "/files/:name", "/files/*", "/batch", "/loginAs"}
+    harmless = {
+        "/login",
+        "/logout",
+        "/verifyPassword",
+        "/challenge",
+        "/upgradeToRevocableSession",
+        "/functions/:functionName",
+        "/validate_purchase",
+    }
+    harmless |= {"/events/:eventName", "/requestPasswordReset", "/verificationEmailRequest"}
+    for route in table().routes:
+        assert route.method == "GET" or route.read_only or route.pattern in themselves | harmless, route.pattern
+
+
+async def test_the_docs_page_needs_nothing_from_elsewhere() -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=routes("/parse"))), base_url="http://x") as client:
+        page = await client.get("/docs")
+        assert "http://" not in page.text.replace("http://x", "")
+        assert "https://" not in page.text
+        contract = (await client.get("/openapi.json")).content
+    assert orjson.loads(contract)["openapi"].startswith("3.1")
