@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-import time
 from pathlib import Path
+
+import pytest
 
 from mbaas.testing.process import TestServer
 
@@ -20,11 +22,18 @@ def test_a_plain_server_does_not_load_what_it_does_not_use(tmp_path: Path) -> No
     assert loaded & HEAVY == set()
 
 
+def processor_seconds(process: int) -> float:
+    """What the process has used of a processor so far: unlike the clock on the wall, no busy neighbour adds to it."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processor time of another process is read from Linux's /proc")
 def test_a_server_is_ready_within_a_second(tmp_path: Path) -> None:
-    """The best of five, since a busy machine says nothing about the server."""
+    """Of one processor's time, the best of three."""
     times: list[float] = []
-    for number in range(5):
-        begun = time.perf_counter()
-        with TestServer(tmp_path / str(number)):
-            times.append(time.perf_counter() - begun)
+    for number in range(3):
+        with TestServer(tmp_path / str(number)) as server:
+            assert server.process
+            times.append(processor_seconds(server.process.pid))
     assert min(times) < 1.0
