@@ -15,6 +15,7 @@ from mbaas.kernel.values import Json
 from mbaas.wire import errors
 from mbaas.wire.cors import JSON_TYPE, Header
 from mbaas.wire.dispatch import Dispatcher, sign_in
+from mbaas.wire.fast_answer import Heads
 from mbaas.wire.keys import (
     IDENTITY_HEADERS,
     Identity,
@@ -62,6 +63,7 @@ class Wire:
     def __init__(self, apps: Mapping[str, App], *, mount: str = "/parse", trusted_proxies: Iterable[str] = ()) -> None:
         self.mount = "" if mount == "/" else mount.rstrip("/")
         self._below = f"{self.mount}/"
+        self._heads = Heads()
         self._table = table()
         self.dispatcher = Dispatcher(self._table, apps, self.mount)
         self._keyring = Keyring(apps)
@@ -80,12 +82,13 @@ class Wire:
             return
         except Exception as error:
             result = _failure(error, request)
-        if isinstance(result, bytes):
-            headers = [*request.cors.json(request.headers), (b"content-length", b"%d" % len(result))]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else result})
-        else:
-            await _send(result, request, send, empty=method == "HEAD")
+        own = request.cors.json(request.headers)
+        if isinstance(result, Answer):
+            plain = result.stream is None and result.content_type == JSON_TYPE[1]
+            if not plain or not self._heads.send(send, own, result.body, result.status, result.headers):
+                await _send(result, request, send, empty=method == "HEAD")
+        elif not self._heads.send(send, own, result):
+            await _send(Answer(body=result), request, send, empty=method == "HEAD")
 
     async def _handle(self, request: Request, scope: Scope, receive: Receive) -> bytes | Answer | Json:
         """Let the request in and run its route."""
@@ -97,7 +100,10 @@ class Wire:
         if scope["query_string"]:
             request.query = scope["query_string"].decode("latin-1")
         signs, other = _scan(request.headers)
-        ip = self._ip(scope, other)
+        client = scope["client"]
+        ip = client[0] if client else ""
+        if self._trusted and other is not _NONE:
+            ip = client_address(ip, other.get(b"x-forwarded-for", b"").decode("latin-1"), self._trusted)
         identity = self._keyring.by_headers(ip, signs)
         found = self._table.find(request.method, parts)
         context: Json = None
@@ -113,6 +119,8 @@ class Wire:
             if identity is None:
                 identity, in_body = self._keyring.by_body(ip, signs, request.body)
                 context = in_body or context
+                if len(request.raw) > identity.app.options.max_upload_bytes:
+                    raise Refused(TOO_LARGE, 413)
                 _forget_form(request)
         request.app, request.cors, request.caller = identity.app, identity.cors, identity.caller
         if context:
@@ -163,13 +171,6 @@ class Wire:
             request.body = decode_body(data, request.content_type.lower())
         if isinstance(request.body, dict):
             request.body.pop("_noBody", None)
-
-    def _ip(self, scope: Scope, other: dict[bytes, bytes]) -> str:
-        client = scope.get("client")
-        peer: str = client[0] if client else ""
-        if not self._trusted or b"x-forwarded-for" not in other:
-            return peer
-        return client_address(peer, other[b"x-forwarded-for"].decode("latin-1"), self._trusted)
 
 
 def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]]:

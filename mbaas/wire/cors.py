@@ -24,8 +24,9 @@ class Cors:
         self._many = len(origins) > 1
         self._allowed = ", ".join((_ALLOWED, *options.allow_headers)).encode("latin-1", "replace")
         self._plain = {origin.encode("latin-1", "replace"): self._for(origin) for origin in origins}
-        self._first = self._for(origins[0])
-        self._first_json = [*self._first, JSON_TYPE]
+        self._first = next(iter(self._plain.values()))
+        self._json = {id(headers): [*headers, JSON_TYPE] for headers in (*self._plain.values(), self._first)}
+        self._first_json = self._json[id(self._first)]
 
     def _for(self, origin: str) -> list[Header]:
         headers = [
@@ -37,8 +38,8 @@ class Cors:
         return [*headers, (b"vary", b"Origin")] if self._many else headers
 
     def json(self, request_headers: list[Header]) -> list[Header]:
-        """Headers of a JSON answer; the list is shared, callers copy it."""
-        return [*self.bare(request_headers), JSON_TYPE] if self._many else self._first_json
+        """Headers of a JSON answer; the list is one of a few that are kept, callers copy it."""
+        return self._json[id(self.bare(request_headers))] if self._many else self._first_json
 
     def bare(self, request_headers: list[Header]) -> list[Header]:
         """Headers of an answer of another type."""

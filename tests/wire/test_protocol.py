@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -74,6 +76,14 @@ MALFORMED = (
     Case("byte order mark", "POST", "/classes/M", 201, sent=JSON, content=b'\xef\xbb\xbf{"a":3}'),
     Case("path not UTF-8", "GET", "/classes/%ff", 400),
     Case("too large", "POST", "/classes/M", 413, ("request entity too large",), sent=STRICT, content=b"{" + b" " * 3000 + b"}"),
+    Case(
+        "too large for the app in the body",
+        "POST",
+        "/classes/M",
+        413,
+        sent=TEXT,
+        content=json.dumps({**SDK, "_ApplicationId": "strict", "a": "x" * 3000}).encode(),
+    ),
     Case("not gzip", "POST", "/classes/M", 400, sent={**JSON, "Content-Encoding": "gzip"}, content=b"{}"),
     Case("unknown encoding", "POST", "/classes/M", 415, sent={**JSON, "Content-Encoding": "br"}, content=b"{}"),
     Case("no such route", "PATCH", "/classes/M", 404),
@@ -138,3 +148,44 @@ def test_a_request_id_works_once(http: httpx.Client, server: Running) -> None:
     play(http, server.base, Case("refused again", "POST", "/classes/I", 400, ('"code":159',), sent=second, json={"a": 1}))
     play(http, server.base, Case("reads are free", "GET", "/classes/I?count=1&limit=0", 200, ('"count":1',), sent=first))
     play(http, server.base, Case("master, too", "POST", "/classes/I", 400, ('"code":159',), sent={**MASTER, **second}, json={}))
+
+
+def _raw(server: Running, head: str) -> tuple[str, dict[str, str], str]:
+    """Send a request by hand and read until the server closes."""
+    address = urlsplit(server.base)
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as line:
+        line.sendall((head + "".join(f"{name}: {value}\r\n" for name, value in APP.items()) + "\r\n").encode())
+        got = b""
+        while part := line.recv(65536):
+            got += part
+    top, _, body = got.decode().partition("\r\n\r\n")
+    first, *lines = top.split("\r\n")
+    return first, dict(line.split(": ", 1) for line in lines), body
+
+
+@pytest.mark.parametrize("path", ["/parse/classes/Fast", "/parse/classes/Fast/nosuch", "/parse/nope"])
+def test_an_answer_is_the_same_in_one_piece_and_in_two(server: Running, path: str) -> None:
+    """Connections that stay open are answered by the short way, others by the server's own."""
+    closing = _raw(server, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+    with httpx.Client() as client:
+        staying = client.get(server.base.removesuffix("/parse") + path, headers=APP)
+    assert closing[0] == f"HTTP/1.1 {staying.status_code} {staying.reason_phrase}"
+    assert closing[2] == staying.text
+    varying = {"date", "connection"}
+    assert {k: v for k, v in closing[1].items() if k not in varying} == {k: v for k, v in staying.headers.items() if k not in varying}
+
+
+def test_requests_sent_together_are_answered_in_order(server: Running) -> None:
+    """A client that does not wait for answers gets them one after the other."""
+    keys = "".join(f"{name}: {value}\r\n" for name, value in APP.items())
+    body = json.dumps({"a": 1})
+    create = f"POST /parse/classes/Pipe HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{keys}\r\n{body}"
+    address = urlsplit(server.base)
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as line:
+        last = f"GET /parse/classes/Pipe?count=1&limit=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{keys}\r\n"
+        line.sendall((create * 5 + last).encode())
+        got = b""
+        while part := line.recv(65536):
+            got += part
+    assert got.count(b"HTTP/1.1 201 Created") == 5
+    assert got.endswith(b'{"results":[],"count":5}')

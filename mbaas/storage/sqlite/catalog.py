@@ -36,6 +36,8 @@ class Table:
     """SQLite's name of an index by its name in the schema."""
     keyed: frozenset[Path] = frozenset()
     """Untyped paths that some index begins with or holds."""
+    folded: frozenset[str] = frozenset()
+    """Expressions by which an index that ignores case begins."""
     relations: frozenset[str] = frozenset()
     """Columns that are relations."""
     name: str = ""
@@ -85,6 +87,7 @@ def _table(number: int, schema: ClassSchema, side: list[tuple[int, str, str, Any
         texts=tuple(TextIndex(f"t_{n}", tuple(spec)) for n, kind, _, spec in side if kind == "text"),
         indexes={index: f"i_{n}" for n, kind, index, _ in side if kind == "index"},
         keyed=frozenset(tuple(path) for _, kind, _, spec in side if kind == "index" for path in spec["keyed"]),
+        folded=frozenset(spec["folded"] for _, kind, _, spec in side if kind == "index" and spec["folded"]),
         relations=relations,
         name=name,
         get=f"SELECT cast(doc AS BLOB), hidden, version FROM {name} WHERE id=?",

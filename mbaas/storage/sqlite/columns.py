@@ -58,6 +58,11 @@ def untyped(path: Path) -> Column | None:
     return Column("Any", f"{holder}->>'$.{dotted}'", f"{holder},'$.{dotted}'")
 
 
+def listed(path: Path) -> str:
+    """The condition that some value on the way to the end of a path is a list, whose elements the plain expression misses."""
+    return " OR ".join(f"json_type(doc,'$.{'.'.join(path[: n + 1])}')='array'" for n in range(len(path)))
+
+
 def safe(name: str) -> bool:
     """Whether a name may stand in SQL text."""
     return _SAFE.match(name) is not None

@@ -20,7 +20,8 @@ from mbaas.query import ast, geo
 from mbaas.query.match import matcher
 from mbaas.query.regex import compiled, literal
 from mbaas.storage.sqlite.catalog import Catalog, Table
-from mbaas.storage.sqlite.columns import SCALARS, Column, column, safe, untyped
+from mbaas.storage.sqlite.columns import SCALARS, Column, column, listed, safe, untyped
+from mbaas.storage.sqlite.functions import folded
 from mbaas.storage.sqlite.scalars import JSON_TYPES, argument, element, kind_of
 from mbaas.storage.sqlite.text import match_text, strict_words
 
@@ -58,11 +59,18 @@ class Where:
             self.linear = self.linear and all(compiled(pattern).linear for pattern in node.patterns)
 
     def column(self, path: ast.Path) -> Column | None:
-        """The column at the path; an untyped one only if an index was asked for, since only scalars are found there."""
+        """The column at the path; an untyped one only where an index makes it worth while."""
         found = column(self.schema, path)
-        if found is None and path[0].startswith("_") and path in self.table.keyed:
-            return untyped(path)
-        return found
+        return untyped(path) if found is None and path in self.table.keyed else found
+
+    def _with_lists(self, text: str, node: ast.Equals | ast.In | ast.Compare) -> str:
+        """A condition on the scalar at an untyped path, or else on lists along it; few objects have such, and an index knows them.
+
+        Lists in hidden fields are never searched: whoever wants to find by a hidden field keeps a scalar there.
+        """
+        if node.path[0].startswith("_"):
+            return text
+        return f"({text} OR (rid IN (SELECT rid FROM {self.table.name} WHERE {listed(node.path)}) AND {self._judged(node)}))"
 
     # Connectives
 
@@ -92,19 +100,19 @@ class Where:
     # Values
 
     def _equals(self, node: ast.Equals) -> str | None:
-        return self._among(node.path, (node.value,))
+        return self._among(node, (node.value,))
 
     def _in(self, node: ast.In) -> str | None:
-        return self._among(node.path, node.values)
+        return self._among(node, node.values)
 
-    def _among(self, path: ast.Path, values: Sequence[Json]) -> str | None:
-        at = self.column(path)
+    def _among(self, node: ast.Equals | ast.In, values: Sequence[Json]) -> str | None:
+        at = self.column(node.path)
         if at is None:
             return None
         if at.kind in SCALARS:
             return self._scalar_among(at, values)
         if at.kind == "Any":
-            return self._untyped_among(at, values)
+            return self._untyped_among(at, node, values)
         return self._list_holds(at, values) if at.kind == "Array" else None
 
     def _scalar_among(self, at: Column, values: Sequence[Json]) -> str | None:
@@ -112,19 +120,26 @@ class Where:
         if any(value is NotImplemented for value in wanted):
             return None
         known = [value for value in wanted if value is not None]
-        parts = [self._one_of(at.expr, known)] if known else []
+        parts = [self._exactly(at, known)] if known else []
         if len(wanted) < len(values):
             parts.append(f"{at.expr} IS NULL")
         return _joined(" OR ", parts) if parts else "0"
 
-    def _untyped_among(self, at: Column, values: Sequence[Json]) -> str | None:
+    def _exactly(self, at: Column, values: list[Any]) -> str:
+        """The column is one of the values; said twice where the only index is one that ignores case."""
+        text = self._one_of(at.expr, values)
+        if at.expr not in self.table.folded:
+            return text
+        return f"({text} AND {self._one_of(f'folded({at.expr})', [folded(value) for value in values])})"
+
+    def _untyped_among(self, at: Column, node: ast.Equals | ast.In, values: Sequence[Json]) -> str | None:
         kinds = {kind_of(value) for value in values}
-        if kinds == {"null"}:
+        if kinds == {"null"} and node.path[0].startswith("_"):
             return f"{at.expr} IS NULL"
         if len(kinds) != 1 or not kinds <= {"text", "number"}:
             return None
         known = [argument(Column("Number" if kinds == {"number"} else "String", "", ""), value) for value in values]
-        return f"({self._one_of(at.expr, known)} AND json_type({at.json}) IN {JSON_TYPES[kinds.pop()]})"
+        return self._with_lists(f"({self._one_of(at.expr, known)} AND json_type({at.json}) IN {JSON_TYPES[kinds.pop()]})", node)
 
     def _list_holds(self, at: Column, values: Sequence[Json]) -> str | None:
         """Some element is one of the values, which are all of one type that SQL can compare."""
@@ -169,7 +184,7 @@ class Where:
             if kind not in ("text", "number"):
                 return None
             self.arguments.append(element(node.value))
-            return f"({at.expr} {node.op} ? AND json_type({at.json}) IN {JSON_TYPES[kind]})"
+            return self._with_lists(f"({at.expr} {node.op} ? AND json_type({at.json}) IN {JSON_TYPES[kind]})", node)
         if at.kind not in ("String", "Number", "Date"):
             return None
         value = argument(at, node.value)

@@ -20,7 +20,7 @@ from mbaas.storage.sqlite.compile import RELATION, Where
 from mbaas.storage.sqlite.connection import fetch
 from mbaas.storage.sqlite.permissions import as_set
 from mbaas.storage.sqlite.plan import Plan, Rows, condition, plan
-from mbaas.storage.sqlite.reader import Reader
+from mbaas.storage.sqlite.reader import TOO_LONG, Reader
 from mbaas.storage.sqlite.steps import Steps
 from mbaas.storage.sqlite.writer import Writer
 
@@ -66,7 +66,7 @@ class SqliteDocuments:
         table = self._catalog().get(schema.name)
         if table is None:
             return None
-        row = self._reader.now(lambda cursor: cursor.execute(table.get, (object_id,)).get)
+        row = self._reader.point(table.get, (object_id,))
         return None if row is None else _document(row)
 
     async def get_raw(self, schema: ClassSchema, object_id: str, readers: frozenset[str] | None) -> bytes | None:
@@ -77,7 +77,7 @@ class SqliteDocuments:
         table = self._catalog().get(class_name)
         if table is None:
             return None
-        row = self._reader.now(lambda cursor: cursor.execute(table.get_raw, (object_id,)).get)
+        row = self._reader.point(table.get_raw, (object_id,))
         if row is None or (readers is not None and row[1] is not None and readers.isdisjoint(as_set(row[1]))):
             return None
         found: bytes = row[0]
@@ -103,7 +103,10 @@ class SqliteDocuments:
         if table is None or find.limit == 0:
             return [], None
         search = plan(catalog, table, find, columns)
-        return await self._reader.run(search.run, find.timeout_ms, linear=search.linear), search
+        rows = self._reader.attempt(search.run, find.timeout_ms) if search.linear else TOO_LONG
+        if rows is TOO_LONG:
+            rows = await self._reader.run(search.run, find.timeout_ms, linear=False)
+        return rows, search
 
     async def count(self, find: Find) -> int:
         selected = self._selected(find, "count(*)")

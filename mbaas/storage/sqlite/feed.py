@@ -25,7 +25,7 @@ class SqliteFeed:
         self._listeners: list[Callable[[], None]] = []
 
     async def latest(self) -> str:
-        return self._position(self._reader.now(lambda cursor: cursor.execute(_LAST).get))
+        return self._position(self._reader.point(_LAST, ()))
 
     async def after(self, seq: str, limit: int = 1000) -> list[Entry] | None:
         number = self._number(seq)

@@ -2,7 +2,8 @@
 
 Each class has a table `o_<n>` of its own, numbered by `classes`: a class's or a column's name never becomes an SQL
 identifier. Its `doc` is the JSON that clients are answered, byte for byte. Side tables are numbered by `side`:
-`i_<n>` an index, `g_<n>` an R*Tree over one GeoPoint column, `t_<n>` a full-text index.
+`i_<n>` an index, `g_<n>` an R*Tree over one GeoPoint column, `t_<n>` a full-text index,
+`l_<n>` the index of those objects that hold a list on the way to an indexed key inside an object.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
 import orjson
 
@@ -32,11 +31,11 @@ def as_set(text: str) -> frozenset[str]:
     return frozenset(orjson.loads(text))
 
 
-def readable(readers: frozenset[str], arguments: list[Any]) -> str:
-    """The SQL condition that one of `readers` may read the row; appends its arguments."""
+@lru_cache(maxsize=8192)
+def readable(readers: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+    """The SQL condition that one of `readers` may read the row, and its arguments."""
     names = sorted(readers)
     if len(names) <= _MANY:
-        arguments.extend(map(quoted, names))
-        return "(rperm IS NULL" + " OR instr(rperm, ?)" * len(names) + ")"
-    arguments.append(orjson.dumps(names).decode())
-    return "(rperm IS NULL OR EXISTS(SELECT 1 FROM json_each(rperm) WHERE value IN (SELECT value FROM json_each(?))))"
+        return "(rperm IS NULL" + " OR instr(rperm, ?)" * len(names) + ")", tuple(map(quoted, names))
+    listed = "EXISTS(SELECT 1 FROM json_each(rperm) WHERE value IN (SELECT value FROM json_each(?)))"
+    return f"(rperm IS NULL OR {listed})", (orjson.dumps(names).decode(),)

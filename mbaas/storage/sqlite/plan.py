@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -26,8 +25,7 @@ _ARGUMENTS = 30_000
 Rows = list[tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How to run a search. `scored`: each row ends with its text score."""
 
     run: Callable[[apsw.Cursor], Rows]
@@ -56,7 +54,9 @@ def condition(where: Where, find: Find, node: ast.Node | None = None) -> str:
     if len(where.arguments) > _ARGUMENTS:
         raise ParseError(Code.INVALID_QUERY, "the query is too large")
     if find.readers is not None:
-        text = f"{text} AND {readable(find.readers, where.arguments)}"
+        readable_text, names = readable(find.readers)
+        where.arguments.extend(names)
+        return f"{text} AND {readable_text}"
     return text
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -19,8 +19,10 @@ from mbaas.storage.sqlite.failures import timed_out, told
 T = TypeVar("T")
 Job = Callable[[apsw.Cursor], T]
 
-_STEPS = 500
-"""Virtual machine instructions between two looks at the clock: some tens of microseconds."""
+_STEPS = 1500
+"""Virtual machine instructions between two looks at the clock: some tenths of a millisecond."""
+TOO_LONG: Any = object()
+"""What `attempt` gives for a job that did not end in its few milliseconds."""
 
 
 class Limited:
@@ -55,6 +57,7 @@ class Reader:
     def __init__(self, file: Path, tuning: Tuning) -> None:
         self._file, self._tuning = file, tuning
         self.inline = Limited(file, tuning, tuning.reader_cache)
+        self._point = self.inline.connection.cursor().execute
         self._pool = ThreadPoolExecutor(tuning.readers, thread_name_prefix="sqlite-read")
         self._mine = threading.local()
         self._opened: list[Limited] = []
@@ -62,15 +65,32 @@ class Reader:
     async def run(self, job: Job[T], timeout_ms: int, *, linear: bool = True) -> T:
         """The job's result. A job may be run twice, and must only read; one that is not `linear` never runs on the loop."""
         end = time.perf_counter() + timeout_ms / 1000
+        if linear:
+            found = self.attempt(job, timeout_ms)
+            if found is not TOO_LONG:
+                return found
         try:
-            if linear:
-                try:
-                    return self.inline.run(job, min(time.perf_counter() + self._tuning.inline_seconds, end))
-                except apsw.InterruptError:
-                    pass
             return await self._patiently(job, end)
         except apsw.InterruptError as error:
             raise timed_out() from error
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise told(error) from error
+
+    def attempt(self, job: Job[T], timeout_ms: int) -> T:
+        """The job's result if it takes but a few milliseconds; else TOO_LONG."""
+        seconds = min(self._tuning.inline_seconds, timeout_ms / 1000)
+        try:
+            return self.inline.run(job, time.perf_counter() + seconds)
+        except apsw.InterruptError:
+            too_long: T = TOO_LONG
+            return too_long
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise told(error) from error
+
+    def point(self, sql: str, arguments: tuple[Any, ...]) -> Any:
+        """The one row that a key finds, or None."""
+        try:
+            return self._point(sql, arguments).get
         except (apsw.Error, UnicodeEncodeError) as error:
             raise told(error) from error
 
@@ -101,8 +121,8 @@ class Reader:
     def now(self, job: Job[T]) -> T:
         """A job that is known to be short, run at once."""
         try:
-            return job(self.inline.cursor)
-        except apsw.Error as error:
+            return self.inline.run(job, math.inf)
+        except (apsw.Error, UnicodeEncodeError) as error:
             raise told(error) from error
 
     async def close(self) -> None:

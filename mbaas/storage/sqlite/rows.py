@@ -42,7 +42,7 @@ class SqliteRows:
 
     async def get(self, table: str, key: str) -> Row | None:
         sql = f"SELECT {_ROW} FROM rows WHERE tbl=? AND key=? AND {_LIVE}"
-        row = self._reader.now(lambda cursor: cursor.execute(sql, (table, key, self._clock.now())).get)
+        row = self._reader.point(sql, (table, key, self._clock.now()))
         return None if row is None else _row(row)
 
     async def put_many(self, table: str, rows: Sequence[Row]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -13,7 +13,7 @@ from mbaas.kernel.errors import Code, Duplicate, ParseError
 from mbaas.kernel.schema import ClassSchema
 from mbaas.storage.sqlite import catalog
 from mbaas.storage.sqlite.catalog import Catalog, Table
-from mbaas.storage.sqlite.columns import column, untyped
+from mbaas.storage.sqlite.columns import column, listed, untyped
 from mbaas.storage.sqlite.connection import fetch
 from mbaas.storage.sqlite.layout import create_class
 from mbaas.storage.sqlite.steps import Steps
@@ -21,7 +21,7 @@ from mbaas.storage.sqlite.writer import Writer
 
 _TREE = "CREATE VIRTUAL TABLE {} USING rtree(id, south, north, west, east)"
 _TEXT = "CREATE VIRTUAL TABLE {} USING fts5({}, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2')"
-_DROP = {"index": "DROP INDEX i_{}", "geo": "DROP TABLE g_{}", "text": "DROP TABLE t_{}"}
+_DROP = {"index": "DROP INDEX i_{}", "geo": "DROP TABLE g_{}", "text": "DROP TABLE t_{}", "lists": "DROP INDEX l_{}"}
 Side = dict[tuple[str, str], Any]
 """Side tables that a definition asks for: (kind, name) → spec."""
 
@@ -143,6 +143,8 @@ def _match_side(connection: apsw.Connection, number: int, schema: ClassSchema) -
                 connection.execute(f"CREATE {'UNIQUE ' if spec['unique'] else ''}INDEX i_{n} ON {table}({', '.join(spec['terms'])})")
             except apsw.ConstraintError as error:
                 raise Duplicate(name) from error
+        elif kind == "lists":
+            connection.execute(f"CREATE INDEX l_{n} ON {table}(rid) WHERE {listed(tuple(spec))}")
         elif kind == "geo":
             _make_tree(connection, f"g_{n}", table, name)
         else:
@@ -175,15 +177,26 @@ def _wanted(schema: ClassSchema) -> Side:
         if texts:
             side["text", name] = texts
             continue
-        terms = [_term(schema, name, key, direction) for key, direction in keys.items()]
-        known = [term for term in terms if term is not None]
-        # A key that SQL cannot index (a list, a place) leaves the index out: places have their trees, lists are read.
-        if known and len(known) == len(terms):
-            side["index", name] = {
-                "terms": [text for text, _ in known],
-                "keyed": [path for _, path in known if path],
-                "unique": name in schema.unique,
-            }
+        side.update(_index(schema, name, keys))
+    return side
+
+
+def _index(schema: ClassSchema, name: str, keys: Mapping[str, Any]) -> Side:
+    """An ordinary index, and what its untyped keys need beside it."""
+    terms = [_term(schema, name, key, direction) for key, direction in keys.items()]
+    known = [term for term in terms if term is not None]
+    if not known or len(known) < len(terms):
+        # A key that SQL cannot index leaves the index out: places have their trees, lists are read.
+        return {}
+    keyed = [path for _, path in known if path]
+    expr = known[0][0].removesuffix(" DESC")
+    side: Side = {("lists", ".".join(path)): path for path in keyed if not path[0].startswith("_")}
+    side["index", name] = {
+        "terms": [text for text, _ in known],
+        "keyed": keyed,
+        "folded": expr[len("folded(") : -1] if name in schema.folded else "",
+        "unique": name in schema.unique,
+    }
     return side
 
 

@@ -51,7 +51,7 @@ class SqliteStore:
             self.feed.wake()
 
     async def ping(self) -> None:
-        self._reader.now(lambda cursor: cursor.execute("SELECT 1").get)
+        self._reader.point("SELECT 1", ())
 
     async def close(self) -> None:
         await self._writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import quote
 
 import orjson
 
@@ -52,7 +53,7 @@ async def create(request: Request) -> Answer:
     saved = await objects.create(request.app, request.caller, request.params[0], request.object())
     answer = Answer(saved.status, orjson.dumps(saved.answer))
     if saved.location is not None:
-        answer.headers.append((b"location", (request.app.options.public_url + saved.location).encode("latin-1", "replace")))
+        answer.headers.append((b"location", (request.app.options.public_url + quote(saved.location)).encode()))
     return answer
 
 

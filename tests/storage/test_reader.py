@@ -1,0 +1,101 @@
+"""Searches that take long: out of the loop's way, and not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.query.ast import And, Compare, Equals, In, Near, Or, Regex
+from mbaas.storage.ports import Find
+from mbaas.storage.sqlite.store import SqliteStore
+from mbaas.testing.contracts.samples import POST, insert
+from tests.storage.test_writer import longest_pause
+
+SLOW = And((Equals(("extra", "nothing"), 1), Regex(("title",), "(x+x+)+y")))
+"""Judged in memory, object by object."""
+
+
+@pytest.fixture
+async def large(store: SqliteStore) -> SqliteStore:
+    await store.schemas.put(POST)
+    objects = [insert(f"{n:06d}", score=n, title=f"title {n}", extra={"k": n}) for n in range(20_000)]
+    await store.documents.commit(objects)
+    return store
+
+
+async def test_a_long_search_leaves_the_loop_alone(large: SqliteStore) -> None:
+    """The result is whole, and others are served meanwhile."""
+    search = asyncio.ensure_future(large.documents.count(Find(POST, Compare(("extra", "k"), ">=", 10_000))))
+    longest = await longest_pause(search.done)
+    assert await search == 10_000
+    assert longest < 0.2
+
+
+async def test_a_search_beyond_its_limit_is_told_so(large: SqliteStore) -> None:
+    started = time.perf_counter()
+    with pytest.raises(ParseError) as raised:
+        await large.documents.find(Find(POST, SLOW, timeout_ms=20))
+    assert raised.value.code == Code.TIMEOUT
+    assert time.perf_counter() - started < 2
+    assert await large.documents.count(Find(POST, Equals(("score",), 5))) == 1
+
+
+async def test_a_searcher_who_leaves_stops_the_search(large: SqliteStore) -> None:
+    task = asyncio.ensure_future(large.documents.find(Find(POST, Or((SLOW, Equals(("extra", "x"), 2))))))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    started = time.perf_counter()
+    await asyncio.gather(*(large.documents.count(Find(POST, Compare(("extra", "k"), ">", n))) for n in range(4)))
+    assert time.perf_counter() - started < 5
+
+
+async def test_a_pattern_that_runs_away_is_stopped(store: SqliteStore) -> None:
+    """RE2 refuses the lookahead; the pattern then runs in a thread under a limit."""
+    await store.schemas.put(POST)
+    await store.documents.commit([insert("a", title="x" * 40)])
+    search = asyncio.ensure_future(store.documents.find(Find(POST, Regex(("title",), "^(?!y)(x|xx|x)+(x+)+$(?<!x)"))))
+    longest = await longest_pause(search.done)
+    with pytest.raises(ParseError) as raised:
+        await search
+    assert raised.value.code == Code.TIMEOUT
+    assert longest < 0.2
+
+
+async def test_an_absurd_query_is_refused_or_answered(store: SqliteStore) -> None:
+    """Never an internal error."""
+    await store.schemas.put(POST)
+    await store.documents.commit([insert("a", score=1)])
+    wide = Or(tuple(Equals(("score",), n) for n in range(5000)))
+    assert len(await store.documents.find(Find(POST, wide))) == 1
+    assert len(await store.documents.find(Find(POST, In(("score",), tuple(range(100_000)))))) == 1
+    with pytest.raises(ParseError) as raised:
+        await store.documents.find(Find(POST, Or(tuple(Equals(("score",), n) for n in range(40_000)))))
+    assert raised.value.code == Code.INVALID_QUERY
+
+
+async def test_indexes_are_used(store: SqliteStore) -> None:
+    await store.schemas.put(POST)
+    between = And((Compare(("score",), ">", 1), Compare(("score",), "<", 3)))
+    for node in (Equals(("score",), 1), between, In(("score",), (1, 2)), Regex(("title",), r"^\Qab\E")):
+        plan = await store.documents.explain(Find(POST, And((node, Equals(("done",), True))), frozenset({"*"})))
+        assert "USING INDEX i_" in str(plan), node
+    ordered = await store.documents.explain(Find(POST, order=((("score",), True),), limit=3))
+    assert "TEMP B-TREE" not in str(ordered)
+
+
+async def test_the_nearest_of_many_are_found_fast(store: SqliteStore) -> None:
+    await store.schemas.put(POST)
+    spots = [{"__type": "GeoPoint", "latitude": n % 170 - 85 + n / 1e5, "longitude": n * 7 % 360 - 180 + n / 1e5} for n in range(10_000)]
+    await store.documents.commit([insert(f"{n}", spot=spot, score=n) for n, spot in enumerate(spots)])
+    find = Find(POST, And((Near(("spot",), (12.3, 45.6)), Compare(("score",), ">", 100))), frozenset({"*"}), limit=10)
+    best = 1.0
+    for _ in range(5):
+        started = time.perf_counter()
+        assert len(await store.documents.find_raw(find)) == 10
+        best = min(best, time.perf_counter() - started)
+    assert best < 0.02

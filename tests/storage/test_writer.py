@@ -1,0 +1,209 @@
+"""Grouped commits: what shares a group, and what happens to a group when something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from mbaas.kernel.errors import Code, Duplicate, ParseError
+from mbaas.kernel.ops import Increment, Set
+from mbaas.storage.ports import Delete, Document, Find, PutRow, Update
+from mbaas.storage.sqlite.store import FILE, SqliteStore
+from mbaas.storage.sqlite.writer import Writer
+from mbaas.testing.contracts.samples import POST, body, insert
+
+
+def writer_of(store: SqliteStore) -> Writer:
+    return store._writer
+
+
+def count_commits(store: SqliteStore) -> list[int]:
+    """A list that grows by one with every commit that reaches the disk."""
+    commits: list[int] = []
+
+    def count() -> bool:
+        commits.append(1)
+        return False
+
+    writer_of(store).connection.set_commit_hook(count)
+    return commits
+
+
+async def test_units_of_one_turn_share_a_commit(store: SqliteStore) -> None:
+    await store.schemas.put(POST)
+    commits = count_commits(store)
+    await asyncio.gather(*(store.documents.commit([insert(f"{n}")]) for n in range(32)))
+    assert len(commits) == 1
+    await asyncio.gather(*(store.documents.commit([insert(f"x{n}")]) for n in range(200)))
+    assert 1 < len(commits) < 60
+
+
+async def test_a_failing_unit_fails_alone(store: SqliteStore) -> None:
+    """Units of every kind around it, in the same group, commit."""
+    await store.schemas.put(POST)
+    await store.documents.commit([insert("taken", score=0)])
+    units = [
+        store.documents.commit([insert("a")]),
+        store.documents.commit([insert("taken")]),
+        store.documents.commit([insert("b"), insert("taken")]),
+        store.documents.commit([Update(POST, "taken", [Increment(("score",), 1)]), Delete(POST, "absent")]),
+        store.documents.commit([Update(POST, "taken", [Increment(("score",), 10)])]),
+    ]
+    results = await asyncio.gather(*units, return_exceptions=True)
+    assert [type(r) for r in results] == [list, Duplicate, Duplicate, ParseError, list]
+    assert {d.body["objectId"] for d in await store.documents.find(Find(POST))} == {"taken", "a"}
+    assert await store.documents.get(POST, "taken") == Document(body("taken", score=10), version=2)
+
+
+async def test_a_unit_that_breaks_halfway_without_a_savepoint_is_undone(store: SqliteStore) -> None:
+    """Its group runs again, so nobody else notices."""
+    await store.schemas.put(POST)
+    writer = writer_of(store)
+
+    def breaks() -> None:
+        writer.cursor.execute("INSERT INTO rows(tbl, key, value) VALUES('t', 'half', '1')")
+        raise RuntimeError("a defect")
+
+    first = asyncio.ensure_future(store.documents.commit([insert("a")]))
+    await asyncio.sleep(0)
+    broken = writer.submit(breaks, shielded=False)
+    last = asyncio.ensure_future(store.documents.commit([insert("b")]))
+    with pytest.raises(ParseError) as raised:
+        await broken
+    assert (raised.value.code, raised.value.message) == (Code.INTERNAL_SERVER_ERROR, "Internal server error.")
+    await asyncio.gather(first, last)
+    assert await store.rows.get("t", "half") is None
+    assert len(await store.documents.find(Find(POST))) == 2
+
+
+async def test_a_commit_that_fails_fails_its_group_and_no_other(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store.schemas.put(POST)
+    writer = writer_of(store)
+    writer.connection.set_commit_hook(lambda: True)
+    results = await asyncio.gather(*(store.documents.commit([insert(f"{n}")]) for n in range(5)), return_exceptions=True)
+    assert [r.code for r in results if isinstance(r, ParseError)] == [1] * 5
+    assert [type(r.__cause__).__name__ for r in results if isinstance(r, ParseError)] == ["ConstraintError"] * 5
+    writer.connection.set_commit_hook(None)
+    await store.documents.commit([insert("0")])
+    assert len(await store.documents.find(Find(POST))) == 1
+
+
+async def test_a_full_disk_is_an_internal_error_and_passes(store: SqliteStore) -> None:
+    await store.schemas.put(POST)
+    connection = writer_of(store).connection
+    pages = connection.pragma("page_count")
+    connection.pragma("max_page_count", pages + 2)
+    with pytest.raises(ParseError) as raised:
+        await store.documents.commit([insert("big", title="x" * 100_000)])
+    assert raised.value.code == Code.INTERNAL_SERVER_ERROR
+    assert isinstance(raised.value.__cause__, apsw.FullError)
+    connection.pragma("max_page_count", 1_000_000)
+    await store.documents.commit([insert("big", title="x" * 100_000)])
+
+
+async def test_a_caller_who_leaves_does_not_break_the_group(store: SqliteStore) -> None:
+    await store.schemas.put(POST)
+    tasks = [asyncio.ensure_future(store.documents.commit([insert(f"{n}")])) for n in range(10)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(r, list) for r in results[1::2])
+    assert all(isinstance(r, asyncio.CancelledError) for r in results[::2])
+    found = {d.body["objectId"] for d in await store.documents.find(Find(POST))}
+    assert found >= {"1", "3", "5", "7", "9"}
+
+
+async def test_a_caller_reads_her_own_write(store: SqliteStore) -> None:
+    await store.schemas.put(POST)
+
+    async def cycle(name: str) -> None:
+        await store.documents.commit([insert(name, score=0)])
+        for n in range(1, 20):
+            await store.documents.commit([Update(POST, name, [Set(("score",), n)])])
+            found = await store.documents.get(POST, name)
+            assert found is not None
+            assert found.body["score"] == n
+
+    await asyncio.gather(*(cycle(f"{n}") for n in range(16)))
+
+
+async def test_mixed_units_at_once(store: SqliteStore) -> None:
+    """Inserts, updates, deletes, rows, counters and failures of 64 tasks; the feed holds each write once."""
+    await store.schemas.put(POST)
+    start = await store.feed.latest()
+    acknowledged: list[tuple[str, str]] = []
+
+    async def task(n: int) -> None:
+        for k in range(10):
+            name = f"{n}-{k}"
+            await store.documents.commit([insert(name, score=k), PutRow("t", name, k)])
+            acknowledged.append(("create", name))
+            with pytest.raises(Duplicate):
+                await store.documents.commit([insert(name)])
+            await store.documents.commit([Update(POST, name, [Increment(("score",), 1)])])
+            acknowledged.append(("update", name))
+            await store.rows.count_up("c", "all")
+            if k % 2:
+                await store.documents.commit([Delete(POST, name)])
+                acknowledged.append(("delete", name))
+
+    await asyncio.gather(*(task(n) for n in range(64)))
+    entries = await store.feed.after(start, 10_000)
+    assert entries is not None
+    assert sorted((e.op, e.object_id) for e in entries) == sorted(acknowledged)
+    counter = await store.rows.get("c", "all")
+    assert counter is not None
+    assert counter.value == 640
+    assert len(await store.rows.scan("t")) == 640
+
+
+async def test_long_work_does_not_hold_the_loop(store: SqliteStore) -> None:
+    """A unit of many steps runs in the thread."""
+    await store.schemas.put(POST)
+    work = asyncio.ensure_future(store.documents.commit([insert(f"{n:05d}", title="t" * 50) for n in range(5000)]))
+    longest = await longest_pause(work.done)
+    assert len(await work) == 5000
+    assert longest < 0.2
+
+
+async def longest_pause(done: Callable[[], bool]) -> float:
+    """How long the loop was held at most, until `done`."""
+    longest, last = 0.0, time.perf_counter()
+    while not done():
+        await asyncio.sleep(0.001)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    return longest
+
+
+async def test_closing_finishes_what_is_queued(store: SqliteStore) -> None:
+    await store.schemas.put(POST)
+    tasks = [asyncio.ensure_future(store.documents.commit([insert(f"{n}")])) for n in range(300)]
+    await asyncio.sleep(0)
+    await store.close()
+    assert all(isinstance(r, list) for r in await asyncio.gather(*tasks))
+    with pytest.raises(ParseError) as raised:
+        await store.documents.commit([insert("late")])
+    assert raised.value.code == Code.INTERNAL_SERVER_ERROR
+    await store.close()
+
+
+async def test_another_process_may_hold_the_write_lock_for_a_while(store: SqliteStore, tmp_path: Path) -> None:
+    """Commits wait for it in the thread, and then go through."""
+    await store.schemas.put(POST)
+    other = apsw.Connection(str(tmp_path / FILE))
+    other.execute("BEGIN IMMEDIATE")
+    work = asyncio.gather(*(store.documents.commit([insert(f"{n}")]) for n in range(10)))
+    pause = asyncio.ensure_future(longest_pause(work.done))
+    await asyncio.sleep(0.3)
+    assert not work.done()
+    other.execute("ROLLBACK")
+    other.close()
+    assert len(await work) == 10
+    assert await pause < 0.2
