@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mbaas.data.address import origin
 from mbaas.kernel.addresses import client_address
 from mbaas.kernel.errors import MbaasError, Refused
 from mbaas.kernel.values import Json
@@ -141,6 +142,8 @@ class Wire:
         route, request.params = found
         request.route = route.label
         request_context.set((new_request_id(), identity.app.options.app_id))
+        request.scheme = scope["scheme"]
+        origin.set(request.origin)
         if identity.token and (route.session == "lookup" or (route.session == "revocable" and identity.token.startswith("r:"))):
             await sign_in(request, identity.token)
         return await (route.handler(request) if route.free else self.dispatcher.run(route, request))
