@@ -101,8 +101,8 @@ def _where(arguments: Mapping[str, Json]) -> Json:
     where = arguments.get("where", {}) if "where" in arguments else {}
     if isinstance(where, str):
         try:
-            where = orjson.loads(where)
-        except orjson.JSONDecodeError:
+            where = read_json(where)
+        except ValueError:
             where = None
     if not isinstance(where, dict):
         raise ParseError(Code.INVALID_JSON, "where parameter is not valid JSON")

@@ -152,6 +152,10 @@ class Feed(Protocol):
         """Up to `limit` entries after the position, oldest first; None if the position is older than what is kept."""
         ...
 
+    async def trim(self, now: int) -> int:
+        """Forget entries that are older, or take more room, than is kept; how many."""
+        ...
+
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Have `wake` called on the event loop after commits; returns what ends that."""
         ...

@@ -13,12 +13,10 @@ from dataclasses import dataclass, replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
 from mbaas.kernel.addresses import within
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, read_json
 from mbaas.wire.cors import Cors, Header
 from mbaas.wire.errors import Unauthorized
 from mbaas.wire.limits import Limits
@@ -48,7 +46,8 @@ _BODY_NAMES = {
     "_MasterKey": "master",
     "_MaintenanceKey": "maintenance",
 }
-_CACHED = 8192
+_CACHED, _LONGEST = 8192, 1000
+"""How many identities are remembered, and how long the headers may be that one is remembered by."""
 
 
 class Keys(NamedTuple):
@@ -139,7 +138,8 @@ class Keyring:
             if keys.app_id not in self.doors:
                 return None
             found = self._enter(keys)
-            _keep(self._by_headers, (ip, headers), found)
+            if sum(len(value) for _, value in headers) <= _LONGEST:
+                _keep(self._by_headers, (ip, headers), found)
         return found
 
     def by_body(self, ip: str, headers: tuple[Header, ...], body: Json) -> tuple[Identity, Json]:
@@ -177,7 +177,8 @@ class Keyring:
         found = self._by_keys.get(keys)
         if found is None:
             found = self.doors[keys.app_id or ""].enter(keys)
-            _keep(self._by_keys, keys, found)
+            if sum(len(value) for value in keys if value) <= _LONGEST:
+                _keep(self._by_keys, keys, found)
         return found
 
 
@@ -185,7 +186,7 @@ def context_of(value: Json) -> Object:
     """A cloud context: an object, or the JSON text of one."""
     if isinstance(value, (str, bytes)):
         try:
-            value = orjson.loads(value)
+            value = read_json(value)
         except ValueError:
             value = None
     if not isinstance(value, dict):

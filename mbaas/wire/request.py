@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
-import orjson
-
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, Refused
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, read_json
 from mbaas.wire.cors import Cors, Header
 from mbaas.wire.json_text import why
 
@@ -25,6 +24,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _JSON_START = frozenset('{["-0123456789tfn \t\r\n')
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?")
 TOO_LARGE = "request entity too large"
 
 
@@ -51,6 +51,9 @@ class Request:
     incoming: AsyncIterator[bytes] | None = None
     content_type: str = ""
     request_id: str | None = None
+    scheme: str = "http"
+    route: str = "none"
+    """What metrics call the request: its method and pattern."""
 
     def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str, headers: list[Header]) -> None:
         self.dispatcher = dispatcher
@@ -78,6 +81,11 @@ class Request:
         """Arguments without JSON decoding of the query string: what login takes."""
         body = self.object()
         return {**parse_pairs(self.query), **body} if self.query else body
+
+    def origin(self) -> str | None:
+        """Scheme and host that the request was sent to, if its Host header is well formed."""
+        host = self.header(b"host")
+        return f"{self.scheme}://{host}" if host and _HOST.fullmatch(host) else None
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
@@ -116,7 +124,7 @@ def _value(text: Json) -> Json:
     if not isinstance(text, str) or text[:1] not in _JSON_START:
         return text
     try:
-        return orjson.loads(text)
+        return read_json(text)
     except ValueError:
         return text
 
@@ -187,7 +195,7 @@ def decode_body(raw: bytes, content_type: str) -> Json:
     if raw[:3] == b"\xef\xbb\xbf":
         raw = raw[3:]
     try:
-        value = orjson.loads(raw)
+        value = read_json(raw)
     except ValueError:
         raise Refused(_complaint(raw), 400) from None
     if not isinstance(value, (dict, list)):
