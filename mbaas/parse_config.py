@@ -119,6 +119,7 @@ NESTED: dict[str, dict[str, tuple[str, Reader]]] = {
     "requestComplexity": {
         "allowRegex": ("allow_regex", flag),
         "batchRequestLimit": ("max_batch", limit),
+        "includeCount": ("max_includes", limit),
         "includeDepth": ("max_include_depth", limit),
         "queryDepth": ("max_query_depth", depth),
         "subqueryDepth": ("max_subqueries", limit),
@@ -173,7 +174,7 @@ _LATER = """
     sendUserEmailVerification serverCloseComplete silent startLiveQueryServer userSensitiveFields verbose verifyServerUrl
     verifyUserEmails webhookKey
     liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
-    requestComplexity.graphQLDepth requestComplexity.graphQLFields requestComplexity.includeCount requestComplexity.subqueryLimit
+    requestComplexity.graphQLDepth requestComplexity.graphQLFields requestComplexity.subqueryLimit
 """
 _UNREAD = """
     accountLockout allowAggregationForReadOnlyMasterKey allowExpiredAuthDataToken appName convertEmailToLowercase

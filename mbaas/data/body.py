@@ -223,11 +223,16 @@ def refuse_keywords(denylist: tuple[Mapping[str, Any], ...], value: Json) -> Non
         at = stack.pop()
         if isinstance(at, dict):
             for rule in denylist:
-                if rule["key"] in at and ("value" not in rule or at[rule["key"]] == rule["value"]):
+                if at.get(rule["key"]) == rule["value"] if "value" in rule else _named(rule["key"], at):
                     raise ParseError(Code.INVALID_KEY_NAME, f"Prohibited keyword in request data: {_rule_text(rule)}.")
             stack.extend(v for v in at.values() if type(v) in (dict, list))
         elif isinstance(at, list):
             stack.extend(v for v in at if type(v) in (dict, list))
+
+
+def _named(keyword: str, at: Object) -> bool:
+    """True if a key is the keyword, or a dotted one leads through it."""
+    return keyword in at or any("." in name and keyword in name.split(".") for name in at)
 
 
 def _rule_text(rule: Mapping[str, Any]) -> str:

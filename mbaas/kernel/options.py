@@ -156,4 +156,5 @@ class AppOptions:
     max_query_depth: int = 20
     max_subqueries: int = 10
     max_include_depth: int = 10
+    max_includes: int = 100
     max_batch: int = 1000

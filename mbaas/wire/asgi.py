@@ -142,7 +142,7 @@ class Wire:
         route, request.params = found
         request.route = route.label
         request_context.set((new_request_id(), identity.app.options.app_id))
-        request.scheme = scope["scheme"]
+        request.scheme = scope.get("scheme", "http")
         origin.set(request.origin)
         token = identity.token
         if token and (route.session == "never" or (route.session == "revocable" and not token.startswith("r:"))):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 
-import orjson
-
 from mbaas.data.aggregate import stages
 from mbaas.data.aggregate.values import enter, instant, leave
 from mbaas.data.app import App
