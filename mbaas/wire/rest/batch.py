@@ -10,7 +10,7 @@ import asyncio
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -129,10 +129,11 @@ def _below(path: str, prefixes: set[str]) -> str:
 def _part(request: Request, wanted: Object, path: str) -> Part:
     bare, _, query = path.partition("?")
     method = wanted.get("method", "undefined")
-    found = request.dispatcher.table.find(method, bare.strip("/").split("/")) if isinstance(method, str) else None
+    parts = [unquote(part) for part in bare.strip("/").split("/")]
+    found = request.dispatcher.table.find(method, parts) if isinstance(method, str) else None
     if found is None or not found[0].batch:
         raise _bad(f"cannot route {method} {path}")
-    inner = Request(request.dispatcher, request.cors, method, bare, [])
+    inner = Request(request.dispatcher, request.cors, method, "/".join(parts), [])
     inner.app, inner.limits, inner.caller = request.app, request.limits, request.caller
     inner.params, inner.query = found[1], query
     inner.body = wanted.get("body") if wanted.get("body") is not None else {}
