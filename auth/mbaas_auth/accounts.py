@@ -26,6 +26,8 @@ from mbaas_auth.roles import roles_of
 from mbaas_auth.sessions import Sessions, invalid_token, sign_in_first, with_token
 
 _DROPPED = frozenset({"sessionToken", "createdAt", "updatedAt"})
+_WHOLE = frozenset({"username", "password", "email", "emailVerified", "authData"})
+"""What is checked before it is written: never set by a path into it."""
 _EMAIL = re.compile(r"^.+@.+$")
 _WRONG = "Invalid username/password."
 _NO_MAIL = "An appName, publicServerURL, and emailAdapter are required for password reset and email verification functionality."
@@ -64,6 +66,10 @@ class UserPolicy(Policy):
             del body[name]
         if not write.creating:
             await self._refuse_strangers(write)
+        for name in body:
+            if "." in name and name.partition(".")[0] in _WHOLE:
+                raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {name}.")
+        if not write.creating:
             for name in body:
                 if not field_name_is_valid(name.partition(".")[0]):
                     raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name for update: {name}")

@@ -21,6 +21,8 @@ from mbaas.query import ast
 from mbaas.storage.ports import Delete, Document, Find, Insert, Step
 
 _REMEMBERED = 20_000
+_SERVERS = ("objectId", "user", "sessionToken", "expiresAt", "createdWith")
+"""What a client that makes a session may not choose."""
 
 
 def invalid_token(text: str = "Invalid session token") -> ParseError:
@@ -170,7 +172,7 @@ class SessionPolicy(Policy):
         return ast.NOTHING
 
     async def before(self, write: Write) -> None:
-        if "ACL" in write.body:
+        if any(name.partition(".")[0] == "ACL" for name in write.body):
             raise ParseError(Code.INVALID_KEY_NAME, "Cannot set ACL on a Session.")
         if write.creating:
             await self._create(write)
@@ -183,8 +185,8 @@ class SessionPolicy(Policy):
         fixed = ["installationId", "sessionToken"]
         if not caller.omnipotent:
             fixed = [*([] if own else ["user"]), *fixed, "expiresAt", "createdWith"]
-        for name in fixed:
-            if name in body:
+        for name in body:
+            if name.partition(".")[0] in fixed:
                 raise ParseError(Code.INVALID_KEY_NAME, f"Invalid key name: {name}")
 
     async def _create(self, write: Write) -> None:
@@ -199,7 +201,7 @@ class SessionPolicy(Policy):
         from mbaas.data import objects
 
         assert caller.user_id is not None
-        given = {k: v for k, v in body.items() if k not in ("objectId", "user", "sessionToken", "expiresAt", "createdWith")}
+        given = {k: v for k, v in body.items() if k.partition(".")[0] not in _SERVERS}
         rules, columns = self._app.classes.rules("_Session"), self._sessions.schema.fields
         rules.check(caller, "create")
         if any(name.partition(".")[0] not in columns for name in given):
