@@ -24,8 +24,7 @@ def at(class_name: str, method: str) -> str:
 @pytest.mark.parametrize("method", VERBS)
 @pytest.mark.parametrize("class_name", INTERNAL)
 def test_row_17_and_18_internal_classes_are_the_master_keys(target: Target, class_name: str, method: str, way: Way) -> None:
-    user = target.user()
-    for sent in (ANON, user.sent):
+    for sent in (ANON, target.someone.sent):
         for path in {at(class_name, method), at(class_name, method).replace("%3A", ":"), at(class_name, method).replace("_", "%5F")}:
             answer = target.ask(method, path, {"a": 1} if method != "GET" else None, sent, way)
             nothing = class_name in UNKNOWN and method == "GET" and answer.body == {"results": []}
@@ -62,7 +61,21 @@ def test_row_19_no_object_is_named_like_a_right(parse: Target, object_id: Any, w
             assert answer.body["objectId"] not in ("", "*")
 
 
-ALSO_CALLED = ("__proto__", "constructor", "__class__", "__init__", "toString", "hasOwnProperty", "..", "a.b", "", " ", "x" * 10_000, "ü", "%00")
+ALSO_CALLED = (
+    "__proto__",
+    "constructor",
+    "__class__",
+    "__init__",
+    "toString",
+    "hasOwnProperty",
+    "..",
+    "a.b",
+    "",
+    " ",
+    "x" * 10_000,
+    "ü",
+    "%00",
+)
 
 
 @pytest.mark.parametrize("way", ["plain", "override"])
@@ -133,7 +146,7 @@ def test_row_42_keywords_are_refused_wherever_they_stand(target: Target, keyword
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("key", ["$where", "$function", "a$b", "a.b", "$ne", "a\x00b"])
 def test_row_42_operators_do_not_hide_in_values(target: Target, key: str, way: Way) -> None:
-    name, user = target.name("Clean"), target.user()
+    name, user = target.name("Clean"), target.someone
     target.schema(name)
     for body in ({"a": {key: 1}}, {"a": {"b": {"c": {key: {}}}}}, {"b": [{"b": {key: "x"}}]}):
         answer = target.ask("POST", f"/classes/{name}", body, user.sent, way)
@@ -149,12 +162,12 @@ TOP = tuple(name for name in QUOTES if not name.startswith("a."))
 
 
 @pytest.fixture(scope="module")
-def plain(target: Target) -> Target:
+def plain(parse: Target) -> Target:
     """A class that everybody may use."""
     everybody = {operation: {"*": True} for operation in ("find", "get", "count", "create", "update", "delete", "addField")}
-    target.schema("Quoted", fields={"a": {"type": "Object"}, "n": {"type": "Number"}}, classLevelPermissions=everybody)
-    target.make("Quoted", {"a": {"b": 1}, "n": 1})
-    return target
+    parse.schema("Quoted", fields={"a": {"type": "Object"}, "n": {"type": "Number"}}, classLevelPermissions=everybody)
+    parse.make("Quoted", {"a": {"b": 1}, "n": 1})
+    return parse
 
 
 @pytest.mark.parametrize("way", ["batch", "override"])
@@ -191,7 +204,7 @@ def test_row_43_field_names_never_reach_the_database_as_code(plain: Target, name
 )
 def test_row_43_names_in_writes(plain: Target, name: str, value: Any, way: Way) -> None:
     made = plain.make("Quoted", {"a": {"b": {}}, "ACL": {"*": {"read": True, "write": True}}})
-    user = plain.user()
+    user = plain.someone
     for method, path in (("POST", "/classes/Quoted"), ("PUT", f"/classes/Quoted/{made}")):
         answer = plain.ask(method, path, {name: value}, user.sent, way)
         assert answer.code in (105, 107, 111, 121) or name not in TOP, answer.text
@@ -204,8 +217,13 @@ def test_row_43_names_in_writes(plain: Target, name: str, value: Any, way: Way) 
 @pytest.mark.parametrize("name", TOP)
 def test_row_43_names_of_classes_columns_and_indexes(plain: Target, name: str, way: Way) -> None:
     part = quote(name, safe="")
-    for method, path in (("POST", f"/classes/{part}"), ("PUT", f"/classes/{part}/x"), ("GET", f"/classes/{part}/x"), ("DELETE", f"/classes/{part}/x")):
-        answer = plain.ask(method, path, {"n": 1} if method in ("POST", "PUT") else None, plain.user().sent, way)
+    for method, path in (
+        ("POST", f"/classes/{part}"),
+        ("PUT", f"/classes/{part}/x"),
+        ("GET", f"/classes/{part}/x"),
+        ("DELETE", f"/classes/{part}/x"),
+    ):
+        answer = plain.ask(method, path, {"n": 1} if method in ("POST", "PUT") else None, plain.someone.sent, way)
         assert answer.code is not None, answer.text
     for method, path, body in (
         ("POST", "/schemas", {"className": name}),
@@ -250,7 +268,11 @@ def test_row_43_names_in_aggregates(plain: Target, name: str) -> None:
     ):
         answer = plain.ask("GET", "/aggregate/Quoted", arguments, MASTER, "override")
         assert answer.status in (200, 400), answer.text
-    assert plain.ask("GET", f"/aggregate/{quote(name, safe='')}", {"pipeline": [{"$match": {}}]}, MASTER, "override").status in (200, 400, 404)
+    assert plain.ask("GET", f"/aggregate/{quote(name, safe='')}", {"pipeline": [{"$match": {}}]}, MASTER, "override").status in (
+        200,
+        400,
+        404,
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)

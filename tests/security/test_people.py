@@ -166,7 +166,9 @@ def test_row_24_and_51_a_provider_that_is_not_there_vouches_for_nobody(target: T
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("path", ["authData.anonymous.id", "authData.facebook", "authData.facebook.id", "password.x", "emailVerified.x", "email.x"])
+@pytest.mark.parametrize(
+    "path", ["authData.anonymous.id", "authData.facebook", "authData.facebook.id", "password.x", "emailVerified.x", "email.x"]
+)
 def test_row_24_no_path_leads_around_what_is_checked(target: Target, path: str, way: Way) -> None:
     user = target.user()
     before = target.ask("GET", f"/users/{user.id}", None, MASTER).body
@@ -178,7 +180,17 @@ def test_row_24_no_path_leads_around_what_is_checked(target: Target, path: str, 
     assert target.ask("GET", f"/users/{user.id}", None, MASTER).body == before
 
 
-INJECTED: tuple[Any, ...] = ({"$ne": None}, {"$regex": "."}, {"$gt": ""}, ["x"], [{"$ne": 1}], {"__type": "Pointer"}, True, 1, {"length": 1, "0": "x"})
+INJECTED: tuple[Any, ...] = (
+    {"$ne": None},
+    {"$regex": "."},
+    {"$gt": ""},
+    ["x"],
+    [{"$ne": 1}],
+    {"__type": "Pointer"},
+    True,
+    1,
+    {"length": 1, "0": "x"},
+)
 
 
 @pytest.mark.parametrize("way", WAYS)
