@@ -10,6 +10,7 @@ import pytest
 
 from mbaas.testing.process import TestServer
 from mbaas.wire.rest.table import table
+from mbaas.wire.routes import Route
 from tests.security.attack import ANON, MASTER, READ_ONLY, WAYS, Target, Way
 
 HARMLESS = {
@@ -31,7 +32,7 @@ HARMLESS = {
 """Routes that need no master key and give it nothing that a client does not have, or only refuse."""
 
 WRITING = [route for route in table().routes if route.method != "GET" and f"{route.method} {route.pattern}" not in HARMLESS]
-BODIES = {"/schemas": {"className": "New"}, "/loginAs": {"userId": "x"}, "/push": {"where": {}, "data": {}}}
+BODIES: dict[str, dict[str, object]] = {"/schemas": {"className": "New"}, "/loginAs": {"userId": "x"}, "/push": {"where": {}, "data": {}}}
 
 
 def test_row_40_the_list_of_writing_routes_is_whole() -> None:
@@ -43,9 +44,9 @@ def test_row_40_the_list_of_writing_routes_is_whole() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("route", WRITING, ids=lambda route: f"{route.method} {route.pattern}")
-def test_row_40_the_read_only_key_writes_nothing(parse: Target, route: object, way: Way) -> None:
-    pattern, method = str(getattr(route, "pattern", "")), str(getattr(route, "method", ""))
-    if way == "batch" and not getattr(route, "batch", True):
+def test_row_40_the_read_only_key_writes_nothing(parse: Target, route: Route, way: Way) -> None:
+    pattern, method = route.pattern, route.method
+    if way == "batch" and not route.batch:
         way = "plain"
     made = parse.make("Kept", {"a": 1})
     user = parse.user()
@@ -80,7 +81,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
         yield server
 
 
-SPOOFS = (
+SPOOFS: tuple[dict[str, str], ...] = (
     {"X-Forwarded-For": "10.0.0.1"},
     {"X-Forwarded-For": "127.0.0.1, 10.0.0.1"},
     {"X-Forwarded-For": "::ffff:10.0.0.1"},

@@ -87,7 +87,8 @@ def test_row_41_functions_and_jobs_are_looked_up_by_name_alone(target: Target, n
 
 
 RESERVED = (
-    "_failed_login_count", "_account_lockout_expires_at", "_password_history", "_rperm", "_wperm", "_acl", "_id", "_created_at", "_updated_at",
+    "_failed_login_count", "_account_lockout_expires_at", "_password_history", "_rperm", "_wperm", "_acl", "_id", "_created_at",
+    "_updated_at",
     "_p_x", "_hashed_password", "_perishable_token", "_tombstone", "_session_token", "_auth_data_anonymous", "_email_verify_token",
     "_parent_session",
 )  # fmt: skip
@@ -148,14 +149,16 @@ def test_row_42_keywords_are_refused_wherever_they_stand(target: Target, keyword
 def test_row_42_operators_do_not_hide_in_values(target: Target, key: str, way: Way) -> None:
     name, user = target.name("Clean"), target.someone
     target.schema(name)
-    for body in ({"a": {key: 1}}, {"a": {"b": {"c": {key: {}}}}}, {"b": [{"b": {key: "x"}}]}):
+    bodies: tuple[Any, ...] = ({"a": {key: 1}}, {"a": {"b": {"c": {key: {}}}}}, {"b": [{"b": {key: "x"}}]})
+    for body in bodies:
         answer = target.ask("POST", f"/classes/{name}", body, user.sent, way)
         assert answer.code in ((121, 105) if key != "a\x00b" else (121, 105, 111, None)), answer.text
 
 
 QUOTES = (
     "a'b", 'a"b', "a)b", "a--b", "a$$b", "a]b", "a\\b", "a;b", "a b", "a`b", "a/*b", "a,b", "a=b", "a'||'b", "a' OR 1=1 --",
-    "a') UNION SELECT 1 --", 'a" FROM x', "a\nb", "a\x00b", "a%b", "a?b", "a:b", "a@b", "ü", "[0]", "$", "a.b'c", 'a.b"c', "a.$", "a.#", "a.[1]",
+    "a') UNION SELECT 1 --", 'a" FROM x', "a\nb", "a\x00b", "a%b", "a?b", "a:b", "a@b", "ü", "[0]", "$", "a.b'c", 'a.b"c', "a.$", "a.#",
+    "a.[1]",
     "a.b]", "a..b", ".a", "a.", "1a",
 )  # fmt: skip
 TOP = tuple(name for name in QUOTES if not name.startswith("a."))
@@ -175,17 +178,18 @@ def plain(parse: Target) -> Target:
 def test_row_43_field_names_never_reach_the_database_as_code(plain: Target, name: str, way: Way) -> None:
     """Names are refused or mean a field of that name; the class answers as before."""
     find = "/classes/Quoted"
-    for where in ({name: 1}, {name: {"$gt": 1}}, {name: {"$regex": "x"}}, {"$or": [{name: {"$exists": True}}]}, {name: {"$in": [1]}}):
+    shapes: tuple[Any, ...] = (1, {"$gt": 1}, {"$regex": "x"}, {"$exists": True}, {"$in": [1]}, {"$ne": 1})
+    for where in (*({name: shape} for shape in shapes), {"$or": [{name: 1}]}):
         answer = plain.ask("GET", find, {"where": where}, way=way)
         assert answer.code in (102, 105, 107) or (name in QUOTES and name not in TOP and answer.results == []), answer.text
     for order in (name, f"-{name}"):
         assert plain.ask("GET", find, {"order": order}, way=way).code in (None, 105)
     for option in ("keys", "excludeKeys", "include", "hint", "redirectClassNameForKey"):
         assert plain.ask("GET", find, {option: name}, way=way).code in (None, 102, 105)
-    where = {"n": {"$select": {"query": {"className": "Quoted", "where": {}}, "key": name}}}
-    assert plain.ask("GET", find, {"where": where}, way=way).code in (None, 102, 105)
-    where = {"n": {"$inQuery": {"className": name, "where": {}}}}
-    assert plain.ask("GET", find, {"where": where}, way=way).code in (None, 103, 107, 119)
+    select = {"n": {"$select": {"query": {"className": "Quoted", "where": {}}, "key": name}}}
+    assert plain.ask("GET", find, {"where": select}, way=way).code in (None, 102, 105)
+    inside = {"n": {"$inQuery": {"className": name, "where": {}}}}
+    assert plain.ask("GET", find, {"where": inside}, way=way).code in (None, 103, 107, 119)
     assert plain.ask("GET", find, {"where": {"n": 1}}, way=way).results[0]["n"] == 1
 
 
@@ -232,7 +236,7 @@ def test_row_43_names_of_classes_columns_and_indexes(plain: Target, name: str, w
         ("PUT", "/schemas/Quoted", {"fields": {name: {"__op": "Delete"}}}),
         ("PUT", "/schemas/Quoted", {"indexes": {"i": {name: 1}}}),
         ("PUT", "/schemas/Quoted", {"indexes": {"i": {"n": name}}}),
-        ("PUT", "/schemas/Quoted", {"classLevelPermissions": {"find": {name: True}}}),
+        ("PUT", "/schemas/Quoted", {"classLevelPermissions": {"find": {f"{name}'": True}}}),
         ("PUT", "/schemas/Quoted", {"classLevelPermissions": {"protectedFields": {"*": [name]}}}),
         ("POST", f"/schemas/{plain.name()}", {"fields": {"p": {"type": "Pointer", "targetClass": name}}}),
     ):
