@@ -31,20 +31,20 @@ INLINE = ("text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "a
 
 
 @pytest.fixture(scope="module")
-def uploader(target: Target) -> User:
-    return target.user()
+def uploader(production: Target) -> User:
+    return production.user()
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 @pytest.mark.parametrize("master", [False, True])
-def test_row_45_what_is_uploaded_cannot_run(target: Target, uploader: User, name: str, kind: str, master: bool) -> None:
+def test_row_45_what_is_uploaded_cannot_run(production: Target, uploader: User, name: str, kind: str, master: bool) -> None:
     """It is refused, or handed out as something that a browser does not run; whoever stored it."""
     sent = {**(MASTER if master else uploader.sent), "Content-Type": kind}
-    stored = target.raw("POST", f"/files/{name}", content=SCRIPT, headers=sent)
+    stored = production.raw("POST", f"/files/{name}", content=SCRIPT, headers=sent)
     if stored.status_code != 201:
         assert stored.status_code in (400, 404), stored.text
         return
-    served = target.http.get(stored.json()["url"])
+    served = production.http.get(stored.json()["url"])
     shown = served.headers["content-type"].lower()
     assert served.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in served.headers["content-security-policy"]
@@ -62,22 +62,22 @@ RANGES = (
 
 
 @pytest.fixture(scope="module")
-def stored(target: Target, uploader: User) -> str:
-    answer = target.raw("POST", "/files/ten.txt", content=b"0123456789", headers={**uploader.sent, "Content-Type": "text/plain"})
+def stored(production: Target, uploader: User) -> str:
+    answer = production.raw("POST", "/files/ten.txt", content=b"0123456789", headers={**uploader.sent, "Content-Type": "text/plain"})
     return str(answer.json()["url"])
 
 
 @pytest.mark.parametrize("asked", RANGES, ids=lambda asked: asked[:24] or "empty")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_row_46_odd_ranges_are_answered_by_the_rules(target: Target, stored: str, asked: str, method: str) -> None:
-    answer = target.http.request(method, stored, headers=httpx.Headers({b"Range": asked.encode("utf-8")}))
+def test_row_46_odd_ranges_are_answered_by_the_rules(production: Target, stored: str, asked: str, method: str) -> None:
+    answer = production.http.request(method, stored, headers=httpx.Headers({b"Range": asked.encode("utf-8")}))
     assert answer.status_code in (200, 206, 416)
     if method == "GET" and answer.status_code == 206:
         first, last = answer.headers["content-range"].removeprefix("bytes ").removesuffix("/10").split("-")
         assert answer.content == b"0123456789"[int(first) : int(last) + 1]
     elif method == "GET":
         assert answer.content == (b"0123456789" if answer.status_code == 200 else b"")
-    assert target.ask("GET", "/health").status == 200
+    assert production.ask("GET", "/health").status == 200
 
 
 LINES = (
@@ -103,9 +103,9 @@ LINES = (
 
 
 @pytest.mark.parametrize("lines", LINES, ids=lambda lines: lines[:60])
-def test_row_46_odd_requests_leave_the_server_alive(target: Target, lines: str) -> None:
+def test_row_46_odd_requests_leave_the_server_alive(production: Target, lines: str) -> None:
     """The connection may end; the process does not."""
-    address = urlsplit(target.server.url)
+    address = urlsplit(production.server.url)
     keys = "Host: x\r\nConnection: close\r\n" + "".join(f"{name}: {value}\r\n" for name, value in ANON.items())
     with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20) as line:
         line.sendall(lines.format(keys=keys).encode())
@@ -115,7 +115,7 @@ def test_row_46_odd_requests_leave_the_server_alive(target: Target, lines: str) 
             got += part
     assert not got or got.split()[1][:1] in (b"4", b"2"), got[:200]
     assert b"set-cookie" not in got.lower().partition(b"\r\n\r\n")[0]
-    assert target.ask("GET", "/health").status == 200
+    assert production.ask("GET", "/health").status == 200
 
 
 CLIMBS = (
@@ -129,8 +129,8 @@ CLIMBS = (
 
 @pytest.mark.parametrize("path", CLIMBS)
 @pytest.mark.parametrize("route", [f"/files/{APP_ID}/", f"/files/{APP_ID}/metadata/", "/files/", "/", "/classes/", "/functions/"])
-def test_row_48_no_path_leads_out(target: Target, route: str, path: str) -> None:
-    address = urlsplit(target.server.url)
+def test_row_48_no_path_leads_out(production: Target, route: str, path: str) -> None:
+    address = urlsplit(production.server.url)
     with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20) as line:
         head = f"GET /parse{route}{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Parse-Application-Id: {APP_ID}\r\n\r\n"
         line.sendall(head.encode())
@@ -144,9 +144,9 @@ def test_row_48_no_path_leads_out(target: Target, route: str, path: str) -> None
 
 
 @pytest.mark.parametrize("locale", ["../../x", "..%2f..%2fetc", "/etc/passwd", "%00", "a" * 5000])
-def test_row_48_parameters_lead_nowhere(target: Target, locale: str) -> None:
+def test_row_48_parameters_lead_nowhere(production: Target, locale: str) -> None:
     for path in ("/docs", "/openapi.json", "/livez", "/parse/health", "/parse/apps/test-app/verify_email"):
-        answer = httpx.get(f"{target.server.url}{path}?locale={locale}", timeout=30)
+        answer = httpx.get(f"{production.server.url}{path}?locale={locale}", timeout=30)
         assert answer.status_code in (200, 403, 404)
         assert "root:" not in answer.text
 
@@ -155,7 +155,7 @@ def test_row_48_parameters_lead_nowhere(target: Target, locale: str) -> None:
     "name", ["../x.txt", "..%2fx.txt", "a%2fb.txt", "%2e%2e", "a%00.txt", "%0d%0aX: y.txt", "a\\b.txt", ".htaccess", "x" * 400]
 )
 @pytest.mark.parametrize("master", [False, True])
-def test_row_48_no_name_climbs(target: Target, uploader: User, name: str, master: bool) -> None:
+def test_row_48_no_name_climbs(production: Target, uploader: User, name: str, master: bool) -> None:
     sent = {**(MASTER if master else uploader.sent), "Content-Type": "text/plain"}
-    answer = target.raw("POST", f"/files/{name}", content=b"x", headers=sent)
+    answer = production.raw("POST", f"/files/{name}", content=b"x", headers=sent)
     assert answer.status_code in (400, 404), answer.text
