@@ -31,7 +31,6 @@ async def roles_of(app: App, user_id: str) -> frozenset[str]:
 class RolePolicy(Policy):
     """A role has a unique name and an access list, and every change of one ends what is remembered of people's roles."""
 
-    location = "/classes/{class_name}/"
     schema = {"indexes": {"name_unique": {"name": 1}}, "unique": frozenset({"name_unique"})}
 
     def __init__(self, sessions: Sessions) -> None:

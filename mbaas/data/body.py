@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -201,13 +201,13 @@ def _collect_relation(change: Change, path: tuple[str, ...], value: Object) -> b
     return True
 
 
-def fill(schema: ClassSchema, body: Object, creating: bool) -> set[str]:
+def fill(schema: ClassSchema, names: Iterable[str], body: Object, creating: bool) -> set[str]:
     """Put defaults in where a create leaves a column out, and refuse what leaves a required one empty (142).
 
-    Returns the names that were filled in. For an update only the columns it touches are looked at.
+    `names` are the columns to look at. Returns those that were filled in.
     """
     filled: set[str] = set()
-    for name in schema.fields if creating else list(body):
+    for name in names:
         column = schema.fields.get(name)
         if column is None or not (column.required or column.default is not None):
             continue

@@ -33,6 +33,8 @@ class Rules:
         default = (permissions or {}).get("ACL")
         self.default_acl: Object | None = None if default == OPEN_ACL else default
         """The access list of new objects whose client sends none; None where that is the open one."""
+        self.demanding = tuple(name for name, f in schema.fields.items() if f.required or f.default is not None)
+        """Columns that a create must look at even where the client leaves them out."""
         special = {"File", "Relation"}
         self.stored_is_answer = not self.protects and not any(f.type in special for f in schema.fields.values())
         """True if an object's stored bytes may be sent to whoever may read it."""

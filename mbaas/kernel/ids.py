@@ -7,7 +7,10 @@ import os
 from collections.abc import Callable
 
 RandomBytes = Callable[[int], bytes]
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_LETTERS = bytes(_ALPHABET[byte % 62] for byte in range(256))
+_UNFAIR = bytes(range(256 - 256 % 62, 256))
+"""Random bytes that would make the first letters likelier than the others; they are thrown away."""
 
 
 class Ids:
@@ -17,13 +20,11 @@ class Ids:
         self._random = random_bytes
 
     def object_id(self, size: int = 10) -> str:
-        """`size` characters of `[A-Za-z0-9]`; with 64 random bits to spare each is as likely as any other."""
-        number = int.from_bytes(self._random(size * 6 // 8 + 9))
-        made = ""
-        for _ in range(size):
-            number, place = divmod(number, 62)
-            made += _ALPHABET[place]
-        return made
+        """`size` characters of `[A-Za-z0-9]`, each equally likely."""
+        made = b""
+        while len(made) < size:
+            made += self._random(size + 6).translate(_LETTERS, _UNFAIR)
+        return made[:size].decode()
 
     def token(self) -> str:
         """A session token in Parse's form: `r:` and 128 random bits in hexadecimal."""
