@@ -22,7 +22,7 @@ class Tuning:
     vfs: str | None = None
     writer_cache: int = 16 << 20
     reader_cache: int = 8 << 20
-    mmap: int = 64 << 20
+    mmap: int = 1 << 30
     checkpoint_pages: int = 4000
     turn_units: int = 64
     quick_units: int = 16
