@@ -74,6 +74,9 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
     where = await resolve(app, caller, policy.rewrite(caller, where), depth)
     exists = app.classes.get(class_name) is not None
+    for part in (where.parts if isinstance(where, ast.And) else (where,)) if exists else ():
+        if isinstance(part, ast.Text):
+            schema = await app.classes.index_text(class_name, ".".join(part.path))
     return Search(app, caller, policy, rules, schema, exists, where, options)
 
 
