@@ -3,6 +3,8 @@
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
+# Compiled ahead, since an environment may forbid Python to keep what it compiles, and a start would pay for it each time.
+COMPILE := $(BIN)/python -m compileall -q mbaas auth push functions
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEBIAN := .venv/.stamp-apt-chromium .venv/.stamp-apt-wrk
 
@@ -41,10 +43,10 @@ image: ## build the container image
 
 .venv/.stamp-serve: requirements.lock pyproject.toml | .venv/bin/python
 	@[ -e .venv/.stamp-dev ] || $(PIP) --require-hashes -r requirements.lock
-	@$(PIP) --no-deps -e . && touch $@
+	@$(PIP) --no-deps -e . && $(COMPILE) && touch $@
 
 .venv/.stamp-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
-	@$(PIP) --require-hashes -r requirements-dev.lock && $(PIP) --no-deps --no-build-isolation -e . && touch $@ .venv/.stamp-serve
+	@$(PIP) --require-hashes -r requirements-dev.lock && $(PIP) --no-deps --no-build-isolation -e . && $(COMPILE) && touch $@ .venv/.stamp-serve
 
 tests/compat/node_modules/.stamp: tests/compat/package-lock.json
 	@cd tests/compat && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.stamp

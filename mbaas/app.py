@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,8 +16,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import mbaas_auth.room
 import mbaas_push.installations
 from mbaas.data.app import App
+from mbaas.data.upkeep import keep_up
 from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
+from mbaas.observe.logs import get_logger
 from mbaas.services import Services
 from mbaas.settings import SettingsError
 from mbaas.storage.ports import Store
@@ -24,6 +27,7 @@ from mbaas.wire import docs
 from mbaas.wire.asgi import Wire
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
+PING_SECONDS = 2
 
 
 def build(server: ServerOptions, apps: Iterable[AppOptions]) -> ASGIApp:
@@ -37,11 +41,12 @@ class Server:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._wire: Wire | None = None
-        self._outside = _outside_the_mount(services, self._open)
+        self.apps: tuple[App, ...] = ()
+        self._outside = _outside_the_mount(services, self)
         self._mount = next(iter(services.apps.values())).mount
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[None]:
+    async def opened(self) -> AsyncIterator[None]:
         """Open every app for as long as the server runs."""
         server = self._services.server
         async with AsyncExitStack() as stack:
@@ -49,9 +54,11 @@ class Server:
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
                 stack.push_async_callback(app.close)
-            self._wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies)
+                stack.push_async_callback(keep_up(app))
+            self.apps = tuple(apps.values())
+            self._wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies, metrics=self._services.metrics)
             yield
-            self._wire = None
+            self._wire, self.apps = None, ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._wire is not None and scope["type"] == "http" and _below(scope["path"], self._mount):
@@ -90,23 +97,20 @@ async def _open_store(options: AppOptions, services: Services) -> Store:
     )
 
 
-def _outside_the_mount(services: Services, opened: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
+def _outside_the_mount(services: Services, server: Server) -> Starlette:
     """The routes that belong to the process and not to an app: health and metrics."""
-    ready = False
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        nonlocal ready
         services.server.data_dir.mkdir(parents=True, exist_ok=True)
-        async with opened():
-            ready = True
+        async with server.opened():
             yield
-            ready = False
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def readyz(_: Request) -> Response:
+        ready = bool(server.apps) and all(await asyncio.gather(*(_answers(app) for app in server.apps)))
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
@@ -117,6 +121,17 @@ def _outside_the_mount(services: Services, opened: Callable[[], AbstractAsyncCon
 
     own = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
     return Starlette(routes=[*own, *docs.routes(next(iter(services.apps.values())).mount)], lifespan=lifespan)
+
+
+async def _answers(app: App) -> bool:
+    """True if the app's database answers in time."""
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await app.store.ping()
+    except Exception as error:
+        get_logger(__name__).warning("the database does not answer", app=app.options.app_id, reason=repr(error))
+        return False
+    return True
 
 
 def _may_see_metrics(request: Request, trusted: tuple[str, ...], apps: Sequence[AppOptions]) -> bool:

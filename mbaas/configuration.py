@@ -101,6 +101,7 @@ def _app(common: Mapping[str, Any], own: Mapping[str, Any], server: ServerOption
     if len(set(secrets)) < len(secrets):
         raise SettingsError("the master key, the read-only master key and the maintenance key must differ from each other")
     mount = merged.setdefault("mount", "/parse")
+    merged["public_url_given"] = "public_url" in merged
     if "public_url" not in own:
         origin = merged.get("public_url") or f"http://localhost:{server.port}"
         merged["public_url"] = origin if mount and origin.endswith(mount) else origin + mount

@@ -81,7 +81,7 @@ def snippets(app: AppOptions, lan: str, port: int) -> dict[str, str]:
     kotlin_key = f'\n    .clientKey("{client}")' if client else ""
     return {
         "JavaScript": (
-            'import Parse from "parse/node.js";  // in a browser: "parse"\n'
+            'import Parse from "parse/node";  // in a browser: "parse"\n'
             f'Parse.initialize("{app.app_id}"{f", {script!r}" if script else ""});\n'
             f'Parse.serverURL = "{near}";\n'
             'const note = await new Parse.Object("Note").save({ text: "hello" });'

@@ -107,12 +107,12 @@ def _data_dir(configuration: Configuration) -> str:
 
 
 def _sqlite(configuration: Configuration) -> str:
-    from mbaas.storage.sqlite import probe
+    from mbaas.storage.sqlite.probe import missing, version
 
-    if lacking := probe.missing():
+    if lacking := missing():
         remedy = "install the wheel of apsw: pip install --only-binary apsw -U apsw"
-        raise Wrong(f"SQLite {probe.version()} lacks {', '.join(lacking)}", remedy)
-    return f"SQLite {probe.version()}"
+        raise Wrong(f"SQLite {version()} lacks {', '.join(lacking)}", remedy)
+    return f"SQLite {version()}"
 
 
 def _databases(configuration: Configuration) -> str:

@@ -15,6 +15,7 @@ from mbaas.kernel.schema import ClassSchema, Field
 from mbaas.kernel.values import Json, Object, is_number
 
 _MANAGED = ("objectId", "createdAt", "updatedAt")
+_SCALARS = (str, int, float, bool)
 _ECHOED = ("Increment", "Add", "AddUnique", "Remove", "SetOnInsert")
 
 
@@ -45,6 +46,9 @@ def columns_of(schema: ClassSchema, body: Object) -> dict[str, Field]:
         raise ParseError(Code.INCORRECT_TYPE, "there can only be one geopoint field in a class")
     for name, value in body.items():
         kind = type_of(value)
+        known = schema.fields.get(name)
+        if known is not None and kind is not None and known.type == kind.type and known.target == kind.target:
+            continue
         if name == "ACL" or kind is None:
             if kind is None:
                 _root(name)
@@ -103,6 +107,9 @@ def read_create(schema: ClassSchema, body: Object) -> tuple[Object, Change]:
     change = Change()
     for name, value in body.items():
         if name in _MANAGED or (value is None and _is_pointer(schema, name)):
+            continue
+        if type(value) in _SCALARS and name != "ACL" and "." not in name:
+            made[name] = value
             continue
         path = tuple(name.split("."))
         if name == "ACL":

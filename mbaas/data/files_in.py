@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from mbaas.data.address import public_url
 from mbaas.data.app import App
 from mbaas.kernel.values import Object
 
 
 def file_url(app: App, name: str) -> str:
     """The address at which a file can be fetched."""
-    return f"{app.options.public_url}/files/{app.options.app_id}/{quote(name, safe='/')}"
+    return f"{public_url(app)}/files/{app.options.app_id}/{quote(name, safe='/')}"
 
 
 def with_urls(app: App, body: Object) -> Object:

@@ -27,9 +27,6 @@ from mbaas.query.ast import EVERYTHING, NOTHING, Node, both
 from mbaas.query.match import match
 from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 
-OPEN_ACL = {"*": {"read": True, "write": True}}
-
-
 async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
     """Save a new object."""
     policy = admit(app, caller, "create", class_name)
@@ -189,8 +186,8 @@ def _require(columns: tuple[str, ...], body: Object) -> None:
 
 def _default_acl(write: Write, rules: Rules) -> None:
     """The class's own default access list, where the client sent none; `currentUser` stands for whoever is signed in."""
-    default = (rules.permissions or {}).get("ACL")
-    if default is None or write.body.get("ACL") or default == OPEN_ACL:
+    default = rules.default_acl
+    if default is None or write.body.get("ACL"):
         return
     made = {who: dict(rights) for who, rights in default.items() if who != "currentUser"}
     if "currentUser" in default and write.caller.user_id:

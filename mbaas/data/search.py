@@ -14,7 +14,7 @@ from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
 from mbaas.data.options import FindOptions
 from mbaas.data.permissions import Rules
-from mbaas.data.policies import Policy
+from mbaas.data.policies import PLAIN, Policy
 from mbaas.data.shape import Shape
 from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
@@ -39,6 +39,8 @@ class Search:
     exists: bool
     where: ast.Node
     options: FindOptions
+    repeatable: bool = False
+    """True if the same caller's same options would be read the same way until the class's definition changes."""
 
     def plan(self, operation: str, **more: Any) -> ports.Find | None:
         """What to ask of the store for this operation; None if there is nothing to find. Raises if it is not allowed."""
@@ -72,12 +74,14 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
         refuse_protected(rules, caller, where)
         for name, _ in options.order:
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
-    where = await resolve(app, caller, policy.rewrite(caller, where), depth)
+    resolved = await resolve(app, caller, policy.rewrite(caller, where), depth)
     exists = app.classes.get(class_name) is not None
-    for part in (where.parts if isinstance(where, ast.And) else (where,)) if exists else ():
-        if isinstance(part, ast.Text):
+    for part in where.parts if isinstance(where, ast.And) else (where,):
+        if isinstance(part, ast.Text) and exists:
             schema = await app.classes.index_text(class_name, ".".join(part.path))
-    return Search(app, caller, policy, rules, schema, exists, where, options)
+    settled = resolved is where and not isinstance(where, ast.RelatedTo)
+    repeatable = settled and policy is PLAIN and schema in options.memo and not options.redirect_key
+    return Search(app, caller, policy, rules, schema, exists, resolved, options, repeatable)
 
 
 def _scope(app: App, caller: Caller, schema: ClassSchema) -> Scope:

@@ -74,6 +74,8 @@ class AppOptions:
     mount: str = "/parse"
     public_url: str = "http://localhost:1337/parse"
     """The address of the mount as clients see it: Location headers, file URLs, mail links."""
+    public_url_given: bool = False
+    """False: nobody said, and whoever asks is answered with the address that she used."""
     data_dir: Path = Path("data")
     database_url: str | None = None
     database_shared: bool | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from mbaas.kernel.ops import Op
 from mbaas.kernel.schema import ClassSchema
@@ -126,6 +126,8 @@ class Find:
     skip: int = 0
     hint: str | None = None
     timeout_ms: int = 30_000
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Where a store keeps what it compiled, for searches that are made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,10 @@ class Feed(Protocol):
 
     async def after(self, seq: str, limit: int = 1000) -> list[Entry] | None:
         """Up to `limit` entries after the position, oldest first; None if the position is older than what is kept."""
+        ...
+
+    async def trim(self, now: int) -> int:
+        """Forget entries that are older, or take more room, than is kept; how many."""
         ...
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:

@@ -125,8 +125,10 @@ def free_port() -> int:
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without its own settings, with these."""
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("MBAAS_")}, **more}
+    """This process's environment with these, without settings of its own, and with compiled modules being kept."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MBAAS_")}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**inherited, **more}
 
 
 def _decoded(body: bytes) -> Any:

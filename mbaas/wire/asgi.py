@@ -5,13 +5,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mbaas.data.address import origin
 from mbaas.kernel.addresses import client_address
 from mbaas.kernel.errors import MbaasError, Refused
 from mbaas.kernel.values import Json
+from mbaas.observe.logs import new_request_id, request_context
+from mbaas.observe.metrics import Metrics
 from mbaas.wire import errors
 from mbaas.wire.cors import JSON_TYPE, Header
 from mbaas.wire.dispatch import Dispatcher, sign_in
@@ -60,7 +64,9 @@ _PREFLIGHT = Answer(body=b"OK", content_type=b"text/plain; charset=utf-8")
 class Wire:
     """Serves the apps below a mount. `trusted_proxies` are the peers whose X-Forwarded-For counts."""
 
-    def __init__(self, apps: Mapping[str, App], *, mount: str = "/parse", trusted_proxies: Iterable[str] = ()) -> None:
+    def __init__(
+        self, apps: Mapping[str, App], *, mount: str = "/parse", trusted_proxies: Iterable[str] = (), metrics: Metrics | None = None
+    ) -> None:
         self.mount = "" if mount == "/" else mount.rstrip("/")
         self._below = f"{self.mount}/"
         self._heads = Heads()
@@ -70,8 +76,10 @@ class Wire:
         self._trusted = tuple(trusted_proxies)
         self._cors = next(iter(self._keyring.doors.values())).cors
         self._limit = max(app.options.max_upload_bytes for app in apps.values())
+        self._count = (metrics or Metrics()).request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
         method: str = scope["method"]
         request = Request(self.dispatcher, self._cors, method, scope["path"], scope["headers"])
         try:
@@ -87,8 +95,12 @@ class Wire:
             plain = result.stream is None and result.content_type == JSON_TYPE[1]
             if not plain or not self._heads.send(send, own, result.body, result.status, result.headers):
                 await _send(result, request, send, empty=method == "HEAD")
-        elif not self._heads.send(send, own, result):
-            await _send(Answer(body=result), request, send, empty=method == "HEAD")
+            status = result.status
+        else:
+            status = 200
+            if not self._heads.send(send, own, result):
+                await _send(Answer(body=result), request, send, empty=method == "HEAD")
+        self._count(request.route, status, perf_counter() - began)
 
     async def _handle(self, request: Request, scope: Scope, receive: Receive) -> bytes | Answer | Json:
         """Let the request in and run its route."""
@@ -128,6 +140,10 @@ class Wire:
         if found is None:
             raise _no_route(request)
         route, request.params = found
+        request.route = route.label
+        request_context.set((new_request_id(), identity.app.options.app_id))
+        request.scheme = scope["scheme"]
+        origin.set(request.origin)
         if identity.token and (route.session == "lookup" or (route.session == "revocable" and identity.token.startswith("r:"))):
             await sign_in(request, identity.token)
         return await (route.handler(request) if route.free else self.dispatcher.run(route, request))

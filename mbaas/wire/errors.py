@@ -6,12 +6,12 @@ Texts that say too much are replaced by their sanitized form for apps that keep 
 from __future__ import annotations
 
 import logging
-import uuid
 
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, MbaasError, ParseError, Refused, forbidden
 from mbaas.kernel.options import AppOptions
 from mbaas.kernel.values import Object
+from mbaas.observe.logs import new_request_id, request_context
 
 log = logging.getLogger("mbaas.wire")
 
@@ -50,7 +50,10 @@ def refuse_read_only(caller: Caller, action: str) -> None:
 
 
 def record(error: BaseException, what: str) -> str:
-    """Log an error that is no answer by design, and return the id under which the log has it."""
-    incident = uuid.uuid4().hex[:16]
-    log.error("unexpected error %s in %s", incident, what, exc_info=error, extra={"request_id": incident})
-    return incident
+    """Log an error that is no answer by design; the request id under which the log has it."""
+    known = request_context.get()
+    if known is None:
+        known = new_request_id(), ""
+        request_context.set(known)
+    log.error("unexpected error in %s", what, exc_info=error)
+    return known[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _JSON_START = frozenset('{["-0123456789tfn \t\r\n')
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?")
 TOO_LARGE = "request entity too large"
 
 
@@ -49,6 +51,9 @@ class Request:
     incoming: AsyncIterator[bytes] | None = None
     content_type: str = ""
     request_id: str | None = None
+    scheme: str = "http"
+    route: str = "none"
+    """What metrics call the request: its method and pattern."""
 
     def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str, headers: list[Header]) -> None:
         self.dispatcher = dispatcher
@@ -76,6 +81,11 @@ class Request:
         """Arguments without JSON decoding of the query string: what login takes."""
         body = self.object()
         return {**parse_pairs(self.query), **body} if self.query else body
+
+    def origin(self) -> str | None:
+        """Scheme and host that the request was sent to, if its Host header is well formed."""
+        host = self.header(b"host")
+        return f"{self.scheme}://{host}" if host and _HOST.fullmatch(host) else None
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""

@@ -38,8 +38,11 @@ class Route:
     status: int = 200
     free: bool = field(init=False)
     """True if nothing is asked of the caller beyond being let in."""
+    label: str = field(init=False)
+    """What metrics call the route."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "label", f"{self.method} {self.pattern}")
         object.__setattr__(self, "free", not (self.master or self.once or self.read_only))
 
 

@@ -11,9 +11,7 @@ import pytest
 from mbaas.testing.process import TestServer
 from tests.compat.transcript import FOLDER, Replay, scenarios
 
-PLAIN = (
-    "acl aggregate batch clp files installations objects operators protected protocol queries roles schemas sessions users".split()
-)
+PLAIN = "acl aggregate batch clp files installations objects operators protected protocol queries roles schemas sessions users".split()
 SANITIZED = ("sanitized", "sanitized_access")
 DIFFERENCES: dict[str, str] = json.loads((FOLDER / "differences.json").read_text())
 """`theme | scenario | step` of each step that differs, with the name of the difference in docs/parse-differences.md."""

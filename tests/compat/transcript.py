@@ -89,7 +89,8 @@ class Replay:
 
     def _fits(self, wanted: str, got: str) -> bool:
         """True if the text matches, holes and all; binds the holes that were open."""
-        pattern, names, at = "", [], 0
+        names: list[str] = []
+        pattern, at = "", 0
         for hole in _HOLE.finditer(wanted):
             pattern += re.escape(wanted[at : hole.start()])
             value, name = self._value(hole[1], hole[2]), f"{hole[1]}:{hole[2]}"

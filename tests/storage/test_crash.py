@@ -27,7 +27,7 @@ async def run_and_kill(folder: Path, turn: int, errors: Path) -> list[str]:
         )  # fmt: skip
     assert process.stdout is not None
     first = await asyncio.wait_for(process.stdout.readline(), 30)
-    assert first == b"ready\n", errors.read_text()
+    assert first == b"ready\n"
     reading = asyncio.ensure_future(process.stdout.read())
     await asyncio.sleep(random.uniform(0.05, 0.5))
     process.kill()

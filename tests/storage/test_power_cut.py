@@ -59,11 +59,15 @@ async def write_and_cut(folder: Path, disk: Disk, synchronous: str) -> list[Cut]
     return cuts
 
 
-async def losses(folder: Path, cut: Cut) -> int:
-    """How many acknowledged writes are not there exactly once, each with one entry in the feed, after a restart."""
+def restore(folder: Path, cut: Cut) -> None:
     folder.mkdir()
     for name, content in cut.files.items():
         (folder / name).write_bytes(content)
+
+
+async def losses(folder: Path, cut: Cut) -> int:
+    """How many acknowledged writes are not there exactly once, each with one entry in the feed, after a restart."""
+    restore(folder, cut)
     store = await open_store(folder, SystemClock())
     try:
         documents = {d.body["objectId"]: d async for d in store.documents.scan(Find(POST))}

@@ -88,6 +88,17 @@ async def test_indexes_are_used(store: SqliteStore) -> None:
     assert "TEMP B-TREE" not in str(ordered)
 
 
+async def test_a_hint_names_an_index(store: SqliteStore) -> None:
+    await store.schemas.put(POST)
+    await store.documents.commit([insert("a", score=1)])
+    for hint in ("by_title", "by_score", "_id_"):
+        assert len(await store.documents.find(Find(POST, Equals(("score",), 1), hint=hint))) == 1
+        assert len(await store.documents.find(Find(POST, Or((Equals(("score",), 1), Equals(("title",), "x"))), hint=hint))) == 1
+    with pytest.raises(ParseError) as raised:
+        await store.documents.find(Find(POST, hint="absent"))
+    assert raised.value.code == Code.INVALID_QUERY
+
+
 async def test_the_nearest_of_many_are_found_fast(store: SqliteStore) -> None:
     await store.schemas.put(POST)
     spots = [{"__type": "GeoPoint", "latitude": n % 170 - 85 + n / 1e5, "longitude": n * 7 % 360 - 180 + n / 1e5} for n in range(10_000)]

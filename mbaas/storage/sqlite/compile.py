@@ -100,7 +100,15 @@ class Where:
     # Values
 
     def _equals(self, node: ast.Equals) -> str | None:
-        return self._among(node, (node.value,))
+        at = self.column(node.path)
+        if at is None or at.kind not in SCALARS or node.value is None or at.expr in self.table.folded:
+            return self._among(node, (node.value,))
+        # By far the most frequent condition, hence a short way.
+        value = argument(at, node.value)
+        if value is None or value is NotImplemented:
+            return None if value is NotImplemented else "0"
+        self.arguments.append(value)
+        return f"{at.expr} = ?"
 
     def _in(self, node: ast.In) -> str | None:
         return self._among(node, node.values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -46,9 +47,10 @@ class SqliteFeed:
         return lambda: self._listeners.remove(wake) if wake in self._listeners else None
 
     def wake(self) -> None:
-        """Tell the listeners that entries were committed."""
-        for listener in tuple(self._listeners):
-            listener()
+        """Tell the listeners that entries were committed; what they raise is none of the writer's business."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            loop.call_soon(listener)
 
     async def trim(self, now: int) -> int:
         """Forget entries beyond the retention, by age and by size; returns how many."""

@@ -53,8 +53,11 @@ def migrate(connection: apsw.Connection) -> str:
 
 
 def create_class(table: str) -> str:
-    """The SQL of a class's own table. Row order is insertion order, which is the default order of results."""
+    """The SQL of a class's own table. Row order is insertion order, which is the default order of results.
+
+    `doc` comes last: what stands behind a long document would be read through all of its pages.
+    """
     return (
-        f"CREATE TABLE {table}(rid INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL, hidden TEXT, "
-        "rperm TEXT, wperm TEXT, version INTEGER NOT NULL)"
+        f"CREATE TABLE {table}(rid INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, rperm TEXT, wperm TEXT, "
+        "hidden TEXT, doc TEXT NOT NULL)"
     )

@@ -71,6 +71,8 @@ def _from(table: Table, find: Find) -> str:
 
 
 def _order(where: Where, find: Find, *, ranked: bool = False) -> str:
+    if not find.order and not ranked:
+        return " ORDER BY rid"
     terms: list[str] = []
     descending = False
     for path, descending in find.order:
@@ -97,8 +99,12 @@ def _sorting(path: ast.Path, descending: bool) -> Callable[[dict[str, Any]], byt
 
 
 def _statement(where: Where, find: Find, sql: str, *, scored: bool = False) -> Plan:
-    sql += " LIMIT ? OFFSET ?"
-    where.arguments += [-1 if find.limit is None else find.limit, find.skip]
+    if find.skip:
+        sql += " LIMIT ? OFFSET ?"
+        where.arguments += (-1 if find.limit is None else find.limit, find.skip)
+    elif find.limit is not None:
+        sql += " LIMIT ?"
+        where.arguments.append(find.limit)
     arguments = tuple(where.arguments)
     return Plan(lambda cursor: cursor.execute(sql, arguments).fetchall(), where.linear, scored, sql, arguments)
 

@@ -1,20 +1,30 @@
-"""Is the SQLite that comes with APSW new enough, and built with what the store needs? Asked by `mbaas doctor`."""
+"""Does the installed SQLite have what the store stands on? Asked by `mbaas doctor`."""
 
 from __future__ import annotations
 
 import apsw
 
-OLDEST = (3, 45, 0)
-"""The first SQLite with JSONB."""
-NEEDED = ("ENABLE_FTS5", "ENABLE_RTREE")
+_NEEDED = {
+    "JSON functions": "SELECT json_extract('{\"a\":1}', '$.a')",
+    "FTS5": "CREATE VIRTUAL TABLE temp.words USING fts5(word)",
+    "R*Tree": "CREATE VIRTUAL TABLE temp.places USING rtree(id, a, b)",
+    "expression indexes": "CREATE TABLE temp.t(doc); CREATE INDEX temp.i ON t(json_extract(doc, '$.a'))",
+}
 
 
 def version() -> str:
-    """SQLite's version as APSW links it."""
+    """The version of SQLite in APSW's wheel."""
     return apsw.sqlite_lib_version()
 
 
 def missing() -> list[str]:
-    """What this SQLite lacks, in words; nothing if it will do."""
-    lacking = [] if tuple(map(int, version().split("."))) >= OLDEST else [f"version {'.'.join(map(str, OLDEST))} or later"]
-    return lacking + [option.removeprefix("ENABLE_") for option in NEEDED if option not in apsw.compile_options]
+    """What the store needs and this SQLite lacks."""
+    connection = apsw.Connection(":memory:")
+    lacking = []
+    for name, sql in _NEEDED.items():
+        try:
+            connection.execute(sql).fetchall()
+        except apsw.SQLError:
+            lacking.append(name)
+    connection.close()
+    return lacking

@@ -25,21 +25,33 @@ TOO_LONG: Any = object()
 """What `attempt` gives for a job that did not end in its few milliseconds."""
 
 
+class Limit:
+    """Until when (of perf_counter) one job may run; it can be moved while the job runs."""
+
+    __slots__ = ("deadline",)
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+
+
+_NONE = Limit(math.inf)
+
+
 class Limited:
-    """A read connection that interrupts itself when `deadline` (of perf_counter) has passed."""
+    """A read connection that interrupts itself when the limit of its job has passed."""
 
     def __init__(self, file: Path, tuning: Tuning, cache: int) -> None:
         self.connection = connect(file, tuning, cache=cache)
         self.cursor = self.connection.cursor()
-        self.deadline = math.inf
+        self._limit = _NONE
         self.connection.set_progress_handler(self._late, _STEPS)
 
     def _late(self) -> bool:
-        return time.perf_counter() > self.deadline
+        return time.perf_counter() > self._limit.deadline
 
-    def run(self, job: Job[T], deadline: float) -> T:
-        """Raises apsw.InterruptError at the deadline."""
-        self.deadline = deadline
+    def run(self, job: Job[T], limit: Limit) -> T:
+        """Raises apsw.InterruptError at the limit."""
+        self._limit = limit
         try:
             return job(self.cursor)
         except apsw.Error:
@@ -48,7 +60,7 @@ class Limited:
             self.cursor = self.connection.cursor()
             raise
         finally:
-            self.deadline = math.inf
+            self._limit = _NONE
 
 
 class Reader:
@@ -80,7 +92,7 @@ class Reader:
         """The job's result if it takes but a few milliseconds; else TOO_LONG."""
         seconds = min(self._tuning.inline_seconds, timeout_ms / 1000)
         try:
-            return self.inline.run(job, time.perf_counter() + seconds)
+            return self.inline.run(job, Limit(time.perf_counter() + seconds))
         except apsw.InterruptError:
             too_long: T = TOO_LONG
             return too_long
@@ -95,20 +107,17 @@ class Reader:
             raise told(error) from error
 
     async def _patiently(self, job: Job[T], end: float) -> T:
-        limited: list[Limited] = []
+        limit = Limit(end)
 
         def work() -> T:
-            mine = self._connection()
-            limited.append(mine)
-            if time.perf_counter() > end:
+            if time.perf_counter() > limit.deadline:
                 raise timed_out()
-            return mine.run(job, end)
+            return self._connection().run(job, limit)
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except asyncio.CancelledError:
-            if limited:
-                limited[0].deadline = 0.0
+            limit.deadline = 0.0
             raise
 
     def _connection(self) -> Limited:
@@ -121,7 +130,7 @@ class Reader:
     def now(self, job: Job[T]) -> T:
         """A job that is known to be short, run at once."""
         try:
-            return self.inline.run(job, math.inf)
+            return self.inline.run(job, _NONE)
         except (apsw.Error, UnicodeEncodeError) as error:
             raise told(error) from error
 

@@ -88,7 +88,7 @@ class SqliteSchemas:
             work(connection)
             return catalog.load(connection)
 
-        self._adopt(await self._writer.submit(change, heavy=True))
+        await self._writer.submit(change, heavy=True, then=self._adopt)
 
     def _put(self, connection: apsw.Connection, schema: ClassSchema, dropped: Sequence[str]) -> None:
         kept = catalog.definition(schema)

@@ -22,7 +22,7 @@ def _terms(term: str) -> tuple[list[str], list[str], list[str]]:
     words: list[str] = []
     phrases: list[str] = []
     negated: list[str] = []
-    for minus, phrase, word in _TOKEN.findall(term.replace("\x00", " ")):
+    for minus, phrase, word in _TOKEN.findall(unicodedata.normalize("NFC", term)):
         if not word:
             if _WORD.search(phrase):
                 (negated if minus else phrases).append(phrase)
@@ -34,7 +34,8 @@ def _terms(term: str) -> tuple[list[str], list[str], list[str]]:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
+    # FTS5 reads a query up to the first NUL.
+    return '"' + text.replace('"', '""').replace("\x00", " ") + '"'
 
 
 def match_text(term: str) -> str:
@@ -53,7 +54,9 @@ def strict_words(node: Text, columns: tuple[str, ...]) -> Callable[[dict[str, An
     words, phrases, negated = _terms(node.term)
 
     def form(text: str) -> str:
-        if not node.diacritic_sensitive:
+        if node.diacritic_sensitive:
+            text = unicodedata.normalize("NFC", text)
+        else:
             text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
         return " ".join(_WORD.findall(text if node.case_sensitive else text.casefold()))
 

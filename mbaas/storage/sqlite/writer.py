@@ -27,16 +27,20 @@ Done = Callable[[BaseException | None], None]
 class Unit:
     """What commits or fails as one. `shielded` puts it in a savepoint, without which it must fail before it changes anything."""
 
-    __slots__ = ("error", "future", "heavy", "result", "shielded", "work")
+    __slots__ = ("error", "future", "heavy", "result", "shielded", "then", "work")
 
-    def __init__(self, work: Callable[[], Any], future: asyncio.Future[Any], shielded: bool, heavy: bool) -> None:
-        self.work, self.future, self.shielded, self.heavy = work, future, shielded, heavy
+    def __init__(
+        self, work: Callable[[], Any], future: asyncio.Future[Any], shielded: bool, heavy: bool, then: Callable[[Any], None] | None
+    ) -> None:
+        self.work, self.future, self.shielded, self.heavy, self.then = work, future, shielded, heavy, then
         self.result: Any = None
         self.error: BaseException | None = None
 
     def settle(self, failure: BaseException | None) -> None:
         """Tell the caller, who may have left."""
         error = failure or self.error
+        if error is None and self.then is not None:
+            self.then(self.result)
         if self.future.done():
             return
         if error is None:
@@ -63,13 +67,15 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name="sqlite-commit", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[], T], *, shielded: bool = True, heavy: bool = False) -> asyncio.Future[T]:
-        """Queue a unit; its result comes when it is on disk."""
+    def submit(
+        self, work: Callable[[], T], *, shielded: bool = True, heavy: bool = False, then: Callable[[T], None] | None = None
+    ) -> asyncio.Future[T]:
+        """Queue a unit; its result comes when it is on disk. `then` is called with it first, whether or not the caller still waits."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             future.set_exception(told(RuntimeError("the store is closed")))
             return future
-        self._queue.append(Unit(work, future, shielded, heavy))
+        self._queue.append(Unit(work, future, shielded, heavy, then))
         if not self._busy:
             # Not at once: whoever else is ready in this turn of the loop joins the same group.
             self._busy = True

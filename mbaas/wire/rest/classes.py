@@ -9,6 +9,7 @@ import orjson
 
 from mbaas.data import find as finding
 from mbaas.data import objects
+from mbaas.data.address import public_url
 from mbaas.data.options import EVERYTHING, FindOptions
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Answer, Request
@@ -53,7 +54,7 @@ async def create(request: Request) -> Answer:
     saved = await objects.create(request.app, request.caller, request.params[0], request.object())
     answer = Answer(saved.status, orjson.dumps(saved.answer))
     if saved.location is not None:
-        answer.headers.append((b"location", (request.app.options.public_url + quote(saved.location)).encode()))
+        answer.headers.append((b"location", (public_url(request.app) + quote(saved.location)).encode()))
     return answer
 
 
