@@ -65,7 +65,11 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     rules = app.classes.rules(class_name)
     where = options.memo.get(schema)
     if where is None:
-        where = parse_where(options.where, _scope(app, caller, schema))
+        try:
+            where = parse_where(options.where, _scope(app, caller, schema))
+        except ParseError:
+            rules.check(caller, "count" if options.limit == 0 and options.count else "find")
+            raise
         if b"$relativeTime" not in orjson.dumps(options.where):
             options.memo[schema] = where
     assert isinstance(where, ast.Node)
