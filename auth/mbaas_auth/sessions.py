@@ -42,6 +42,7 @@ class Known:
     roles: frozenset[str]
     principals: frozenset[str]
     expires: int | None
+    anonymous: bool
 
 
 class Sessions:
@@ -60,6 +61,7 @@ class Sessions:
         return replace(
             base,
             user_id=known.user_id,
+            anonymous=known.anonymous,
             roles=known.roles,
             principals=known.principals,
             session_id=known.session_id,
@@ -73,13 +75,14 @@ class Sessions:
         if document is None or not isinstance(user, dict) or users is None:
             raise invalid_token()
         user_id = user["objectId"]
-        if await self._app.store.documents.get(users, user_id) is None:
+        person = await self._app.store.documents.get(users, user_id)
+        if person is None:
             raise invalid_token()
         from mbaas_auth.roles import roles_of
 
         roles = await roles_of(self._app, user_id)
         expires = date_ms(document.body.get("expiresAt"))
-        known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires)
+        known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person))
         self._known[token] = known
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
@@ -135,6 +138,11 @@ class Sessions:
     def forget_all(self) -> None:
         """Roles changed, or a whole class was emptied."""
         self._known.clear()
+
+
+def _is_anonymous(person: Document) -> bool:
+    linked = person.body.get("authData")
+    return isinstance(linked, dict) and bool(linked.get("anonymous"))
 
 
 class SessionPolicy(Policy):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from mbaas.data.classes import field_name_is_valid, mismatch
 from mbaas.data.columns import ARRAY, OBJECT, stored, type_of
@@ -13,6 +16,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ops import Add, AddUnique, Increment, Op, Remove, Set, Unset
 from mbaas.kernel.schema import ClassSchema, Field
 from mbaas.kernel.values import Json, Object, is_number
+from mbaas.query.regex import compiled
 
 _MANAGED = ("objectId", "createdAt", "updatedAt")
 _SCALARS = (str, int, float, bool)
@@ -224,18 +228,31 @@ def fill(schema: ClassSchema, names: Iterable[str], body: Object, creating: bool
 
 
 def refuse_keywords(denylist: tuple[Mapping[str, Any], ...], value: Json) -> None:
-    """105 if a key (with the value named beside it, if any) of the denylist occurs anywhere in what a client sent."""
+    """105 if what a client sent has, anywhere, a key and a value that a rule of the denylist names.
+
+    A rule's `key` and `value` are equal to what is there or, for text, a regular expression that occurs in it; either may be left out.
+    """
     stack = [value]
     while stack:
         at = stack.pop()
-        if isinstance(at, dict):
+        pairs = at.items() if isinstance(at, dict) else ((str(i), v) for i, v in enumerate(at)) if isinstance(at, list) else ()
+        for key, held in pairs:
             for rule in denylist:
-                if rule["key"] in at and ("value" not in rule or at[rule["key"]] == rule["value"]):
+                if ("key" not in rule or _is_named(rule["key"], key)) and ("value" not in rule or _is_meant(rule["value"], held)):
                     raise ParseError(Code.INVALID_KEY_NAME, f"Prohibited keyword in request data: {_rule_text(rule)}.")
-            stack.extend(v for v in at.values() if type(v) in (dict, list))
-        elif isinstance(at, list):
-            stack.extend(v for v in at if type(v) in (dict, list))
+            if type(held) in (dict, list):
+                stack.append(held)
+
+
+@lru_cache(maxsize=4096)
+def _is_named(wanted: str, key: str) -> bool:
+    """Remembered, since the same columns are written again and again."""
+    return compiled(wanted).found(key)
+
+
+def _is_meant(wanted: Json, value: Json) -> bool:
+    return compiled(str(wanted)).found(value) if isinstance(value, str) else type(value) is type(wanted) and value == wanted
 
 
 def _rule_text(rule: Mapping[str, Any]) -> str:
-    return "{" + ",".join(f'"{k}":"{v}"' for k, v in rule.items()) + "}"
+    return orjson.dumps(dict(rule)).decode()

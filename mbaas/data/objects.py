@@ -27,6 +27,7 @@ from mbaas.query.ast import EVERYTHING, NOTHING, Node, both
 from mbaas.query.match import match
 from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 
+
 async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
     """Save a new object."""
     policy = admit(app, caller, "create", class_name)

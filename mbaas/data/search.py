@@ -65,7 +65,11 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     rules = app.classes.rules(class_name)
     where = options.memo.get(schema)
     if where is None:
-        where = parse_where(options.where, _scope(app, caller, schema))
+        try:
+            where = parse_where(options.where, _scope(app, caller, schema))
+        except ParseError:
+            rules.check(caller, "count" if options.limit == 0 and options.count else "find")
+            raise
         if b"$relativeTime" not in orjson.dumps(options.where):
             options.memo[schema] = where
     assert isinstance(where, ast.Node)
@@ -76,6 +80,9 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
     resolved = await resolve(app, caller, policy.rewrite(caller, where), depth)
     exists = app.classes.get(class_name) is not None
+    for part in where.parts if isinstance(where, ast.And) else (where,):
+        if isinstance(part, ast.Text) and exists:
+            schema = await app.classes.index_text(class_name, ".".join(part.path))
     settled = resolved is where and not isinstance(where, ast.RelatedTo)
     repeatable = settled and policy is PLAIN and schema in options.memo and not options.redirect_key
     return Search(app, caller, policy, rules, schema, exists, resolved, options, repeatable)
