@@ -6,18 +6,34 @@ and named in one warning. A name that Parse Server does not know either is an er
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mbaas.kernel.options import FileDownload, FileUpload
-from mbaas.quantities import size_bytes
+from mbaas.parse_rate_limit import rate_limits
+from mbaas.parse_values import (
+    DEEPEST,
+    UNLIMITED,
+    depth,
+    flag,
+    limit,
+    mapping,
+    mappings,
+    mongo,
+    mount,
+    networks,
+    number,
+    patterns,
+    positive,
+    protected,
+    proxies,
+    size,
+    text,
+    texts,
+    url,
+)
 from mbaas.settings import SettingsError, nearest
-
-UNLIMITED = 1_000_000_000
-DEEPEST = 200
-"""How deep a condition may nest where Parse Server sets no limit: enough for any client, and no danger to the stack."""
 
 Reader = Callable[[Any], Any]
 
@@ -29,120 +45,6 @@ class Translated:
     app: dict[str, Any] = field(default_factory=dict)
     server: dict[str, Any] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
-
-
-def text(value: Any) -> str:
-    """A string that is not empty."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a string")
-    return value
-
-
-def flag(value: Any) -> bool:
-    """A boolean, also in the spelling that Parse Server takes from the environment."""
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "1", 1, "false", "0", 0):
-        return value in ("true", "1", 1)
-    raise ValueError("must be true or false")
-
-
-def number(value: Any) -> int:
-    """A whole number that is not negative."""
-    if isinstance(value, str) and value.isdigit():
-        value = int(value)
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0 or value != int(value):
-        raise ValueError("must be a whole number, 0 or more")
-    return int(value)
-
-
-def positive(value: Any) -> int:
-    """A whole number above 0."""
-    found = number(value)
-    if found == 0:
-        raise ValueError("must be more than 0")
-    return found
-
-
-def limit(value: Any) -> int:
-    """A bound, where -1 stands for none."""
-    return UNLIMITED if value in (-1, "-1") else number(value)
-
-
-def depth(value: Any) -> int:
-    """A bound on nesting, where -1 stands for none."""
-    return min(limit(value), DEEPEST)
-
-
-def texts(value: Any) -> tuple[str, ...]:
-    """A list of strings, or one string with commas."""
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise ValueError("must be a list of strings")
-    return tuple(part.strip() for part in parts)
-
-
-def networks(value: Any) -> tuple[str, ...]:
-    """A list of addresses and CIDR ranges; `::0`, as Parse Server writes it, is every IPv6 address."""
-    found = tuple("::/0" if part in ("::0", "::/0") else part for part in texts(value))
-    for part in found:
-        ipaddress.ip_network(part, strict=False)
-    return found
-
-
-def size(value: Any) -> int:
-    """Bytes: a number, or `20mb`."""
-    found = size_bytes(value) if isinstance(value, str) else number(value)
-    if found is None:
-        raise ValueError("must be a size such as 20mb")
-    return found
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """An object."""
-    if not isinstance(value, dict):
-        raise ValueError("must be an object")
-    return value
-
-
-def mappings(value: Any) -> tuple[dict[str, Any], ...]:
-    """A list of objects."""
-    if not isinstance(value, list):
-        raise ValueError("must be a list of objects")
-    return tuple(mapping(part) for part in value)
-
-
-def proxies(value: Any) -> tuple[str, ...]:
-    """`trustProxy` as Express reads it: true trusts every hop, a string or list the named networks."""
-    if isinstance(value, bool):
-        return ("0.0.0.0/0", "::/0") if value else ()
-    named = {"loopback": ["127.0.0.0/8", "::1/128"], "linklocal": ["169.254.0.0/16", "fe80::/10"]}
-    named["uniquelocal"] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
-    return networks([network for part in texts(value) for network in named.get(part, [part])])
-
-
-def protected(value: Any) -> dict[str, dict[str, tuple[str, ...]]]:
-    """`protectedFields`: class → who → field names."""
-    return {name: {who: texts(fields) for who, fields in mapping(groups).items()} for name, groups in mapping(value).items()}
-
-
-def mount(value: Any) -> str:
-    """A path with a slash before and none behind."""
-    return "/" + text(value).strip("/") if text(value).strip("/") else ""
-
-
-def url(value: Any) -> str:
-    """An http or https address without a slash at its end."""
-    if not text(value).startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
-    return str(value).rstrip("/")
-
-
-def mongo(value: Any) -> str:
-    """A MongoDB address; the other databases that Parse Server knows are not ours."""
-    if not text(value).startswith(("mongodb://", "mongodb+srv://")):
-        raise ValueError("only mongodb:// and mongodb+srv:// are known; leave it out for the embedded store")
-    return str(value)
 
 
 SERVER: dict[str, tuple[str, Reader]] = {
@@ -191,13 +93,13 @@ APP: dict[str, tuple[str, Reader]] = {
     "protectedFieldsSaveResponseExempt": ("protected_fields_save_response_exempt", flag),
     "protectedFieldsTriggerExempt": ("protected_fields_trigger_exempt", flag),
     "push": ("push", mapping),
-    "rateLimit": ("rate_limits", mappings),
+    "rateLimit": ("rate_limits", rate_limits),
     "readOnlyMasterKey": ("read_only_master_key", text),
     "readOnlyMasterKeyIps": ("read_only_master_key_ips", networks),
     "requestKeywordDenylist": ("request_keyword_denylist", mappings),
     "restAPIKey": ("rest_api_key", text),
     "revokeSessionOnPasswordReset": ("revoke_session_on_password_reset", flag),
-    "routeAllowList": ("route_allow_list", texts),
+    "routeAllowList": ("route_allow_list", patterns),
     "schema": ("schema", mapping),
     "serverURL": ("public_url", url),
     "publicServerURL": ("public_url", url),
@@ -217,6 +119,7 @@ NESTED: dict[str, dict[str, tuple[str, Reader]]] = {
     "requestComplexity": {
         "allowRegex": ("allow_regex", flag),
         "batchRequestLimit": ("max_batch", limit),
+        "includeCount": ("max_includes", limit),
         "includeDepth": ("max_include_depth", limit),
         "queryDepth": ("max_query_depth", depth),
         "subqueryDepth": ("max_subqueries", limit),
@@ -269,15 +172,15 @@ _LATER = """
     logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
     preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail push requestContextMiddleware scheduledPush security
     sendUserEmailVerification serverCloseComplete silent startLiveQueryServer userSensitiveFields verbose verifyServerUrl
-    verifyUserEmails webhookKey rateLimit
+    verifyUserEmails webhookKey
     liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
-    requestComplexity.graphQLDepth requestComplexity.graphQLFields requestComplexity.includeCount requestComplexity.subqueryLimit
+    requestComplexity.graphQLDepth requestComplexity.graphQLFields requestComplexity.subqueryLimit
 """
 _UNREAD = """
     accountLockout allowAggregationForReadOnlyMasterKey allowExpiredAuthDataToken appName convertEmailToLowercase
     convertUsernameToLowercase enableAnonymousUsers extendSessionOnUse fileDownload installation objectIdSize passwordPolicy
     preserveFileName protectedFieldsSaveResponseExempt protectedFieldsTriggerExempt query.aggregationRawFieldNames
-    query.aggregationRawValues readOnlyMasterKeyIps requestComplexity.allowRegex routeAllowList schema
+    query.aggregationRawValues readOnlyMasterKeyIps requestComplexity.allowRegex schema
 """
 """Translated already, but read by no room: whoever builds the part that does takes its option out of here (a test sees to it)."""
 _DATABASE = """

@@ -14,8 +14,9 @@ from mbaas.data.classes import field_name_is_valid
 from mbaas.data.options import EVERYTHING
 from mbaas.data.policies import Policy, Saved, Write
 from mbaas.data.shape import Shape
+from mbaas.kernel.acl import allowed, permits
 from mbaas.kernel.caller import Caller, user_principals
-from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidden
+from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidden, not_found
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Update
@@ -62,6 +63,7 @@ class UserPolicy(Policy):
         for name in [k for k in body if k in _DROPPED or k.startswith("_")]:
             del body[name]
         if not write.creating:
+            await self._refuse_strangers(write)
             for name in body:
                 if not field_name_is_valid(name.partition(".")[0]):
                     raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name for update: {name}")
@@ -72,6 +74,15 @@ class UserPolicy(Policy):
             await self._auth_data(write)
         if "emailVerified" in body and not write.caller.omnipotent:
             raise forbidden("Clients aren't allowed to manually update email verification.")
+
+    async def _refuse_strangers(self, write: Write) -> None:
+        """Who may not change an account learns nothing of it: no check that follows is made for her."""
+        caller, user_id = write.caller, write.object_id
+        if caller.omnipotent or (user_id is not None and caller.user_id == user_id):
+            return
+        user = await self._user(user_id or "") if caller.user_id is not None else None
+        if user is None or not permits(allowed(user.body.get("ACL"), "write"), caller.principals):
+            raise self.missing(caller, "update", not_found())
 
     def _check_credentials(self, write: Write) -> None:
         if not write.creating or providers.given(write.body.get("authData")):

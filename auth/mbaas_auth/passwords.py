@@ -11,7 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.errors import Code, ParseError, TooMany
 from mbaas.observe.logs import get_logger
 
 MAX_BYTES = 1024
@@ -48,7 +48,7 @@ class Passwords:
 
     async def _run(self, work: Any, *arguments: str) -> Any:
         if self._waiting >= _QUEUE:
-            raise ParseError(Code.REQUEST_LIMIT_EXCEEDED, "Too many sign-ins at once; try again in a moment.")
+            raise TooMany("Too many sign-ins at once; try again in a moment.", 1, code=Code.REQUEST_LIMIT_EXCEEDED)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), "password")
         self._waiting += 1

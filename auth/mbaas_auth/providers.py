@@ -29,6 +29,8 @@ def check(name: str, data: Json) -> None:
     if "id" in data and not isinstance(data["id"], str):
         raise ParseError(Code.INVALID_VALUE, f"Invalid authData id for provider '{name}'.")
     if name == "anonymous":
+        if data.get("id") is None:
+            raise unsupported()
         return
     if name in _KNOWN:
         raise ParseError(Code.OBJECT_NOT_FOUND, f"{name.capitalize()} auth is not configured.")

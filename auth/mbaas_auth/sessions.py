@@ -201,11 +201,17 @@ class SessionPolicy(Policy):
             token = body.pop("sessionToken", None)
             if isinstance(token, str):
                 write.hidden["_session_token"] = token_hash(token)
+            if caller.session_id is not None:
+                write.hidden["_parent_session"] = caller.session_id
             return
         from mbaas.data import objects
 
         assert caller.user_id is not None
         given = {k: v for k, v in body.items() if k not in ("objectId", "user", "sessionToken", "expiresAt", "createdWith")}
+        rules, columns = self._app.classes.rules("_Session"), self._sessions.schema.fields
+        rules.check(caller, "create")
+        if any(name.partition(".")[0] not in columns for name in given):
+            rules.check(caller, "addField")
         token = self._app.ids.token()
         made: Object = {
             "sessionToken": token,
@@ -222,8 +228,23 @@ class SessionPolicy(Policy):
         if write.object_id:
             self._sessions.forget_session(write.object_id)
 
+    async def before_delete(self, app: App, caller: Caller, document: Document) -> list[Step]:
+        """A session that was made with this one ends with it, and so do those made with that."""
+        own = ast.Equals(("user",), document.body.get("user"))
+        ended: list[str] = []
+        parents = [document.body["objectId"]]
+        while parents:
+            where = ast.both(own, ast.In(("_parent_session",), tuple(parents)))
+            rows = await app.store.documents.find(Find(self._sessions.schema, where))
+            parents = [row.body["objectId"] for row in rows]
+            ended += parents
+        return [Delete(self._sessions.schema, session_id) for session_id in ended]
+
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self._sessions.forget_session(document.body["objectId"])
+        user = document.body.get("user")
+        if isinstance(user, dict):
+            self._sessions.forget_user(user["objectId"])
 
     def purged(self) -> None:
         self._sessions.forget_all()

@@ -18,7 +18,7 @@ from mbaas.kernel.values import Json, Object, is_number
 from mbaas.storage.ports import Row
 
 _TABLE, _KEY = "config", "global"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TURN = "config.turn"
 _LISTS: dict[str, type[ops.Add | ops.AddUnique | ops.Remove]] = {"Add": ops.Add, "AddUnique": ops.AddUnique, "Remove": ops.Remove}
 

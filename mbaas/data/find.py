@@ -80,7 +80,7 @@ async def find_objects(app: App, caller: Caller, class_name: str, options: FindO
     return await _objects(search, operation or _operation(search))
 
 
-def order_of(schema: ClassSchema, options: FindOptions) -> tuple[tuple[ast.Path, bool], ...]:
+def order_of(schema: ClassSchema, options: FindOptions, caller: Caller) -> tuple[tuple[ast.Path, bool], ...]:
     """The order that the store is asked for: columns of the class, and `$score`. Raises 105 for a name that cannot be one."""
     made: list[tuple[ast.Path, bool]] = []
     for name, descending in options.order:
@@ -90,7 +90,7 @@ def order_of(schema: ClassSchema, options: FindOptions) -> tuple[tuple[ast.Path,
             continue
         if not field_name_is_valid(path[0]):
             raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {name}.")
-        if path[0] == "authData" and path[-1] == "id" and len(path) == 3:
+        if path[0] == "authData" and not caller.omnipotent:
             raise ParseError(Code.INVALID_KEY_NAME, f"Cannot sort by {name}")
         if path[0] in schema.fields:
             made.append((path, descending))
@@ -112,7 +112,7 @@ def _limit(search: Search) -> int:
 def _page(search: Search, operation: str) -> ports.Find | None:
     if search.options.limit == 0:
         return None
-    order = order_of(search.schema, search.options)
+    order = order_of(search.schema, search.options, search.caller)
     return search.plan(operation, order=order, limit=_limit(search), skip=search.options.skip, hint=search.options.hint)
 
 

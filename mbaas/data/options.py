@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import orjson
-
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json
+from mbaas.kernel.values import Json, read_json
 from mbaas.query.ast import Path
 
 _ALWAYS = ("objectId", "createdAt", "updatedAt", "ACL")
@@ -17,6 +15,7 @@ _FIND = frozenset(
     "skip limit order count keys excludeKeys include includeAll redirectClassNameForKey where readPreference"
     " includeReadPreference subqueryReadPreference hint explain comment".split()
 )
+_MOST_ORDERED = 100
 _GET = frozenset("keys include excludeKeys readPreference includeReadPreference subqueryReadPreference".split())
 
 
@@ -101,8 +100,8 @@ def _where(arguments: Mapping[str, Json]) -> Json:
     where = arguments.get("where", {}) if "where" in arguments else {}
     if isinstance(where, str):
         try:
-            where = orjson.loads(where)
-        except orjson.JSONDecodeError:
+            where = read_json(where)
+        except ValueError:
             where = None
     if not isinstance(where, dict):
         raise ParseError(Code.INVALID_JSON, "where parameter is not valid JSON")
@@ -116,6 +115,8 @@ def _order(value: Json) -> tuple[tuple[str, bool], ...]:
         name = part.strip()
         if name:
             found[name.removeprefix("-")] = name.startswith("-")
+    if len(found) > _MOST_ORDERED:
+        raise ParseError(Code.INVALID_QUERY, f"The order has more than {_MOST_ORDERED} fields")
     return tuple(found.items())
 
 

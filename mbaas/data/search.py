@@ -52,7 +52,15 @@ class Search:
         return replace(find, **more) if more else find
 
 
-async def prepare(app: App, caller: Caller, class_name: str, options: FindOptions, depth: int = 0) -> Search:
+@dataclass(slots=True)
+class Subqueries:
+    """How deep a search is in subqueries, and how many it may still ask, nested ones included."""
+
+    depth: int = 0
+    left: int = 100
+
+
+async def prepare(app: App, caller: Caller, class_name: str, options: FindOptions, nested: Subqueries | None = None) -> Search:
     """Everything before the search: may the class be used, what is asked, of which fields, and the subqueries' answers."""
     policy = admit(app, caller, "find", class_name)
     if options.explain and not caller.omnipotent and not app.options.allow_public_explain:
@@ -63,28 +71,30 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     refuse_unknown_class(app, caller, class_name)
     schema = app.classes.known_or_blank(class_name)
     rules = app.classes.rules(class_name)
-    where = options.memo.get(schema)
+    scope = _scope(app, caller, schema)
+    read_as = "where", schema, scope.max_depth
+    where = options.memo.get(read_as)
     if where is None:
         try:
-            where = parse_where(options.where, _scope(app, caller, schema))
+            where = parse_where(options.where, scope)
         except ParseError:
             rules.check(caller, "count" if options.limit == 0 and options.count else "find")
             raise
         if b"$relativeTime" not in orjson.dumps(options.where):
-            options.memo[schema] = where
+            options.memo[read_as] = where
     assert isinstance(where, ast.Node)
     own = _own_row(rules, caller, where)
     if rules.protects and not own and not caller.omnipotent:
         refuse_protected(rules, caller, where)
         for name, _ in options.order:
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
-    resolved = await resolve(app, caller, policy.rewrite(caller, where), depth)
+    resolved = await resolve(app, caller, policy.rewrite(caller, where), nested or Subqueries())
     exists = app.classes.get(class_name) is not None
     for part in where.parts if isinstance(where, ast.And) else (where,):
         if isinstance(part, ast.Text) and exists:
             schema = await app.classes.index_text(class_name, ".".join(part.path))
     settled = resolved is where and not isinstance(where, ast.RelatedTo)
-    repeatable = settled and policy is PLAIN and schema in options.memo and not options.redirect_key
+    repeatable = settled and policy is PLAIN and read_as in options.memo and not options.redirect_key
     return Search(app, caller, policy, rules, schema, exists, resolved, options, repeatable)
 
 
@@ -115,32 +125,38 @@ def redirected(app: App, class_name: str, key: str) -> str:
     return column.target if column is not None and column.type == "Relation" and column.target else class_name
 
 
-async def resolve(app: App, caller: Caller, node: ast.Node, depth: int) -> ast.Node:
+async def resolve(app: App, caller: Caller, node: ast.Node, nested: Subqueries) -> ast.Node:
     """The tree without subqueries, and with `$relatedTo` only where the caller may read the owner."""
     if isinstance(node, (ast.And, ast.Or, ast.Nor)):
         if not any(isinstance(p, (ast.And, ast.Or, ast.Nor, ast.Subquery, ast.RelatedTo)) for p in node.parts):
             return node
-        parts = tuple([await resolve(app, caller, part, depth) for part in node.parts])
+        parts = tuple([await resolve(app, caller, part, nested) for part in node.parts])
         return type(node)(parts)
     if isinstance(node, ast.Subquery):
-        values = await _answers(app, caller, node, depth + 1)
+        values = await _answers(app, caller, node, nested)
         return ast.NotIn(node.path, values) if node.negated else ast.In(node.path, values)
     if isinstance(node, ast.RelatedTo):
         return node if await _may_follow(app, caller, node) else ast.NOTHING
     return node
 
 
-async def _answers(app: App, caller: Caller, node: ast.Subquery, depth: int) -> tuple[Json, ...]:
-    if depth > app.options.max_subqueries and not caller.omnipotent:
-        text = f"Subquery nesting depth exceeds maximum allowed depth of {app.options.max_subqueries}"
-        raise ParseError(Code.INVALID_QUERY, text)
+async def _answers(app: App, caller: Caller, node: ast.Subquery, nested: Subqueries) -> tuple[Json, ...]:
+    nested.left -= 1
+    if not caller.omnipotent:
+        if nested.depth >= app.options.max_subqueries:
+            text = f"Subquery nesting depth exceeds maximum allowed depth of {app.options.max_subqueries}"
+            raise ParseError(Code.INVALID_QUERY, text)
+        if nested.left < 0:
+            raise ParseError(Code.INVALID_QUERY, "The query has too many subqueries")
     options = FindOptions(where=node.where, limit=2**53, redirect_key=node.options if isinstance(node.options, str) else None)
-    search = await prepare(app, caller, node.class_name, options, depth)
+    nested.depth += 1
+    search = await prepare(app, caller, node.class_name, options, nested)
+    nested.depth -= 1
     path = tuple(node.key.split("."))
     if node.pointers:
         ids = await _distinct(search, ("objectId",))
         return tuple(pointer(search.schema.name, object_id) for object_id in ids)
-    if search.rules.protects and not caller.omnipotent:
+    if (search.rules.protects or not search.policy.plain_reads) and not caller.omnipotent:
         plan = search.plan("find")
         shape = Shape(app, caller, search.policy, search.rules, search.schema, options)
         rows = [shape.show(document.body) for document in await app.store.documents.find(plan)] if plan else []

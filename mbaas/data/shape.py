@@ -28,6 +28,9 @@ class Shape:
             depth = max(map(len, self.include))
             text = f"Include depth of {depth} exceeds maximum allowed depth of {app.options.max_include_depth}"
             raise ParseError(Code.INVALID_QUERY, text)
+        if not caller.omnipotent and len(options.include) > app.options.max_includes:
+            text = f"Number of include fields ({len(options.include)}) exceeds maximum allowed ({app.options.max_includes})"
+            raise ParseError(Code.INVALID_QUERY, text)
         self._keep = self._kept(options, followed)
         self._drop = frozenset(options.exclude_keys) if options.keys is None else frozenset()
         self._relations = {

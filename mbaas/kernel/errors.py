@@ -3,6 +3,7 @@
     MbaasError                  anything a client may be told
     ├── ParseError              {"code", "error"} with the HTTP status of the code
     │   ├── Duplicate           137 and its kin: a unique index refused the write
+    │   ├── TooMany             100 with HTTP 429: a limit is used up
     │   └── Conflict            251: the stored object changed since it was read
     └── Refused                 {"error"} without a code, as Parse answers before it knows the app
 
@@ -120,6 +121,15 @@ class Conflict(ParseError):
 
     def __init__(self) -> None:
         super().__init__(Code.INVALID_LINKED_SESSION, "The object was changed at the same time; read it again and retry.", status=409)
+
+
+class TooMany(ParseError):
+    """429: the caller is to wait. `limit` names what was used up: `"sign-in"; q=10; w=60`."""
+
+    def __init__(self, message: str, retry_after_s: int, limit: str = "", code: int = Code.CONNECTION_FAILED) -> None:
+        super().__init__(code, message, status=429)
+        self.retry_after_s = retry_after_s
+        self.limit = limit
 
 
 class Refused(MbaasError):

@@ -38,6 +38,22 @@ class FileDownload:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One entry of Parse Server's `rateLimit`: so many requests of a path in a window of time (ms)."""
+
+    request_path: str
+    request_time_window: float
+    request_count: float
+    request_methods: str | tuple[str, ...] | None = None
+    """Names of methods, or a regular expression for them."""
+    include_master_key: bool = False
+    include_internal_requests: bool = False
+    """Requests from 127.0.0.1 count, too."""
+    error_response_message: str = "Too many requests."
+    zone: Literal["ip", "global", "session", "user"] = "ip"
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """What belongs to the process and not to one of its apps."""
 
@@ -124,7 +140,7 @@ class AppOptions:
     idempotency_paths: tuple[str, ...] = (".*",)
     idempotency_ttl_s: int = 300
     live_classes: tuple[str, ...] = ("*",)
-    rate_limits: tuple[Mapping[str, Any], ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
     rate_limit_factor: int = 1
     """How much wider than in production the server's own limits are; 0: they are off."""
     account_lockout: Mapping[str, Any] | None = None
@@ -140,4 +156,5 @@ class AppOptions:
     max_query_depth: int = 20
     max_subqueries: int = 10
     max_include_depth: int = 10
+    max_includes: int = 100
     max_batch: int = 1000

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
+import orjson
+
 from mbaas.kernel.clock import from_iso, iso
 
 Json = Any
@@ -16,6 +18,28 @@ Object = dict[str, Any]
 """A JSON object."""
 
 SPECIAL_TYPES = frozenset({"Date", "Bytes", "Pointer", "Relation", "GeoPoint", "Polygon", "File", "Object", "ACL"})
+
+
+DEEPEST = 200
+"""How deep what clients send may nest: twice what MongoDB stores, and no danger to the stack."""
+
+
+def read_json(text: str | bytes) -> Json:
+    """The value of a JSON text. ValueError if it is none, or nests too deeply."""
+    value = orjson.loads(text)
+    raw = text if isinstance(text, bytes) else text.encode()
+    if raw.count(b"{") + raw.count(b"[") > DEEPEST and _nests(value, DEEPEST):
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _nests(value: Json, depth: int) -> bool:
+    """True if a value nests deeper than that."""
+    level = [value]
+    while level and depth >= 0:
+        level = [inner for at in level for inner in (at.values() if isinstance(at, dict) else at) if type(inner) in (dict, list)]
+        depth -= 1
+    return bool(level)
 
 
 def special(value: Json) -> str | None:

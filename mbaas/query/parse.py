@@ -37,6 +37,7 @@ class Scope:
     """True for the server's own queries: keys that start with `_` name hidden fields."""
     max_depth: int | None = 20
     max_nodes: int | None = 2000
+    max_values: int | None = 50_000
 
 
 def parse_where(where: Json, scope: Scope) -> ast.Node:
@@ -51,7 +52,7 @@ class _Reader:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.nodes = 0
+        self.nodes = self.values = 0
 
     def group(self, where: Object, depth: int) -> ast.Node:
         if self.scope.max_depth is not None and depth > self.scope.max_depth:
@@ -154,6 +155,9 @@ class _Reader:
     def sets(self, path: ast.Path, field: Field | None, name: str, given: Json) -> ast.Node:
         if not isinstance(given, list):
             raise bad_json("bad $containedBy: should be an array" if name == "$containedBy" else f"bad {name} value")
+        self.values += len(given)
+        if self.scope.max_values is not None and self.values > self.scope.max_values:
+            raise ParseError(Code.INVALID_QUERY, f"The query compares with more than {self.scope.max_values} values")
         if name == "$all":
             return _all(path, given)
         values: list[Json] = []

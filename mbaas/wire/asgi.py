@@ -12,8 +12,8 @@ import orjson
 
 from mbaas.data.address import origin
 from mbaas.kernel.addresses import client_address
-from mbaas.kernel.errors import MbaasError, Refused
-from mbaas.kernel.values import Json
+from mbaas.kernel.errors import MbaasError, Refused, TooMany
+from mbaas.kernel.values import Json, read_json
 from mbaas.observe.logs import new_request_id, request_context
 from mbaas.observe.metrics import Metrics
 from mbaas.wire import errors
@@ -134,7 +134,7 @@ class Wire:
                 if len(request.raw) > identity.app.options.max_upload_bytes:
                     raise Refused(TOO_LARGE, 413)
                 _forget_form(request)
-        request.app, request.cors, request.caller = identity.app, identity.cors, identity.caller
+        request.app, request.cors, request.limits, request.caller = identity.app, identity.cors, identity.limits, identity.caller
         if context:
             request.caller = replace(request.caller, context=context_of(context))
         if found is None:
@@ -142,10 +142,15 @@ class Wire:
         route, request.params = found
         request.route = route.label
         request_context.set((new_request_id(), identity.app.options.app_id))
-        request.scheme = scope["scheme"]
+        request.scheme = scope.get("scheme", "http")
         origin.set(request.origin)
-        if identity.token and (route.session == "lookup" or (route.session == "revocable" and identity.token.startswith("r:"))):
-            await sign_in(request, identity.token)
+        token = identity.token
+        if token and (route.session == "never" or (route.session == "revocable" and not token.startswith("r:"))):
+            token = None
+        if identity.limits.asks:
+            await _sign_in_counted(request, "/" + "/".join(parts), token)
+        elif token:
+            await sign_in(request, token)
         return await (route.handler(request) if route.free else self.dispatcher.run(route, request))
 
     async def _take_in(
@@ -189,6 +194,18 @@ class Wire:
             request.body.pop("_noBody", None)
 
 
+async def _sign_in_counted(request: Request, path: str, token: str | None) -> None:
+    """Sign in where the app limits requests: some of its limits count before that, some need the session."""
+    request.limits.admit(request.method, path, request.caller)
+    methods = (request.method,)
+    await request.limits.check(methods, path, request.caller, signed_in=False)
+    try:
+        if token:
+            await sign_in(request, token)
+    finally:
+        await request.limits.check(methods, path, request.caller, signed_in=True)
+
+
 def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]]:
     """One pass over the headers: those that say who asks, and the few others that every request may have."""
     identity: list[Header] = []
@@ -207,7 +224,7 @@ def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]
 def _keys_only(data: bytes) -> Json:
     """The JSON of an upload whose keys can only be in its body; None if there is none."""
     try:
-        return orjson.loads(data)
+        return read_json(data)
     except ValueError:
         return None
 
@@ -246,6 +263,8 @@ def _failure(error: Exception, request: Request) -> Answer:
     headers: list[Header] = []
     if not isinstance(error, MbaasError):
         headers.append((b"x-request-id", errors.record(error, f"{request.method} {request.path}").encode()))
+    if isinstance(error, TooMany):
+        headers += ((b"retry-after", b"%d" % error.retry_after_s), (b"ratelimit-policy", error.limit.encode()))
     kind = None if isinstance(error, errors.Unauthorized) else JSON_TYPE[1]
     return Answer(errors.status_of(error), orjson.dumps(errors.body_of(error, sanitized)), headers, kind)
 

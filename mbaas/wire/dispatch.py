@@ -13,6 +13,7 @@ from mbaas.data.commit import RequestUnit
 from mbaas.kernel.errors import Duplicate, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.errors import master_needed, refuse_read_only
+from mbaas.wire.limits import Kind
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route, Table
 
@@ -36,6 +37,19 @@ class Dispatcher:
             raise master_needed(request.app.options)
         if caller.read_only and route.read_only:
             refuse_read_only(caller, route.read_only)
+        if route.limit and (route.limit != "sign-up" or request.params[:1] in ((), ("_User",))):
+            return await self._counted(route, route.limit, request)
+        return await self._handle(route, request)
+
+    async def _counted(self, route: Route, limit: Kind, request: Request) -> bytes | Answer | Json:
+        """An attempt on accounts; one that succeeds in signing in is not held against its account."""
+        attempt = await request.limits.attempt(limit, request.caller, request.texts())
+        result = await self._handle(route, request)
+        if attempt is not None and limit == "sign-in":
+            await attempt.forgive()
+        return result
+
+    async def _handle(self, route: Route, request: Request) -> bytes | Answer | Json:
         if request.request_id and route.once and idempotency.guards(request.app.options, request.path):
             return await self._once(route, request, request.request_id)
         return await route.handler(request)

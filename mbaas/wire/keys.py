@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
 from mbaas.kernel.addresses import within
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, read_json
 from mbaas.wire.cors import Cors, Header
 from mbaas.wire.errors import Unauthorized
+from mbaas.wire.limits import Limits
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -47,7 +46,8 @@ _BODY_NAMES = {
     "_MasterKey": "master",
     "_MaintenanceKey": "maintenance",
 }
-_CACHED = 8192
+_CACHED, _LONGEST = 8192, 1000
+"""How many identities are remembered, and how long the headers may be that one is remembered by."""
 
 
 class Keys(NamedTuple):
@@ -69,10 +69,11 @@ class Keys(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The app, its guard, and the caller as far as keys tell. `token` is set if a session is still to be looked up."""
+    """The app, its limits, and the caller as far as keys tell. `token` is set if a session is still to be looked up."""
 
     app: App
     cors: Cors
+    limits: Limits
     caller: Caller
     token: str | None
 
@@ -84,6 +85,7 @@ class Door:
         options = app.options
         self.app = app
         self.cors = Cors(options)
+        self.limits = Limits(options, app.clock)
         self._client_keys = {
             name: key
             for name, key in (
@@ -103,16 +105,16 @@ class Door:
         )
         if _same(keys.maintenance, options.maintenance_key):
             self._from(keys.ip, options.maintenance_key_ips, "maintenance")
-            return Identity(self.app, self.cors, replace(base, maintenance=True), None)
+            return Identity(self.app, self.cors, self.limits, replace(base, maintenance=True), None)
         if _same(keys.master, options.master_key):
             self._from(keys.ip, options.master_key_ips, "master")
-            return Identity(self.app, self.cors, replace(base, master=True), None)
+            return Identity(self.app, self.cors, self.limits, replace(base, master=True), None)
         if _same(keys.master, options.read_only_master_key):
             self._from(keys.ip, options.master_key_ips, "read-only master")
-            return Identity(self.app, self.cors, replace(base, master=True, read_only=True), None)
+            return Identity(self.app, self.cors, self.limits, replace(base, master=True, read_only=True), None)
         if self._client_keys and not any(_same(getattr(keys, name), key) for name, key in self._client_keys.items()):
             raise Unauthorized
-        return Identity(self.app, self.cors, base, base.session_token)
+        return Identity(self.app, self.cors, self.limits, base, base.session_token)
 
     def _from(self, ip: str, allowed: tuple[str, ...], name: str) -> None:
         if not within(ip, allowed):
@@ -136,7 +138,8 @@ class Keyring:
             if keys.app_id not in self.doors:
                 return None
             found = self._enter(keys)
-            _keep(self._by_headers, (ip, headers), found)
+            if sum(len(value) for _, value in headers) <= _LONGEST:
+                _keep(self._by_headers, (ip, headers), found)
         return found
 
     def by_body(self, ip: str, headers: tuple[Header, ...], body: Json) -> tuple[Identity, Json]:
@@ -174,7 +177,8 @@ class Keyring:
         found = self._by_keys.get(keys)
         if found is None:
             found = self.doors[keys.app_id or ""].enter(keys)
-            _keep(self._by_keys, keys, found)
+            if sum(len(value) for value in keys if value) <= _LONGEST:
+                _keep(self._by_keys, keys, found)
         return found
 
 
@@ -182,7 +186,7 @@ def context_of(value: Json) -> Object:
     """A cloud context: an object, or the JSON text of one."""
     if isinstance(value, (str, bytes)):
         try:
-            value = orjson.loads(value)
+            value = read_json(value)
         except ValueError:
             value = None
     if not isinstance(value, dict):

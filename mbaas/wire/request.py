@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
-import orjson
-
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, Refused
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, read_json
 from mbaas.wire.cors import Cors, Header
 from mbaas.wire.json_text import why
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
     from mbaas.wire.dispatch import Dispatcher
+    from mbaas.wire.limits import Limits
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -44,6 +43,7 @@ class Request:
     """A decoded request. `params` are the pattern's variables, in order; `body` is {} where none was sent."""
 
     app: App
+    limits: Limits
     caller: Caller
     params: tuple[str, ...] = ()
     query: str = ""
@@ -124,7 +124,7 @@ def _value(text: Json) -> Json:
     if not isinstance(text, str) or text[:1] not in _JSON_START:
         return text
     try:
-        return orjson.loads(text)
+        return read_json(text)
     except ValueError:
         return text
 
@@ -195,7 +195,7 @@ def decode_body(raw: bytes, content_type: str) -> Json:
     if raw[:3] == b"\xef\xbb\xbf":
         raw = raw[3:]
     try:
-        value = orjson.loads(raw)
+        value = read_json(raw)
     except ValueError:
         raise Refused(_complaint(raw), 400) from None
     if not isinstance(value, (dict, list)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mbaas.kernel.values import Json
+from mbaas.wire.limits import Kind
 from mbaas.wire.request import Answer, Request
 
 Handler = Callable[[Request], Awaitable[bytes | Answer | Json]]
@@ -20,7 +21,8 @@ class Route:
     `master`: only the master key opens it. `session`: an inbound session token is looked up ("revocable": if it is one; "never"
     for routes that take or ignore it themselves). `once`: honours X-Parse-Request-Id, recorded with the write ("write") or
     before the call ("call"). `read_only`: what the read-only master key is told it may not do. `keys`: False where no application
-    keys are asked for. `raw`: the body is not read as JSON when keys come in headers. `batch`: may be a part of a batch.
+    keys are asked for. `limit`: which of the server's own limits an attempt uses up. `raw`: the body is not read as JSON when
+    keys come in headers. `batch`: may be a part of a batch.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -36,6 +38,7 @@ class Route:
     raw: bool = False
     batch: bool = True
     status: int = 200
+    limit: Kind | Literal[""] = ""
     free: bool = field(init=False)
     """True if nothing is asked of the caller beyond being let in."""
     label: str = field(init=False)
@@ -43,7 +46,7 @@ class Route:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", f"{self.method} {self.pattern}")
-        object.__setattr__(self, "free", not (self.master or self.once or self.read_only))
+        object.__setattr__(self, "free", not (self.master or self.once or self.read_only or self.limit))
 
 
 Found = tuple[Route, tuple[str, ...]] | None

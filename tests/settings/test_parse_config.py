@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mbaas.configuration import configure
-from mbaas.kernel.options import AppOptions, FileDownload
+from mbaas.kernel.options import AppOptions, FileDownload, RateLimit
 from mbaas.parse_config import APP, LATER, NESTED, RECORDS, SERVER, translate
 from mbaas.settings import Settings, SettingsError
 from tests.house.source import product, short
@@ -52,7 +52,12 @@ def test_defaults_are_those_of_parse_server_9(tmp_path: Path) -> None:
         ("requestComplexity", {"includeDepth": 3, "subqueryDepth": -1}, "max_include_depth", 3),
         ("databaseOptions", {"maxTimeMS": 50, "replicaSet": "rs"}, "query_timeout_ms", 50),
         ("databaseURI", "mongodb://h/db", "database_url", "mongodb://h/db"),
-        ("rateLimit", [{"requestPath": "*"}], "rate_limits", ({"requestPath": "*"},)),
+        (
+            "rateLimit",
+            {"requestPath": "/classes/*rest", "requestTimeWindow": 1000, "requestCount": 2, "requestMethods": ["get"], "zone": "user"},
+            "rate_limits",
+            (RateLimit("/classes/*rest", 1000, 2, ("GET",), zone="user"),),
+        ),
     ],
 )
 def test_option_is_understood(tmp_path: Path, option: str, value: Any, field: str, expected: Any) -> None:

@@ -7,18 +7,28 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 
+from mbaas.app import open_app
 from mbaas.data.app import App
-from mbaas.kernel.clock import SystemClock
-from mbaas.kernel.ids import Ids
-from mbaas.kernel.options import AppOptions, FileUpload
+from mbaas.kernel.options import AppOptions, FileUpload, ServerOptions
+from mbaas.services import Services
 from mbaas.wire.asgi import Wire
-from mbaas_auth import room
-from tests.wire.memory_store import MemoryStore, options
+from tests.wire.scenarios import options
+
+OPEN = FileUpload(public=True, anonymous_user=True)
+STRICT: dict[str, Any] = {
+    "app_id": "strict",
+    "sanitized_errors": True,
+    "max_upload_bytes": 2000,
+    "master_key_ips": ("10.0.0.0/8",),
+    "maintenance_key_ips": (),
+    "allow_origin": ("https://a.example", "https://b.example"),
+}
 
 
 class Running:
@@ -28,35 +38,28 @@ class Running:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self.base = f"http://127.0.0.1:{listener.getsockname()[1]}/parse"
-        open_app = AppOptions(
-            **options(public_url=self.base, data_dir=folder, file_upload=FileUpload(public=True, anonymous_user=True), max_batch=5)
+        self._options = (
+            AppOptions(**options(data_dir=folder / "app", public_url=self.base, file_upload=OPEN, max_batch=5)),
+            AppOptions(**options(data_dir=folder / "strict", public_url=self.base, **STRICT)),
         )
-        strict = AppOptions(
-            **options(
-                app_id="strict",
-                public_url=self.base,
-                data_dir=folder,
-                sanitized_errors=True,
-                max_upload_bytes=2000,
-                master_key_ips=("10.0.0.0/8",),
-                maintenance_key_ips=(),
-                allow_origin=("https://a.example", "https://b.example"),
-            )
-        )
-        self.apps = {o.app_id: App(o, MemoryStore(), SystemClock(), Ids()) for o in (open_app, strict)}
+        self.apps: dict[str, App] = {}
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(listener)), daemon=True)
+        self._thread.start()
+        self._ready.wait(10)
+
+    async def _serve(self, listener: socket.socket) -> None:
+        services = Services(ServerOptions(), {found.app_id: found for found in self._options})
+        self.apps |= {found.app_id: await open_app(found, services) for found in self._options}
         wire = Wire(self.apps, trusted_proxies=("127.0.0.2/32",))
         config = uvicorn.Config(
             wire, loop="uvloop", http="httptools", log_level="error", access_log=False, lifespan="off", proxy_headers=False
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(listener)), daemon=True)
-        self._thread.start()
-
-    async def _serve(self, listener: socket.socket) -> None:
-        for app in self.apps.values():
-            room.join(app)
-            await app.start()
+        self._ready.set()
         await self._server.serve([listener])
+        for app in self.apps.values():
+            await app.close()
 
     def stop(self) -> None:
         self._server.should_exit = True

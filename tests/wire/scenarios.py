@@ -50,3 +50,22 @@ def play(http: httpx.Client, base: str, case: Case) -> httpx.Response:
         assert answer.headers.get(name) == value, f"{shown}\n{name}: {answer.headers.get(name)}"
     assert "access-control-allow-origin" in answer.headers, shown
     return answer
+
+
+def options(**changed: Any) -> dict[str, Any]:
+    """Keys and rules as in the golden transcripts, as arguments of AppOptions."""
+    return {
+        "app_id": "app",
+        "master_key": "master",
+        "read_only_master_key": "ro",
+        "maintenance_key": "maint",
+        "rest_api_key": "rest",
+        "javascript_key": "js",
+        "client_key": "client",
+        "allow_client_class_creation": True,
+        "sanitized_errors": False,
+        "preset": "parse",
+        "new_class_permissions": "public",
+        "rate_limit_factor": 0,
+        **changed,
+    }

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -211,17 +215,21 @@ def test_an_upload_is_streamed_both_ways_and_gone_after_delete(http: httpx.Clien
 
 def test_a_broken_upload_leaves_nothing(server: Running) -> None:
     """A client that goes away in the middle leaves no contents behind."""
-    import socket
-    import time
-    from urllib.parse import urlsplit
-
     address = urlsplit(server.base)
-    folder: Path = server.apps["app"].options.data_dir
-    before = {path for path in folder.rglob("*") if path.is_file()}
+    folder: Path = server.apps["app"].options.data_dir / "files"
+
+    def kept() -> set[Path]:
+        return {path for path in folder.rglob("*") if path.is_file()}
+
+    def wait_until(done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not done():
+            assert time.monotonic() < deadline, kept()
+            time.sleep(0.01)
+
+    before = kept()
     with socket.create_connection((str(address.hostname), int(address.port or 0))) as line:
         head = "POST /parse/files/half.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n"
         line.sendall((head + "".join(f"{k}: {v}\r\n" for k, v in PLAIN.items()) + "\r\n").encode() + b"x" * 1_500_000)
-    deadline = time.monotonic() + 5
-    while {path for path in folder.rglob("*") if path.is_file()} != before and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert {path for path in folder.rglob("*") if path.is_file()} == before
+        wait_until(lambda: kept() != before)
+    wait_until(lambda: kept() == before)

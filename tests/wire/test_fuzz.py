@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mbaas.data.app import App
-from mbaas.kernel.clock import SystemClock
-from mbaas.kernel.ids import Ids
-from mbaas.kernel.options import AppOptions
+from mbaas.app import open_app
+from mbaas.kernel.options import AppOptions, ServerOptions
+from mbaas.services import Services
 from mbaas.wire.asgi import Wire
 from mbaas.wire.json_text import why
-from mbaas_auth import room
-from tests.wire.memory_store import MemoryStore, options
+from tests.wire.scenarios import options
 
 NAMES = ["application-id", "master-key", "rest-api-key", "session-token", "cloud-context", "request-id", "installation-id"]
 PATHS = [
@@ -82,6 +82,20 @@ async def _ask(wire: Wire, method: str, path: str, query: bytes, sent: dict[byte
     return status
 
 
+Ask = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    """The status that a server in this process answers with."""
+    with asyncio.Runner() as runner:
+        kept = AppOptions(**options(data_dir=tmp_path_factory.mktemp("fuzz")))
+        app = runner.run(open_app(kept, Services(ServerOptions(), {"app": kept})))
+        wire = Wire({"app": app})
+        yield lambda *request: runner.run(_ask(wire, *request))
+        runner.run(app.close())
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"]),
@@ -90,17 +104,9 @@ async def _ask(wire: Wire, method: str, path: str, query: bytes, sent: dict[byte
     sent=headers,
     body=bodies,
 )
-def test_no_request_makes_a_server_error(
-    tmp_path_factory: Any, method: str, path: str, query: bytes, sent: dict[bytes, bytes], body: bytes
-) -> None:
-    async def run() -> int:
-        app = App(AppOptions(**options(data_dir=tmp_path_factory.getbasetemp())), MemoryStore(), SystemClock(), Ids())
-        room.join(app)
-        await app.start()
-        keys = {b"x-parse-application-id": b"app", b"x-parse-rest-api-key": b"rest"} if body[:1] != b"{" or b"_Appl" not in body else {}
-        return await _ask(Wire({"app": app}), method, "/parse" + path, query, {**keys, **sent}, body)
-
-    assert 200 <= asyncio.run(run()) < 500
+def test_no_request_makes_a_server_error(ask: Ask, method: str, path: str, query: bytes, sent: dict[bytes, bytes], body: bytes) -> None:
+    keys = {b"x-parse-application-id": b"app", b"x-parse-rest-api-key": b"rest"} if body[:1] != b"{" or b"_Appl" not in body else {}
+    assert 200 <= ask(method, "/parse" + path, query, {**keys, **sent}, body) < 500
 
 
 @given(st.text(max_size=60) | st.text('{}[]",:\\u01-.eE+ tfn', max_size=30))

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 
-import orjson
-
 from mbaas.data.aggregate import stages
 from mbaas.data.aggregate.values import enter, instant, leave
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, read_json
 from mbaas.query.ast import EVERYTHING, And, Node
 from mbaas.query.parse import Scope, parse_where
 from mbaas.storage.ports import Find
@@ -56,8 +54,8 @@ async def _documents(app: App, class_name: str, where: Node) -> stages.Documents
 def _where(app: App, class_name: str, given: Json) -> Node:
     if isinstance(given, str):
         try:
-            given = orjson.loads(given)
-        except orjson.JSONDecodeError:
+            given = read_json(given)
+        except ValueError:
             given = []
     if given is None:
         return And()

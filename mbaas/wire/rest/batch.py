@@ -10,7 +10,7 @@ import asyncio
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -45,7 +45,15 @@ async def batch(request: Request) -> bytes:
     if body.get("transaction") is True and requests:
         return await _all_or_none(request, requests)
     parts = _parts(request, requests)
+    await _count(request, parts)
     return _join(await asyncio.gather(*[_told(part) for part in parts]))
+
+
+async def _count(request: Request, parts: list[Part]) -> None:
+    """Each part must be allowed, and uses up the app's limits, as a request of its own would, and as the POST that it came in."""
+    for part in parts:
+        request.limits.admit(part.request.method, part.request.path, request.caller)
+        await request.limits.check({part.request.method, "POST"}, part.request.path, request.caller)
 
 
 def _join(results: Sequence[bytes]) -> bytes:
@@ -71,6 +79,7 @@ async def _run(part: Part) -> bytes:
 
 async def _all_or_none(request: Request, requests: list[Json]) -> bytes:
     """Run the parts on one transaction; again if objects changed meanwhile."""
+    await _count(request, _parts(request, requests))
     for attempt in range(_ATTEMPTS):
         parts = _parts(request, requests)
         transaction = Transaction(request.app, len(parts))
@@ -120,11 +129,13 @@ def _below(path: str, prefixes: set[str]) -> str:
 def _part(request: Request, wanted: Object, path: str) -> Part:
     bare, _, query = path.partition("?")
     method = wanted.get("method", "undefined")
-    found = request.dispatcher.table.find(method, bare.strip("/").split("/")) if isinstance(method, str) else None
+    parts = [unquote(part) for part in bare.strip("/").split("/")]
+    found = request.dispatcher.table.find(method, parts) if isinstance(method, str) else None
     if found is None or not found[0].batch:
         raise _bad(f"cannot route {method} {path}")
-    inner = Request(request.dispatcher, request.cors, method, bare, [])
-    inner.app, inner.caller, inner.params, inner.query = request.app, request.caller, found[1], query
+    inner = Request(request.dispatcher, request.cors, method, "/".join(parts), [])
+    inner.app, inner.limits, inner.caller = request.app, request.limits, request.caller
+    inner.params, inner.query = found[1], query
     inner.body = wanted.get("body") if wanted.get("body") is not None else {}
     return Part(found[0], inner)
 

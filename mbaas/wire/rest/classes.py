@@ -104,13 +104,15 @@ class Own:
         return await delete(request)
 
 
-def own(path: str, class_name: str, tag: str, *, master: bool = False, once: Literal["", "write"] = "") -> tuple[Route, ...]:
+def own(
+    path: str, class_name: str, tag: str, *, master: bool = False, once: Literal["", "write"] = "", limit: Literal["", "sign-up"] = ""
+) -> tuple[Route, ...]:
     """The five routes of a class that has a path of its own."""
     at, one = Own(class_name), f"{path}/:objectId"
     return (
         Route("GET", path, at.find, f"Find {tag}", tag, master=master),
         Route("GET", one, at.get, f"Get one of the {tag}", tag, master=master),
-        Route("POST", path, at.create, f"Create one of the {tag}", tag, master=master, once=once, read_only=_MAY_NOT_CREATE),
+        Route("POST", path, at.create, f"Create one of the {tag}", tag, master=master, once=once, read_only=_MAY_NOT_CREATE, limit=limit),
         Route("PUT", one, at.update, f"Update one of the {tag}", tag, master=master, once=once, read_only=_MAY_NOT_UPDATE),
         Route("DELETE", one, at.delete, f"Delete one of the {tag}", tag, master=master, read_only=_MAY_NOT_DELETE),
     )
@@ -119,10 +121,20 @@ def own(path: str, class_name: str, tag: str, *, master: bool = False, once: Lit
 ROUTES = (
     Route("GET", "/classes/:className", find, "Find objects", "objects"),
     Route("GET", "/classes/:className/:objectId", get, "Get an object", "objects"),
-    Route("POST", "/classes/:className", create, "Create an object", "objects", once="write", read_only=_MAY_NOT_CREATE, status=201),
+    Route(
+        "POST",
+        "/classes/:className",
+        create,
+        "Create an object",
+        "objects",
+        once="write",
+        read_only=_MAY_NOT_CREATE,
+        status=201,
+        limit="sign-up",
+    ),
     Route("PUT", "/classes/:className/:objectId", update, "Update an object", "objects", once="write", read_only=_MAY_NOT_UPDATE),
     Route("DELETE", "/classes/:className/:objectId", delete, "Delete an object", "objects", read_only=_MAY_NOT_DELETE),
-    *own("/users", "_User", "users", once="write"),
+    *own("/users", "_User", "users", once="write", limit="sign-up"),
     *own("/sessions", "_Session", "sessions"),
     *own("/roles", "_Role", "roles"),
     *own("/installations", "_Installation", "installations", once="write"),

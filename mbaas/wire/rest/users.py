@@ -55,15 +55,15 @@ async def challenge(request: Request) -> Json:
 
 ROUTES = (
     Route("GET", "/users/me", me, "The signed-in user", "users"),
-    Route("GET", "/login", log_in, "Sign in", "users", session="never"),
-    Route("POST", "/login", log_in, "Sign in", "users", session="never"),
+    Route("GET", "/login", log_in, "Sign in", "users", session="never", limit="sign-in"),
+    Route("POST", "/login", log_in, "Sign in", "users", session="never", limit="sign-in"),
     Route("POST", "/loginAs", log_in_as, "A session of any user (master key)", "users"),
     Route("POST", "/logout", log_out, "Sign out", "users"),
-    Route("GET", "/verifyPassword", verify_password, "Check a password", "users"),
-    Route("POST", "/verifyPassword", verify_password, "Check a password", "users"),
+    Route("GET", "/verifyPassword", verify_password, "Check a password", "users", limit="sign-in"),
+    Route("POST", "/verifyPassword", verify_password, "Check a password", "users", limit="sign-in"),
     Route("POST", "/upgradeToRevocableSession", upgrade, "A new session for the signed-in user", "sessions", session="revocable"),
     Route("GET", "/sessions/me", my_session, "The session of the request", "sessions", session="never"),
-    Route("POST", "/requestPasswordReset", request_mail, "Ask for a mail to choose a new password", "users"),
-    Route("POST", "/verificationEmailRequest", request_mail, "Ask for a mail to verify the address", "users"),
-    Route("POST", "/challenge", challenge, "Ask a provider for its challenge", "users"),
+    Route("POST", "/requestPasswordReset", request_mail, "Ask for a mail to choose a new password", "users", limit="mail"),
+    Route("POST", "/verificationEmailRequest", request_mail, "Ask for a mail to verify the address", "users", limit="mail"),
+    Route("POST", "/challenge", challenge, "Ask a provider for its challenge", "users", limit="sign-in"),
 )

@@ -1,0 +1,39 @@
+"""Servers as users start them, shared by the whole suite: each test makes classes and people of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mbaas.testing.process import TestServer
+from tests.security.attack import Target
+
+KEYS = {"read_only_master_key": "read-only-key", "maintenance_key": "maintenance-key"}
+
+
+def _started(folder: Any, **settings: object) -> Iterator[Target]:
+    with TestServer(folder, "serve", settings={**KEYS, **settings}) as server:
+        target = Target(server)
+        with target.http:
+            yield target
+
+
+@pytest.fixture(scope="session")
+def parse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A server as Parse Server's users know it: open classes, no limits."""
+    yield from _started(tmp_path_factory.mktemp("parse"), preset="parse")
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A server with the defaults of `mbaas serve`."""
+    yield from _started(tmp_path_factory.mktemp("production"))
+
+
+@pytest.fixture(scope="session", params=["parse", "production"])
+def target(request: pytest.FixtureRequest) -> Target:
+    """Each of the two."""
+    found: Target = request.getfixturevalue(request.param)
+    return found
