@@ -130,8 +130,8 @@ def _access(found: Bson) -> Object:
     return acl
 
 
-def changes(schema: ClassSchema, before: Document, after: Document) -> tuple[Bson, Bson]:
-    """What an update sets and unsets: only what the operators touched, so that all else stays as it is, whoever wrote it."""
+def changes(schema: ClassSchema, before: Document, after: Document) -> tuple[Bson, set[str]]:
+    """What an update sets, and which keys go: only what the operators touched, so that all else stays as it is, whoever wrote it."""
     old, new = before.body, after.body
     touched = [name for name in new if name not in old or new[name] is not old[name]]
     put = columns_in(schema, new, touched)
@@ -139,5 +139,4 @@ def changes(schema: ClassSchema, before: Document, after: Document) -> tuple[Bso
     for key, value in after.hidden.items():
         if key not in before.hidden or value is not before.hidden[key]:
             put[key] = stored(value)
-    gone.update({key: None for key in before.hidden if key not in after.hidden})
-    return put, {key: "" for key in gone if key not in put}
+    return put, {*gone, *(key for key in before.hidden if key not in after.hidden)} - put.keys()

@@ -101,11 +101,18 @@ def _is_pointer(value: Json) -> bool:
     return isinstance(value, dict) and value.keys() == _POINTER and value["__type"] == "Pointer" and "$" not in str(value["className"])
 
 
+def _is_file(value: Json) -> bool:
+    return isinstance(value, dict) and value.get("__type") == "File" and isinstance(value.get("name"), str)
+
+
 _IN: dict[str, tuple[Callable[[Json], object], Callable[[Json], Any]]] = {
     "Pointer": (_is_pointer, _pointer_in),
     "GeoPoint": (point_of, _point_in),
     "Polygon": (polygon_of, _polygon_in),
-    "File": (lambda value: isinstance(value, dict) and value.get("__type") == "File" and isinstance(value.get("name"), str), lambda v: v["name"]),
+    "File": (
+        lambda value: isinstance(value, dict) and value.get("__type") == "File" and isinstance(value.get("name"), str),
+        lambda v: v["name"],
+    ),
 }
 """Column type → (is this a value of it, its form as such a column's value)."""
 
