@@ -19,6 +19,7 @@ from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Object, date, date_ms, pointer
 from mbaas.query import ast
 from mbaas.storage.ports import Delete, Document, Find, Insert, Step
+from mbaas_auth.roles import roles_of
 
 _REMEMBERED = 20_000
 
@@ -78,8 +79,6 @@ class Sessions:
         person = await self._app.store.documents.get(users, user_id)
         if person is None:
             raise invalid_token()
-        from mbaas_auth.roles import roles_of
-
         roles = await roles_of(self._app, user_id)
         expires = date_ms(document.body.get("expiresAt"))
         known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person))
