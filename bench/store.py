@@ -1,4 +1,4 @@
-"""`python -m bench.store [seconds] [folder]`: what the embedded store does in a second on this machine."""
+"""`python -m bench.store [seconds]`: what the embedded store does in a second on this machine."""
 
 from __future__ import annotations
 
@@ -117,6 +117,11 @@ async def measure(folder: Path, seconds: float) -> None:
     await store.close()
 
 
+def main(seconds: float = 2.0) -> None:
+    """Run in a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory() as made:
+        uvloop.run(measure(Path(made), seconds))
+
+
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as made:
-        uvloop.run(measure(Path(made), float(sys.argv[1]) if len(sys.argv) > 1 else 2.0))
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0)

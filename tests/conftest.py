@@ -1,10 +1,15 @@
-"""What holds for every test: how many examples a property gets, and no settings of the machine that runs the tests."""
+"""What holds for every test: how many examples a property gets, no settings of the machine that runs the tests, and a MongoDB
+for those that ask for one."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.secantus import running
 
 for _name in [name for name in os.environ if name.startswith("MBAAS_") and not name.startswith("MBAAS_TEST_")]:
     del os.environ[_name]
@@ -14,3 +19,10 @@ EXAMPLES = int(os.environ.get("MBAAS_TEST_EXAMPLES", "60"))
 
 settings.register_profile("mbaas", max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("mbaas")
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a MongoDB server."""
+    with running(tmp_path_factory.mktemp("mongo")) as url:
+        yield url

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mbaas.data.app import App
 from mbaas.data.policies import Policy, Write
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.query.ast import In
 from mbaas.storage.ports import Document, Find
-from mbaas_auth.sessions import Sessions
 
 
 async def roles_of(app: App, user_id: str) -> frozenset[str]:
@@ -31,11 +32,10 @@ async def roles_of(app: App, user_id: str) -> frozenset[str]:
 class RolePolicy(Policy):
     """A role has a unique name and an access list, and every change of one ends what is remembered of people's roles."""
 
-    location = "/classes/{class_name}/"
     schema = {"indexes": {"name_unique": {"name": 1}}, "unique": frozenset({"name_unique"})}
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, forget: Callable[[], None]) -> None:
+        self._forget = forget
 
     async def before(self, write: Write) -> None:
         if not write.creating:
@@ -45,10 +45,10 @@ class RolePolicy(Policy):
                     raise ParseError(Code.INCORRECT_TYPE, f"{column} is required.")
 
     async def after(self, write: Write) -> None:
-        self._sessions.forget_all()
+        self._forget()
 
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
-        self._sessions.forget_all()
+        self._forget()
 
     def purged(self) -> None:
-        self._sessions.forget_all()
+        self._forget()

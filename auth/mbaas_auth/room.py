@@ -15,4 +15,4 @@ def join(app: App) -> None:
     app.rooms["sessions"] = sessions
     app.register("_User", UserPolicy(app, sessions, Passwords()))
     app.register("_Session", SessionPolicy(app, sessions))
-    app.register("_Role", RolePolicy(sessions))
+    app.register("_Role", RolePolicy(sessions.forget_all))

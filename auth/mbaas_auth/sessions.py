@@ -19,6 +19,7 @@ from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Object, date, date_ms, pointer
 from mbaas.query import ast
 from mbaas.storage.ports import Delete, Document, Find, Insert, Step
+from mbaas_auth.roles import roles_of
 
 _REMEMBERED = 20_000
 _SERVERS = ("objectId", "user", "sessionToken", "expiresAt", "createdWith")
@@ -44,6 +45,7 @@ class Known:
     roles: frozenset[str]
     principals: frozenset[str]
     expires: int | None
+    anonymous: bool
 
 
 class Sessions:
@@ -62,6 +64,7 @@ class Sessions:
         return replace(
             base,
             user_id=known.user_id,
+            anonymous=known.anonymous,
             roles=known.roles,
             principals=known.principals,
             session_id=known.session_id,
@@ -75,13 +78,12 @@ class Sessions:
         if document is None or not isinstance(user, dict) or users is None:
             raise invalid_token()
         user_id = user["objectId"]
-        if await self._app.store.documents.get(users, user_id) is None:
+        person = await self._app.store.documents.get(users, user_id)
+        if person is None:
             raise invalid_token()
-        from mbaas_auth.roles import roles_of
-
         roles = await roles_of(self._app, user_id)
         expires = date_ms(document.body.get("expiresAt"))
-        known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires)
+        known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person))
         self._known[token] = known
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
@@ -137,6 +139,11 @@ class Sessions:
     def forget_all(self) -> None:
         """Roles changed, or a whole class was emptied."""
         self._known.clear()
+
+
+def _is_anonymous(person: Document) -> bool:
+    linked = person.body.get("authData")
+    return isinstance(linked, dict) and bool(linked.get("anonymous"))
 
 
 class SessionPolicy(Policy):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from mbaas.data.classes import field_name_is_valid, mismatch
 from mbaas.data.columns import ARRAY, OBJECT, stored, type_of
@@ -13,8 +16,10 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ops import Add, AddUnique, Increment, Op, Remove, Set, Unset
 from mbaas.kernel.schema import ClassSchema, Field
 from mbaas.kernel.values import Json, Object, is_number
+from mbaas.query.regex import compiled
 
 _MANAGED = ("objectId", "createdAt", "updatedAt")
+_SCALARS = (str, int, float, bool)
 _ECHOED = ("Increment", "Add", "AddUnique", "Remove", "SetOnInsert")
 
 
@@ -45,6 +50,9 @@ def columns_of(schema: ClassSchema, body: Object) -> dict[str, Field]:
         raise ParseError(Code.INCORRECT_TYPE, "there can only be one geopoint field in a class")
     for name, value in body.items():
         kind = type_of(value)
+        known = schema.fields.get(name)
+        if known is not None and kind is not None and known.type == kind.type and known.target == kind.target:
+            continue
         if name == "ACL" or kind is None:
             if kind is None:
                 _root(name)
@@ -103,6 +111,9 @@ def read_create(schema: ClassSchema, body: Object) -> tuple[Object, Change]:
     change = Change()
     for name, value in body.items():
         if name in _MANAGED or (value is None and _is_pointer(schema, name)):
+            continue
+        if type(value) in _SCALARS and name != "ACL" and "." not in name:
+            made[name] = value
             continue
         path = tuple(name.split("."))
         if name == "ACL":
@@ -194,13 +205,13 @@ def _collect_relation(change: Change, path: tuple[str, ...], value: Object) -> b
     return True
 
 
-def fill(schema: ClassSchema, body: Object, creating: bool) -> set[str]:
+def fill(schema: ClassSchema, names: Iterable[str], body: Object, creating: bool) -> set[str]:
     """Put defaults in where a create leaves a column out, and refuse what leaves a required one empty (142).
 
-    Returns the names that were filled in. For an update only the columns it touches are looked at.
+    `names` are the columns to look at. Returns those that were filled in.
     """
     filled: set[str] = set()
-    for name in schema.fields if creating else list(body):
+    for name in names:
         column = schema.fields.get(name)
         if column is None or not (column.required or column.default is not None):
             continue
@@ -217,23 +228,31 @@ def fill(schema: ClassSchema, body: Object, creating: bool) -> set[str]:
 
 
 def refuse_keywords(denylist: tuple[Mapping[str, Any], ...], value: Json) -> None:
-    """105 if a key (with the value named beside it, if any) of the denylist occurs anywhere in what a client sent."""
+    """105 if what a client sent has, anywhere, a key and a value that a rule of the denylist names.
+
+    A rule's `key` and `value` are equal to what is there or, for text, a regular expression that occurs in it; either may be left out.
+    """
     stack = [value]
     while stack:
         at = stack.pop()
-        if isinstance(at, dict):
+        pairs = at.items() if isinstance(at, dict) else ((str(i), v) for i, v in enumerate(at)) if isinstance(at, list) else ()
+        for key, held in pairs:
             for rule in denylist:
-                if at.get(rule["key"]) == rule["value"] if "value" in rule else _named(rule["key"], at):
+                if ("key" not in rule or _is_named(rule["key"], key)) and ("value" not in rule or _is_meant(rule["value"], held)):
                     raise ParseError(Code.INVALID_KEY_NAME, f"Prohibited keyword in request data: {_rule_text(rule)}.")
-            stack.extend(v for v in at.values() if type(v) in (dict, list))
-        elif isinstance(at, list):
-            stack.extend(v for v in at if type(v) in (dict, list))
+            if type(held) in (dict, list):
+                stack.append(held)
 
 
-def _named(keyword: str, at: Object) -> bool:
-    """True if a key is the keyword, or a dotted one leads through it."""
-    return keyword in at or any("." in name and keyword in name.split(".") for name in at)
+@lru_cache(maxsize=4096)
+def _is_named(wanted: str, key: str) -> bool:
+    """Remembered, since the same columns are written again and again."""
+    return compiled(wanted).found(key)
+
+
+def _is_meant(wanted: Json, value: Json) -> bool:
+    return compiled(str(wanted)).found(value) if isinstance(value, str) else type(value) is type(wanted) and value == wanted
 
 
 def _rule_text(rule: Mapping[str, Any]) -> str:
-    return "{" + ",".join(f'"{k}":"{v}"' for k, v in rule.items()) + "}"
+    return orjson.dumps(dict(rule)).decode()

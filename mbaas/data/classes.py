@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -70,6 +72,7 @@ def class_name_is_valid(name: str) -> bool:
     return name in SYSTEM_COLUMNS or bool(_JOIN.match(name)) or field_name_is_valid(name)
 
 
+@lru_cache(maxsize=4096)
 def field_name_is_valid(name: str) -> bool:
     """True for a name that a column may have."""
     return bool(_NAME.match(name)) and name not in ("length", "className")
@@ -168,6 +171,15 @@ class Classes:
             grown = (current or self.blank(name)).with_fields(missing)
             await self.store(grown)
             return grown
+
+    async def index_text(self, name: str, column: str) -> ClassSchema:
+        """The class with a full-text index on the column, made if there is none; others on the same column do as well."""
+        async with self._lock:
+            current = self._known[name]
+            if column in current.fields and not any(keys.get(column) == "text" for keys in current.indexes.values()):
+                current = replace(current, indexes={**current.indexes, f"{column}_text": {column: "text"}})
+                await self.store(current)
+            return current
 
     async def store(self, schema: ClassSchema, dropped: tuple[str, ...] = ()) -> None:
         """Put a definition into the store and then into memory."""

@@ -27,8 +27,6 @@ from mbaas.query.ast import EVERYTHING, NOTHING, Node, both
 from mbaas.query.match import match
 from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 
-OPEN_ACL = {"*": {"read": True, "write": True}}
-
 
 async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
     """Save a new object."""
@@ -96,7 +94,8 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     now = app.clock.now()
     created, updated = _times(caller, body, now)
     write.object_id = body.get("objectId") or app.ids.object_id()
-    write.set_by_server |= fill(schema, body, creating=True)
+    if rules.demanding:
+        write.set_by_server |= fill(schema, rules.demanding, body, creating=True)
     rules.check(caller, "create")
     await policy.prepare(write)
     _refuse_unresolved(body)
@@ -111,12 +110,14 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     except Duplicate as error:
         raise policy.refusal(error) from error
     write.after = written[0].after or document
-    answer = {"objectId": write.object_id, "createdAt": iso(created), **_echo(change, document.body)}
-    for name in write.set_by_server:
-        answer[name] = write.body.get(name)
+    answer = {"objectId": write.object_id, "createdAt": iso(created)}
+    if change.echo or write.set_by_server:
+        answer.update(_echo(change, document.body))
+        answer.update({name: write.body.get(name) for name in write.set_by_server})
+        with_urls(app, answer)
     await policy.after(write)
     answer.update(write.answer)
-    return Saved(with_urls(app, answer), 201, policy.location.format(class_name=write.class_name) + write.object_id)
+    return Saved(answer, 201, policy.path(write.class_name) + write.object_id)
 
 
 async def _change(policy: Policy, write: Write) -> Saved:
@@ -129,7 +130,8 @@ async def _change(policy: Policy, write: Write) -> Saved:
     if columns:
         rules.check(caller, "addField", on_update=True)
         guard = both(guard, rules.narrowed(caller, "addField"))
-    fill(schema, body, creating=False)
+    if rules.demanding:
+        fill(schema, list(body), body, creating=False)
     await policy.prepare(write)
     _refuse_unresolved(body)
     refuse_keywords(app.options.request_keyword_denylist, body)
@@ -189,8 +191,8 @@ def _require(columns: tuple[str, ...], body: Object) -> None:
 
 def _default_acl(write: Write, rules: Rules) -> None:
     """The class's own default access list, where the client sent none; `currentUser` stands for whoever is signed in."""
-    default = (rules.permissions or {}).get("ACL")
-    if default is None or write.body.get("ACL") or default == OPEN_ACL:
+    default = rules.default_acl
+    if default is None or write.body.get("ACL"):
         return
     made = {who: dict(rights) for who, rights in default.items() if who != "currentUser"}
     if "currentUser" in default and write.caller.user_id:

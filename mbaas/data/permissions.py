@@ -15,6 +15,7 @@ from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Json, Object, pointer
 from mbaas.query.ast import EVERYTHING, NOTHING, Equals, Node, Or
 
+OPEN_ACL = {"*": {"read": True, "write": True}}
 READS = frozenset({"get", "find", "count"})
 
 
@@ -29,6 +30,11 @@ class Rules:
         self._groups = self._protected_groups(permissions, more_protected)
         self.protects = any(self._groups.values()) or any(k.startswith("userField:") for k in self._groups)
         self._open = frozenset(op for op in (*READS, "create", "update", "delete", "addField") if self._public(op))
+        default = (permissions or {}).get("ACL")
+        self.default_acl: Object | None = None if default == OPEN_ACL else default
+        """The access list of new objects whose client sends none; None where that is the open one."""
+        self.demanding = tuple(name for name, f in schema.fields.items() if f.required or f.default is not None)
+        """Columns that a create must look at even where the client leaves them out."""
         special = {"File", "Relation"}
         self.stored_is_answer = not self.protects and not any(f.type in special for f in schema.fields.values())
         """True if an object's stored bytes may be sent to whoever may read it."""

@@ -58,13 +58,18 @@ class Write:
 class Policy:
     """The rules of one class. This base adds nothing; a room overrides what it needs."""
 
-    location = "/classes/{class_name}/"
+    location: str | None = None
+    """Where objects of the class are found, below the mount; None is the ordinary place."""
     schema: Mapping[str, Any] = {}
     """Indexes, unique and folded of the class, as arguments of ClassSchema."""
     owned_by_itself = False
     """True if an object of the class is a person, who sees her own protected fields."""
     plain_reads = True
     """True if objects are answered as they are stored: `reveal` changes nothing."""
+
+    def path(self, class_name: str) -> str:
+        """The path below the mount that an object's id completes."""
+        return self.location or f"/classes/{class_name}/"
 
     def admit(self, caller: Caller, operation: str, class_name: str) -> None:
         """Refuse an operation before anything is looked at."""

@@ -14,7 +14,7 @@ from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
 from mbaas.data.options import FindOptions
 from mbaas.data.permissions import Rules
-from mbaas.data.policies import Policy
+from mbaas.data.policies import PLAIN, Policy
 from mbaas.data.shape import Shape
 from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
@@ -39,6 +39,8 @@ class Search:
     exists: bool
     where: ast.Node
     options: FindOptions
+    repeatable: bool = False
+    """True if the same caller's same options would be read the same way until the class's definition changes."""
 
     def plan(self, operation: str, **more: Any) -> ports.Find | None:
         """What to ask of the store for this operation; None if there is nothing to find. Raises if it is not allowed."""
@@ -70,20 +72,30 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     schema = app.classes.known_or_blank(class_name)
     rules = app.classes.rules(class_name)
     scope = _scope(app, caller, schema)
-    where = options.memo.get((schema, scope.max_depth))
+    read_as = "where", schema, scope.max_depth
+    where = options.memo.get(read_as)
     if where is None:
-        where = parse_where(options.where, scope)
+        try:
+            where = parse_where(options.where, scope)
+        except ParseError:
+            rules.check(caller, "count" if options.limit == 0 and options.count else "find")
+            raise
         if b"$relativeTime" not in orjson.dumps(options.where):
-            options.memo[schema, scope.max_depth] = where
+            options.memo[read_as] = where
     assert isinstance(where, ast.Node)
     own = _own_row(rules, caller, where)
     if rules.protects and not own and not caller.omnipotent:
         refuse_protected(rules, caller, where)
         for name, _ in options.order:
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
-    where = await resolve(app, caller, policy.rewrite(caller, where), nested or Subqueries())
+    resolved = await resolve(app, caller, policy.rewrite(caller, where), nested or Subqueries())
     exists = app.classes.get(class_name) is not None
-    return Search(app, caller, policy, rules, schema, exists, where, options)
+    for part in where.parts if isinstance(where, ast.And) else (where,):
+        if isinstance(part, ast.Text) and exists:
+            schema = await app.classes.index_text(class_name, ".".join(part.path))
+    settled = resolved is where and not isinstance(where, ast.RelatedTo)
+    repeatable = settled and policy is PLAIN and read_as in options.memo and not options.redirect_key
+    return Search(app, caller, policy, rules, schema, exists, resolved, options, repeatable)
 
 
 def _scope(app: App, caller: Caller, schema: ClassSchema) -> Scope:

@@ -7,8 +7,10 @@ import os
 from collections.abc import Callable
 
 RandomBytes = Callable[[int], bytes]
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_FAIR = 256 - 256 % len(_ALPHABET)
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_LETTERS = bytes(_ALPHABET[byte % 62] for byte in range(256))
+_UNFAIR = bytes(range(256 - 256 % 62, 256))
+"""Random bytes that would make the first letters likelier than the others; they are thrown away."""
 
 
 class Ids:
@@ -19,10 +21,10 @@ class Ids:
 
     def object_id(self, size: int = 10) -> str:
         """`size` characters of `[A-Za-z0-9]`, each equally likely."""
-        out = ""
-        while len(out) < size:
-            out += "".join(_ALPHABET[b % 62] for b in self._random(size + 4) if b < _FAIR)
-        return out[:size]
+        made = b""
+        while len(made) < size:
+            made += self._random(size + 6).translate(_LETTERS, _UNFAIR)
+        return made[:size].decode()
 
     def token(self) -> str:
         """A session token in Parse's form: `r:` and 128 random bits in hexadecimal."""

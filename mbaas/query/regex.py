@@ -89,7 +89,7 @@ def _guarded(pattern: str, flags: str) -> Callable[[str], bool]:
     for flag in flags:
         bits |= getattr(regex, flag.upper())
     try:
-        search = regex.compile(_without_quotes(pattern), bits).search
+        search = regex.compile(unquoted(pattern), bits).search
     except (regex.error, RecursionError, OverflowError) as error:
         raise ParseError(Code.INVALID_QUERY, "invalid regular expression") from error
 
@@ -102,7 +102,7 @@ def _guarded(pattern: str, flags: str) -> Callable[[str], bool]:
     return found
 
 
-def _without_quotes(pattern: str) -> str:
+def unquoted(pattern: str) -> str:
     r"""The pattern with each `\Q…\E` replaced by its text, escaped."""
     out, at = [], 0
     while at < len(pattern):

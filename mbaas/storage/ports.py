@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from mbaas.kernel.ops import Op
 from mbaas.kernel.schema import ClassSchema
@@ -126,6 +126,8 @@ class Find:
     skip: int = 0
     hint: str | None = None
     timeout_ms: int = 30_000
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Where a store keeps what it compiled, for searches that are made again."""
 
 
 @dataclass(frozen=True, slots=True)

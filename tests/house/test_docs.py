@@ -9,10 +9,11 @@ import pytest
 
 from mbaas.parse_config import LATER, known
 from mbaas.settings import variables
+from mbaas.wire.rest.table import table
 from tests.house.source import ROOT, short, tracked
 
-PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "docs/settings.md", "sdk-schema/README.md")
-ROOMS = {"auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}
+PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "docs/settings.md", "docs/rest.md", "sdk-schema/README.md")
+ROOMS = {"mbaas": "mbaas", "auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}
 BINARY = {".png", ".jpg", ".gif", ".ico", ".woff2", ".gz", ".zip"}
 # Spelled in pieces, so that this file does not name them either.
 PRIVATE = ["/" + folder + "/" for folder in ("work", "root", "home", "Users", "opt/wheels", "opt/pypi-more")] + [
@@ -38,6 +39,11 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 @pytest.mark.parametrize("option", sorted(name for name in known() - LATER if "." not in name))
 def test_option_of_parse_server_is_documented(option: str) -> None:
     assert f"`{option}`" in (ROOT / "docs/settings.md").read_text()
+
+
+@pytest.mark.parametrize("route", sorted(f"{route.method} {route.pattern}" for route in table().routes))
+def test_route_is_documented(route: str) -> None:
+    assert f"| `{route}` |" in (ROOT / "docs/rest.md").read_text()
 
 
 @pytest.mark.parametrize(("room", "package"), ROOMS.items())

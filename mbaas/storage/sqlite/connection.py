@@ -22,9 +22,13 @@ class Tuning:
     vfs: str | None = None
     writer_cache: int = 16 << 20
     reader_cache: int = 8 << 20
-    mmap: int = 64 << 20
+    mmap: int = 1 << 30
     checkpoint_pages: int = 4000
     turn_units: int = 64
+    quick_units: int = 16
+    """Units of a group where the disk is quick: small groups let the loop work while the one before is written."""
+    quick_seconds: float = 0.002
+    """A commit that takes longer makes the next groups large: then it is the disk that has to be spared."""
     turn_seconds: float = 0.003
     inline_seconds: float = 0.003
     readers: int = 2

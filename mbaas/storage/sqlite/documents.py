@@ -102,7 +102,12 @@ class SqliteDocuments:
         table = catalog.get(find.schema.name)
         if table is None or find.limit == 0:
             return [], None
-        search = plan(catalog, table, find, columns)
+        kept = find.memo.get(columns)
+        if kept is not None and kept[0] is catalog:
+            search: Plan = kept[1]
+        else:
+            search = plan(catalog, table, find, columns)
+            find.memo[columns] = catalog, search
         rows = self._reader.attempt(search.run, find.timeout_ms) if search.linear else TOO_LONG
         if rows is TOO_LONG:
             rows = await self._reader.run(search.run, find.timeout_ms, linear=False)

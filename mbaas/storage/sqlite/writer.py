@@ -61,6 +61,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._busy = False
         self._closed = False
+        self._commit_seconds = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
         self._orders: queue.SimpleQueue[tuple[Callable[[], None], Done] | None] = queue.SimpleQueue()
@@ -142,7 +143,8 @@ class Writer:
         waiting, group, tuning = self._queue, self._group, self._tuning
         before = self.connection.total_changes()
         limit = time.perf_counter() + tuning.turn_seconds
-        while waiting and len(group) < tuning.turn_units and not waiting[0].heavy:
+        most = tuning.quick_units if self._commit_seconds < tuning.quick_seconds else tuning.turn_units
+        while waiting and len(group) < most and not waiting[0].heavy:
             unit = waiting.popleft()
             if unit.future.done():
                 continue
@@ -188,11 +190,13 @@ class Writer:
         self.cursor.execute("BEGIN IMMEDIATE")
 
     def _commit(self) -> None:
+        began = time.perf_counter()
         try:
             self.cursor.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+        self._commit_seconds += (time.perf_counter() - began - self._commit_seconds) / 8
 
     def _roll_back(self) -> None:
         if self.connection.in_transaction:

@@ -13,9 +13,9 @@ from mbaas.query.ast import EVERYTHING, Equals, Near, RelatedTo
 from mbaas.storage.ports import Document, Find, Relate, Store
 from mbaas.testing.contracts.samples import ACCOUNT, POST, body, filled, ids, insert
 
-DEFINITION = ClassSchema(
+DEFINITION = new_class(
     "Odd",
-    {"objectId": Field("String"), "who": Field("Pointer", "_User", required=True), "n": Field("Number", default=3)},
+    {"who": Field("Pointer", "_User", required=True), "n": Field("Number", default=3)},
     permissions={"find": {"*": True}, "protectedFields": {"*": ["who"]}},
     indexes={"two": {"n": -1, "who": 1}},
     unique=frozenset({"two"}),

@@ -1,0 +1,50 @@
+"""What a client is told when MongoDB fails: never MongoDB's own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bson.errors import BSONError
+from pymongo.errors import DocumentTooLarge, DuplicateKeyError, ExecutionTimeout, OperationFailure, PyMongoError
+
+from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
+
+_INDEX = re.compile(r"index: (?:\S+\.\$)?(\S+)")
+_BAD_QUERY = frozenset({2, 9, 14, 16, 17287, 51091, 51108})
+_NO_TEXT_INDEX, _TOO_LARGE = 27, 10334
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns the driver's errors into the server's; the original stays as the cause."""
+    try:
+        yield
+    except (PyMongoError, BSONError, UnicodeEncodeError, OverflowError) as error:
+        raise _told(error) from error
+
+
+def _told(error: Exception) -> MbaasError:
+    if isinstance(error, DocumentTooLarge):
+        return ParseError(Code.OBJECT_TOO_LARGE, "The object is too large.")
+    if isinstance(error, (BSONError, UnicodeEncodeError, OverflowError)):
+        return ParseError(Code.INCORRECT_TYPE, "a value cannot be stored")
+    if isinstance(error, DuplicateKeyError):
+        return Duplicate(index_name(error))
+    if isinstance(error, ExecutionTimeout):
+        return ParseError(Code.TIMEOUT, "The query took too long.")
+    if isinstance(error, OperationFailure):
+        if error.code == _NO_TEXT_INDEX:
+            return ParseError(Code.INVALID_QUERY, "text index required for $text query")
+        if error.code in _BAD_QUERY:
+            return ParseError(Code.INVALID_QUERY, "the query is not valid")
+        if error.code == _TOO_LARGE:
+            return ParseError(Code.OBJECT_TOO_LARGE, "The object is too large.")
+    return ParseError(Code.INTERNAL_SERVER_ERROR, "Internal server error.")
+
+
+def index_name(error: OperationFailure) -> str:
+    """Which index refused, by its name."""
+    found = _INDEX.search(str(error))
+    return found.group(1) if found else "_id_"

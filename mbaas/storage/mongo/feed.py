@@ -1,0 +1,144 @@
+"""The port `Feed` on MongoDB: the database's change stream, with pre-images. A position is a resume token.
+
+Each reading opens a stream behind its position and reads to its end, so the server keeps no cursor for a reader that went
+away. How long positions live is the database's to say (its oplog, and `expireAfterSeconds` of the pre-images).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from bson.datetime_ms import DatetimeMS
+from pymongo.asynchronous.change_stream import AsyncDatabaseChangeStream
+from pymongo.errors import OperationFailure, PyMongoError
+
+from mbaas.kernel.schema import ClassSchema, new_class
+from mbaas.observe.logs import get_logger
+from mbaas.storage.mongo.failures import told
+from mbaas.storage.mongo.format import Bson, document_out, written_at
+from mbaas.storage.mongo.names import NOT_CLASSES, Database
+from mbaas.storage.mongo.schemas import MongoSchemas
+from mbaas.storage.ports import Document, Entry
+
+Stream = AsyncDatabaseChangeStream[dict[str, Any]]
+_OPS: dict[str, Literal["create", "update", "delete"]] = {
+    "insert": "create",
+    "update": "update",
+    "replace": "update",
+    "delete": "delete",
+}
+_OBJECTS: list[Bson] = [{"$match": {"operationType": {"$in": list(_OPS)}, "ns.coll": NOT_CLASSES}}]
+_NO_POSITION = frozenset({9, 260, 280, 286, 40647, 40649, 50811})
+"""The server's codes for a token that is none, and for one that is older than what it keeps."""
+_TOKEN = re.compile(r"[0-9A-Fa-f]+")
+_AT_ONCE_MS, _PATIENT_MS, _AGAIN_SECONDS = 1, 1000, 1.0
+
+
+class MongoFeed:
+    """Reads the change stream; wakes listeners after commits of this process at once, of others by a stream of its own."""
+
+    def __init__(self, database: Database, schemas: MongoSchemas) -> None:
+        self._database, self._schemas = database, schemas
+        self._listeners: list[Callable[[], None]] = []
+        self._ear: asyncio.Task[None] | None = None
+        self._position: Mapping[str, Any] | None = None
+
+    async def latest(self) -> str:
+        with told():
+            try:
+                return await self._latest(self._position)
+            except OperationFailure as error:
+                if error.code not in _NO_POSITION:
+                    raise
+                # The last entry that was seen is older than what is kept; nothing but rows has been written since.
+                return await self._latest(None)
+
+    async def _latest(self, since: Mapping[str, Any] | None) -> str:
+        async with await self._stream(since) as stream:
+            while (change := await stream.try_next()) is not None:
+                since = change["_id"]
+            self._position = position = since or stream.resume_token or {}
+        return str(position["_data"])
+
+    async def after(self, seq: str, limit: int = 1000) -> list[Entry] | None:
+        if not _TOKEN.fullmatch(seq):
+            return None
+        found: list[dict[str, Any]] = []
+        with told():
+            try:
+                async with await self._stream({"_data": seq}, whole=True) as stream:
+                    while len(found) < limit and (change := await stream.try_next()) is not None:
+                        found.append(dict(change))
+            except OperationFailure as error:
+                if error.code in _NO_POSITION:
+                    return None
+                raise
+        schemas = await self._schemas.load() if found else {}
+        return [_entry(change, schemas) for change in found]
+
+    async def _stream(self, position: Mapping[str, Any] | None, *, whole: bool = False, wait_ms: int = _AT_ONCE_MS) -> Stream:
+        images: dict[str, Any] = {"full_document": "whenAvailable", "full_document_before_change": "whenAvailable"} if whole else {}
+        return await self._database.watch(_OBJECTS, resume_after=position, max_await_time_ms=wait_ms, **images)
+
+    async def trim(self, now: int) -> int:
+        """Nothing: the database forgets by itself."""
+        return 0
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._listeners.append(wake)
+        if self._ear is None or self._ear.done():
+            self._ear = asyncio.get_running_loop().create_task(self._hear())
+        return lambda: self._listeners.remove(wake) if wake in self._listeners else None
+
+    def wake(self) -> None:
+        """Tell the listeners that there may be entries."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            loop.call_soon(listener)
+
+    async def _hear(self) -> None:
+        """Wake for what other processes commit, as long as somebody listens."""
+        while self._listeners:
+            try:
+                async with await self._stream(None, wait_ms=_PATIENT_MS) as stream:
+                    while self._listeners and stream.alive:
+                        if await stream.try_next() is not None:
+                            self.wake()
+            except PyMongoError as error:
+                get_logger(__name__).warning("the change stream broke off", reason=repr(error))
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._listeners.clear()
+        if self._ear is not None:
+            self._ear.cancel()
+            await asyncio.gather(self._ear, return_exceptions=True)
+
+
+def _entry(change: dict[str, Any], schemas: Mapping[str, ClassSchema]) -> Entry:
+    name = change["ns"]["coll"]
+    schema = schemas.get(name) or new_class(name)
+    before, after = change.get("fullDocumentBeforeChange"), change.get("fullDocument")
+    at = written_at(after) if after is not None else None
+    wall = change.get("wallTime")
+    return Entry(
+        seq=change["_id"]["_data"],
+        op=_OPS[change["operationType"]],
+        class_name=name,
+        object_id=str(change["documentKey"]["_id"]),
+        before=_public(schema, before),
+        after=_public(schema, after),
+        at=int(wall) if at is None and isinstance(wall, DatetimeMS) else at or 0,
+    )
+
+
+def _public(schema: ClassSchema, found: Bson | None) -> Document | None:
+    """The document without what never leaves the server."""
+    if found is None:
+        return None
+    document = document_out(schema, found)
+    return Document(document.body, version=document.version)

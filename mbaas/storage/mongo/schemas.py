@@ -1,0 +1,102 @@
+"""The port `Schemas` on MongoDB: definitions in `_SCHEMA`, a collection per class with pre-images for the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pymongo.errors import CollectionInvalid, OperationFailure
+
+from mbaas.kernel.errors import Duplicate
+from mbaas.kernel.schema import ClassSchema
+from mbaas.storage.mongo import indexes, relations
+from mbaas.storage.mongo.definitions import definition_in, definition_out
+from mbaas.storage.mongo.failures import index_name, told
+from mbaas.storage.mongo.format import NOTES, Bson, column_key
+from mbaas.storage.mongo.names import SCHEMAS, Database, join_name, joins_of
+
+PRE_IMAGES: Bson = {"enabled": True}
+_EXISTS = 48
+_DUPLICATE = 11000
+
+
+class MongoSchemas:
+    """Definitions. A collection is ready when it feeds pre-images, and so are those of the class's relations."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ready: set[str] = set()
+
+    async def load(self) -> dict[str, ClassSchema]:
+        with told():
+            found = await self._database[SCHEMAS].find({}).to_list()
+        return {one["_id"]: definition_out(one) for one in found}
+
+    async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
+        with told():
+            before = await self._database[SCHEMAS].find_one({"_id": schema.name})
+            await self.ensure(schema)
+            await self._indexes(schema, None if before is None else definition_out(before))
+            await self._database[SCHEMAS].replace_one({"_id": schema.name}, definition_in(schema, before), upsert=True)
+            if dropped and before is not None:
+                await self._drop_columns(definition_out(before), dropped)
+
+    async def _indexes(self, schema: ClassSchema, before: ClassSchema | None) -> None:
+        try:
+            await indexes.build(self._database[schema.name], schema, before)
+        except OperationFailure as error:
+            if error.code == _DUPLICATE:
+                raise Duplicate(index_name(error)) from error
+            raise
+
+    async def _drop_columns(self, schema: ClassSchema, names: Sequence[str]) -> None:
+        keys = [column_key(schema, name) for name in names]
+        for name in names:
+            join = join_name(name, schema.name)
+            field = schema.fields.get(name)
+            if join is not None and field is not None and field.type == "Relation":
+                await self._database.drop_collection(join)
+                self._ready.discard(join)
+        some = {"$or": [{key: {"$exists": True}} for key in keys]}
+        change = {"$unset": dict.fromkeys(keys, ""), "$inc": {f"{NOTES}.v": 1}}
+        await self._database[schema.name].update_many(some, change)
+
+    async def ensure(self, schema: ClassSchema, keys: Iterable[str] = ()) -> None:
+        """Make the collections of the class and of its relations, and its definition, where they are not there."""
+        declared = [name for name, field in schema.fields.items() if field.type == "Relation"]
+        if schema.name not in self._ready:
+            await self._feeding(schema.name)
+            await self._database[SCHEMAS].update_one({"_id": schema.name}, {"$setOnInsert": _without_id(schema)}, upsert=True)
+            self._ready.add(schema.name)
+        for key in (*declared, *keys):
+            join = join_name(key, schema.name)
+            if join is not None and join not in self._ready:
+                for index in relations.INDEXES:
+                    await self._database[join].create_index(index)
+                self._ready.add(join)
+
+    async def _feeding(self, name: str) -> None:
+        """A collection whose changes are fed with what was there before."""
+        try:
+            await self._database.create_collection(name, changeStreamPreAndPostImages=PRE_IMAGES)
+        except (CollectionInvalid, OperationFailure) as error:
+            if isinstance(error, OperationFailure) and error.code != _EXISTS:
+                raise
+            await self._database.command("collMod", name, changeStreamPreAndPostImages=PRE_IMAGES)
+
+    async def drop(self, schema: ClassSchema) -> None:
+        with told():
+            await self._database[SCHEMAS].delete_one({"_id": schema.name})
+            joins = await self._database.list_collection_names(filter=joins_of(schema.name))
+            for name in (schema.name, *joins):
+                self._ready.discard(name)
+                await self._database.drop_collection(name)
+
+    async def purge(self, schema: ClassSchema) -> None:
+        with told():
+            await self._database[schema.name].delete_many({})
+            for name in await self._database.list_collection_names(filter=joins_of(schema.name)):
+                await self._database[name].delete_many({})
+
+
+def _without_id(schema: ClassSchema) -> Bson:
+    return {key: value for key, value in definition_in(schema, None).items() if key != "_id"}

@@ -1,0 +1,102 @@
+"""Runs a sequence on both servers and says where their answers differ, up to what may: dates of now, and named differences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from tests.compat.differential.peers import Peer, Request
+
+Answer = tuple[int, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One request that was answered in two ways."""
+
+    request: Request
+    theirs: Answer
+    ours: Answer
+
+    def __str__(self) -> str:
+        asked = f"{self.request.who} {self.request.method} {self.request.path} {json.dumps(self.request.body, ensure_ascii=False)}"
+        return f"{asked}\n  theirs {_shown(self.theirs)}\n  ours   {_shown(self.ours)}"
+
+
+class Comparison:
+    """Two peers, and names for the classes of each example."""
+
+    def __init__(self, theirs: Peer, ours: Peer) -> None:
+        self._peers = (theirs, ours)
+        self._names = count()
+        self._pool = ThreadPoolExecutor(2)
+        self.requests = 0
+
+    def run(self, steps: list[Request]) -> list[Difference]:
+        """Every step on both servers; the differences, named ones left out. It ends at a named one that changes what is stored."""
+        number = next(self._names)
+        named = [_with_names(step, number) for step in steps]
+        self.requests += len(named)
+        theirs, ours = self._pool.map(lambda peer: peer.run(named), self._peers)
+        found = []
+        for step, a, b in zip(named, theirs, ours, strict=True):
+            one, two = normal(step, a), normal(step, b)
+            if one == two:
+                continue
+            difference = Difference(step, one, two)
+            if not any(holds(difference) for holds in NAMED.values()):
+                found.append(difference)
+            if step.method != "GET":
+                break
+        return found
+
+
+def _counts_nothing(it: Difference) -> bool:
+    return isinstance(it.theirs[1], dict) and it.theirs[1].get("count") == [] and it.ours[1] == {**it.theirs[1], "count": 0}
+
+
+def _asks_for_nothing(it: Difference) -> bool:
+    return it.request.body.get("limit") == 0 and it.theirs == (200, {"results": []}) and it.ours[0] == 400
+
+
+def _is_their_fault(it: Difference) -> bool:
+    return it.theirs[0] >= 500 and 400 <= it.ours[0] < 500
+
+
+NAMED: dict[str, Callable[[Difference], bool]] = {
+    "A count is a number": _counts_nothing,
+    "A query is read even if no rows are asked for": _asks_for_nothing,
+    "A client's mistake is not a server's error": _is_their_fault,
+}
+"""Headings of docs/parse-differences.md, with what tells such a difference."""
+
+
+def _with_names(step: Request, number: int) -> Request:
+    text = json.dumps([step.path, step.body]).replace("@C", f"C{number}").replace("@D", f"D{number}")
+    path, body = json.loads(text)
+    return Request(step.who, step.method, path, body)
+
+
+def normal(step: Request, answer: Answer) -> Answer:
+    """An answer without what may differ: the dates of now, and the order of a find that asked for none."""
+    status, body = answer
+    body = _without_now(body)
+    if isinstance(body, dict) and isinstance(body.get("results"), list) and "order" not in step.body:
+        body["results"].sort(key=lambda row: str(row.get("objectId")))
+    return status, body
+
+
+def _without_now(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: "<now>" if k in ("createdAt", "updatedAt") and isinstance(v, str) else _without_now(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_now(v) for v in value]
+    return value
+
+
+def _shown(answer: Answer) -> str:
+    return f"{answer[0]} {json.dumps(answer[1], ensure_ascii=False)}"[:1500]
