@@ -12,7 +12,16 @@ from mbaas.settings import variables
 from mbaas.wire.rest.table import table
 from tests.house.source import ROOT, short, tracked
 
-PAPERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "docs/settings.md", "docs/rest.md", "sdk-schema/README.md")
+PAPERS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "LICENSE",
+    "docs/settings.md",
+    "docs/rest.md",
+    "sdk-schema/README.md",
+)
 ROOMS = {"mbaas": "mbaas", "auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}
 BINARY = {".png", ".jpg", ".gif", ".ico", ".woff2", ".gz", ".zip"}
 # Spelled in pieces, so that this file does not name them either.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +54,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(http: httpx.Client, server: Running) -> Iterator[World]:
+def world(http: httpx.Client, server: Running) -> World:
     """Ann owns everything; Bob is a stranger; a member has the role that a role inherits."""
     made = World(http, server.base, {"master": MASTER, "anon": APP}, {}, {})
     for name in ("ann", "bob", "member"):
@@ -86,7 +85,7 @@ def world(http: httpx.Client, server: Running) -> Iterator[World]:
         made.ask("POST", "/classes/PermKinds", {"kind": rule})
         changed = made.ask("PUT", f"/schemas/{name}", {"classLevelPermissions": permissions})
         assert changed.get("className") == name, changed
-    yield made
+    return made
 
 
 def _role(world: World, name: str, **relations: Any) -> str:
