@@ -10,12 +10,13 @@ from pymongo.errors import PyMongoError
 
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.errors import MbaasError
-from mbaas.storage.mongo.documents import DURABLE, MongoDocuments
+from mbaas.storage.mongo.documents import MongoDocuments
 from mbaas.storage.mongo.failures import told
 from mbaas.storage.mongo.feed import MongoFeed
 from mbaas.storage.mongo.rows import MongoRows
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.mongo.steps import Steps
+from mbaas.storage.mongo.transactions import DURABLE
 
 DATABASE = "mbaas"
 """The database where the address names none."""
