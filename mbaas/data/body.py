@@ -70,6 +70,14 @@ def columns_of(schema: ClassSchema, body: Object) -> dict[str, Field]:
     return wanted
 
 
+def adds_columns(schema: ClassSchema, body: Object) -> bool:
+    """True if the body names a key that the class has no column for, whatever its value, unless it takes the key away."""
+    return any(
+        name.partition(".")[0] not in schema.fields and not (isinstance(value, dict) and value.get("__op") == "Delete")
+        for name, value in body.items()
+    )
+
+
 def _root(name: str) -> str:
     """The column that a key addresses; a key that starts with a dot is no path."""
     root = name.partition(".")[0] if name.find(".") > 0 else name

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
-from mbaas.data.body import Change, columns_of, fill, read_create, read_update, refuse_keywords
+from mbaas.data.body import Change, adds_columns, columns_of, fill, read_create, read_update, refuse_keywords
 from mbaas.data.classes import REQUIRED_ON_CREATE, class_name_is_valid
 from mbaas.data.commit import commit
 from mbaas.data.files_in import with_urls
@@ -86,9 +86,9 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     app, caller, body = write.app, write.caller, write.body
     schema = _schema_to_write(app, write.class_name)
     rules = app.classes.rules(write.class_name)
-    columns = columns_of(schema, body)
-    if columns and app.classes.get(write.class_name) is not None:
+    if app.classes.get(write.class_name) is not None and adds_columns(schema, body):
         rules.check(caller, "addField")
+    columns = columns_of(schema, body)
     _require(REQUIRED_ON_CREATE.get(write.class_name, ()), body)
     _default_acl(write, rules)
     now = app.clock.now()
@@ -125,11 +125,11 @@ async def _change(policy: Policy, write: Write) -> Saved:
     assert write.object_id is not None
     schema = _schema_to_write(app, write.class_name)
     rules = app.classes.rules(write.class_name)
-    columns = columns_of(schema, body)
     guard = both(policy.scope(caller, "update"), write.guard)
-    if columns:
+    if adds_columns(schema, body):
         rules.check(caller, "addField", on_update=True)
         guard = both(guard, rules.narrowed(caller, "addField"))
+    columns = columns_of(schema, body)
     if rules.demanding:
         fill(schema, list(body), body, creating=False)
     await policy.prepare(write)

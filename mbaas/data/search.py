@@ -78,6 +78,7 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
         try:
             where = parse_where(options.where, scope)
         except ParseError:
+            _refuse_named(rules, caller, options.where)
             rules.check(caller, "count" if options.limit == 0 and options.count else "find")
             raise
         if b"$relativeTime" not in orjson.dumps(options.where):
@@ -117,6 +118,16 @@ def refuse_protected(rules: Rules, caller: Caller, where: ast.Node) -> None:
         rules.refuse_protected(caller, (where.key,), "query")
     elif not isinstance(where, ast.RelatedTo):
         rules.refuse_protected(caller, where.path, "query")
+
+
+def _refuse_named(rules: Rules, caller: Caller, where: Json) -> None:
+    """The same for a `where` that could not be read: what may not be asked is refused before how it is asked."""
+    for key, value in where.items() if isinstance(where, dict) else ():
+        if key in ("$or", "$and", "$nor"):
+            for part in value if isinstance(value, list) else ():
+                _refuse_named(rules, caller, part)
+        else:
+            rules.refuse_protected(caller, tuple(key.split(".")), "query")
 
 
 def redirected(app: App, class_name: str, key: str) -> str:

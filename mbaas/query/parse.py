@@ -70,7 +70,7 @@ class _Reader:
             return self.logical(key, value, depth)
         if key == "$relatedTo":
             return _related_to(value)
-        if key == "ACL" and value:
+        if key == "ACL" and (value or isinstance(value, (dict, list))):
             raise ParseError(Code.INVALID_QUERY, "Cannot query on ACL.")
         if not _KEY.match(key) and not (self.scope.hidden and key.startswith("_")):
             raise ParseError(Code.INVALID_KEY_NAME, f"Invalid key name: {key}")

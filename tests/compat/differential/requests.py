@@ -6,6 +6,7 @@ classes until it runs. Ids are the client's own (allowCustomObjectId), so both s
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -44,7 +45,8 @@ COLUMNS: dict[str, Strategy] = {
     "n": numbers, "s": strings, "b": st.booleans(), "d": dates, "o": maps, "l": lists, "g": points, "p": polygons, "y": data,
     "f": files, "c": others, "u": users,
 }  # fmt: skip
-anything: Strategy = st.one_of(*COLUMNS.values(), st.none())
+anything: Strategy = st.one_of(*(values for name, values in COLUMNS.items() if name != "g"), st.none())
+"""Of points there is one column only: a body with a second one ends Parse Server."""
 
 
 def _now_and_then(usual: Strategy, seldom: Strategy, one_in: int = 12) -> Strategy:
@@ -103,7 +105,8 @@ def _constraint(name: str) -> Strategy:
     value = {"l": st.one_of(atoms, atoms, maps)}.get(name, COLUMNS.get(name, atoms))
     several = st.lists(value, max_size=3)
     common: dict[str, Strategy] = {
-        "$eq": value, "$ne": st.one_of(value, st.none()), "$in": several, "$nin": several, "$exists": st.booleans(), "$gt": value, "$lte": value,
+        "$eq": value, "$ne": st.one_of(value, st.none()), "$in": several, "$nin": several, "$exists": st.booleans(),
+        "$gt": value, "$lte": value,
     }  # fmt: skip
     if name == "n" or name == "d":
         common.update({"$lt": value, "$gte": value})
@@ -147,23 +150,14 @@ _group: Strategy = st.builds(
     lambda op, parts: {op: parts}, st.sampled_from(["$or", "$and", "$nor"]), st.lists(_simple, min_size=1, max_size=2)
 )
 _related: Strategy = IDS.map(lambda i: {"$relatedTo": {"object": {"__type": "Pointer", "className": "@C", "objectId": i}, "key": "r"}})
-_strange: Strategy = st.sampled_from(
-    [{"$where": "1"}, {"n": {"$mystery": 1}}, {"n": {"$in": 1}}, {"n": {"$all": 1}}, {"s": {"$regex": 1}}, {"$or": []}, {"$or": 1}, {"$nor": [1]},
-     {"ACL": {}}, {"r": {"__type": "Pointer", "className": "@D", "objectId": "other0"}}, {"a b": 1}, {"n": {"$exists": "x"}}, {"s": {"$options": "i"}},
-     {"l": {"$containedBy": 1}}, {"c": {"$inQuery": 1}}, {"n": {"$select": {}}}, {"$relatedTo": {}}]
-)  # fmt: skip
+_STRANGE: list[dict[str, Any]] = [
+    {"$where": "1"}, {"n": {"$mystery": 1}}, {"n": {"$in": 1}}, {"n": {"$all": 1}}, {"s": {"$regex": 1}}, {"$or": []}, {"$or": 1},
+     {"$nor": [1]}, {"ACL": {}}, {"r": {"__type": "Pointer", "className": "@D", "objectId": "other0"}}, {"a b": 1}, {"n": {"$exists": "x"}},
+     {"s": {"$options": "i"}}, {"l": {"$containedBy": 1}}, {"c": {"$inQuery": 1}}, {"n": {"$select": {}}}, {"$relatedTo": {}},
+]  # fmt: skip
+_both: Strategy = st.builds(lambda a, b: {**a, **b}, _simple, _group)
 wheres: Strategy = st.integers(0, 15).flatmap(
-    lambda i: (
-        _strange
-        if i == 0
-        else _related
-        if i == 1
-        else _group
-        if i <= 3
-        else st.builds(lambda a, b: {**a, **b}, _simple, _group)
-        if i == 4
-        else _simple
-    )
+    lambda i: {0: st.sampled_from(_STRANGE), 1: _related, 2: _group, 3: _group, 4: _both}.get(i, _simple)
 )
 
 NAMES = ["n", "s", "o", "o.k", "l", "c", "u", "c.n", "d", "objectId", "never"]
@@ -184,14 +178,19 @@ def finds(draw: st.DrawFn) -> dict[str, Any]:
             made[name] = ",".join(draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)))
     if "include" in chosen:
         made["include"] = draw(st.sampled_from(["c", "u", "*", "c,u", "l", "o.k", "never"]))
-    if "count" in chosen:
+    if "count" in chosen and _countable(made["where"]):
         made["count"] = 1
     return made
 
 
+def _countable(where: dict[str, Any]) -> bool:
+    """False for what the database may refuse: a count of that is answered by Parse Server in the database's words."""
+    return where not in _STRANGE and '"["' not in json.dumps(where)
+
+
 _granted: Strategy = st.sampled_from(
-    [{"*": True}, {"*": True}, {"*": True}, {}, {"requiresAuthentication": True}, {"userann": True}, {"role:team": True}, {"role:inner": True},
-     {"pointerFields": ["u"]}, {"userann": True, "pointerFields": ["u"]}, {"pointerFields": ["l"]}]
+    [{"*": True}, {"*": True}, {"*": True}, {}, {"requiresAuthentication": True}, {"userann": True}, {"role:team": True},
+     {"role:inner": True}, {"pointerFields": ["u"]}, {"userann": True, "pointerFields": ["u"]}, {"pointerFields": ["l"]}]
 )  # fmt: skip
 
 
@@ -226,15 +225,8 @@ def scenarios(draw: st.DrawFn) -> list[Request]:
         if draw(st.integers(0, 2)):
             body["classLevelPermissions"] = draw(permissions())
         steps.append(Request("master", "POST", "/schemas/@C", body))
-    for i in range(draw(st.integers(2, 5))):
-        steps.append(
-            Request(
-                draw(st.sampled_from(["master", "master", "anon", *PEOPLE])),
-                "POST",
-                "/classes/@C",
-                {"objectId": f"id{i}", **draw(fields())},
-            )
-        )
+    owners = draw(st.lists(st.sampled_from(["master", "master", "anon", *PEOPLE]), min_size=2, max_size=5))
+    steps += [Request(who, "POST", "/classes/@C", {"objectId": f"id{i}", **draw(fields())}) for i, who in enumerate(owners)]
     steps += draw(st.lists(_step(), min_size=5, max_size=12))
     return [*steps, Request("master", "GET", "/classes/@C", {"order": "objectId"}), Request("master", "GET", "/schemas/@C", {})]
 
@@ -242,7 +234,9 @@ def scenarios(draw: st.DrawFn) -> list[Request]:
 def _step() -> Strategy:
     one = IDS.map(lambda i: f"/classes/@C/{i}")
     find = st.builds(Request, WHO, st.just("GET"), st.just("/classes/@C"), finds())
-    count = st.builds(lambda who, where: Request(who, "GET", "/classes/@C", {"where": where, "count": 1, "limit": 0}), WHO, wheres)
+    count = st.builds(
+        lambda who, where: Request(who, "GET", "/classes/@C", {"where": where, "count": 1, "limit": 0}), WHO, wheres.filter(_countable)
+    )
     get = st.builds(
         Request, WHO, st.just("GET"), one, st.fixed_dictionaries({}, optional={"include": st.just("c"), "keys": st.just("n,s")})
     )

@@ -13,6 +13,8 @@ from tests.compat.differential.peers import Request, peers
 from tests.compat.differential.requests import scenarios
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "parse-differences.md"
+SEQUENCES = max(1, settings().max_examples * 2 // 3)
+"""Of some 15 requests each, so that the 2,000 examples of a night are more than 20,000 requests."""
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]
         yield Comparison(theirs, ours)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])
+@settings(max_examples=SEQUENCES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])
 @given(steps=scenarios())
 def test_both_servers_answer_alike(comparison: Comparison, steps: list[Request]) -> None:
     """Status and body of every request of a sequence are the same, but for dates of now and the named differences."""
