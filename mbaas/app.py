@@ -21,7 +21,6 @@ from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
 from mbaas.observe.logs import get_logger
 from mbaas.services import Services
-from mbaas.settings import SettingsError
 from mbaas.storage.ports import Store
 from mbaas.wire import docs
 from mbaas.wire.asgi import Wire
@@ -86,7 +85,9 @@ async def open_app(options: AppOptions, services: Services) -> App:
 
 async def _open_store(options: AppOptions, services: Services) -> Store:
     if options.database_url:
-        raise SettingsError("MBAAS_DATABASE_URL: only the embedded store is there yet; leave it unset")
+        from mbaas.storage.mongo.store import open_store as open_mongo
+
+        return await open_mongo(options.database_url, services.clock)
     from mbaas.storage.sqlite.store import open_store
 
     return await open_store(

@@ -31,17 +31,8 @@ def running(folder: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     program = Path(sys.executable).with_name("secantusd-py")
-    command: list[str | Path] = [
-        program,
-        "--port",
-        str(port),
-        "--storage-path",
-        folder / "db",
-        "--sync-on-commit",
-        "--log-level",
-        "WARNING",
-    ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
+    options = ["--port", str(port), "--storage-path", str(folder / "db"), "--sync-on-commit", "--log-level", "WARNING"]
+    with (folder / "log").open("wb") as log, subprocess.Popen([program, *options], stdout=log, stderr=log, cwd=folder) as process:
         url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
         try:
             with MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=60_000) as client:

@@ -102,7 +102,7 @@ def test_the_permissions_dialog_closes_a_class_for_writing(server: TestServer, d
     page.get_by_text("Class Level Permissions").first.click()
     expect(page.get_by_text("Edit Class Level Permissions")).to_be_visible()
     page.locator("//span[text()='Write']/following-sibling::span").first.click()
-    with page.expect_response(lambda answer: "/schemas/Closed" in answer.url):
+    with page.expect_response(lambda answer: "/schemas/Closed" in answer.url and '"PUT"' in (answer.request.post_data or "")):
         page.get_by_text("Save CLP").click()
     permissions = call(server, "GET", "/schemas/Closed")["classLevelPermissions"]
     assert permissions["create"] == permissions["update"] == permissions["delete"] == {}
@@ -116,7 +116,7 @@ def test_the_config_page_creates_a_parameter(server: TestServer, dashboard: str,
     expect(page.get_by_text("New parameter")).to_be_visible()
     page.get_by_placeholder("New parameter").fill("greeting")
     page.locator("textarea").fill("good morning")
-    with page.expect_response(lambda answer: "/config" in answer.url):
+    with page.expect_response(lambda answer: "/config" in answer.url and '"PUT"' in (answer.request.post_data or "")):
         page.get_by_role("button", name="Create", exact=True).click()
     expect(page.get_by_text("good morning")).to_be_visible()
     assert call(server, "GET", "/config")["params"] == {"greeting": "good morning"}

@@ -8,10 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from pymongo import ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from mbaas.kernel.acl import permits
 from mbaas.kernel.schema import ClassSchema
@@ -27,11 +24,9 @@ from mbaas.storage.mongo.names import Database
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.mongo.search import Search, search, selected
 from mbaas.storage.mongo.steps import Steps
+from mbaas.storage.mongo.transactions import transaction
 from mbaas.storage.mongo.values import shown
 from mbaas.storage.ports import Document, DropRow, Find, Insert, PutRow, Relate, Step, Written
-
-DURABLE = WriteConcern("majority", j=True)
-_SNAPSHOT = ReadConcern("snapshot")
 
 
 class MongoDocuments:
@@ -67,8 +62,7 @@ class MongoDocuments:
         async with AsyncExitStack() as stack:
             for name in sorted({_lock(step) for step in steps}):
                 await stack.enter_async_context(self._locks.held(name))
-            session = await stack.enter_async_context(self._database.client.start_session())
-            return await session.with_transaction(work, _SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
+            return await transaction(self._database, work)
 
     async def get(self, schema: ClassSchema, object_id: str) -> Document | None:
         with told():

@@ -13,7 +13,9 @@ from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
 
 _INDEX = re.compile(r"index: (?:\S+\.\$)?(\S+)")
 _BAD_QUERY = frozenset({2, 9, 14, 16, 17287, 51091, 51108})
-_NO_TEXT_INDEX, _TOO_LARGE = 27, 10334
+_NO_INDEX, _TOO_LARGE = 27, 10334
+NO_PLACE = frozenset({16572, 16755, 16756})
+"""The codes for a value that an index of places cannot hold."""
 
 
 @contextmanager
@@ -35,8 +37,11 @@ def _told(error: Exception) -> MbaasError:
     if isinstance(error, ExecutionTimeout):
         return ParseError(Code.TIMEOUT, "The query took too long.")
     if isinstance(error, OperationFailure):
-        if error.code == _NO_TEXT_INDEX:
-            return ParseError(Code.INVALID_QUERY, "text index required for $text query")
+        if error.code == _NO_INDEX:
+            text = "text index required for $text query" if "text" in str(error) else "the search needs an index on the place"
+            return ParseError(Code.INVALID_QUERY, text)
+        if error.code in NO_PLACE:
+            return ParseError(Code.INCORRECT_TYPE, "A place must lie on the globe.")
         if error.code in _BAD_QUERY:
             return ParseError(Code.INVALID_QUERY, "the query is not valid")
         if error.code == _TOO_LARGE:

@@ -11,9 +11,12 @@ from typing import Any
 
 from bson.datetime_ms import DatetimeMS
 from pymongo.collation import Collation
+from pymongo.errors import OperationFailure
 
 from mbaas.kernel.schema import ClassSchema
+from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo.definitions import index_keys
+from mbaas.storage.mongo.failures import NO_PLACE
 from mbaas.storage.mongo.format import INSERTION, Bson
 from mbaas.storage.mongo.names import Collection
 
@@ -69,7 +72,17 @@ async def build(collection: Collection, schema: ClassSchema, before: ClassSchema
     there = await collection.index_information()
     for name, (keys, options) in named.items():
         if name not in there:
-            await collection.create_index(keys, name=name, **options)
+            await _create(collection, name, keys, options)
+
+
+async def _create(collection: Collection, name: str, keys: list[tuple[str, Any]], options: dict[str, Any]) -> None:
+    """Make an index. One of places is left out where objects have places that are none, which Parse Server lets be."""
+    try:
+        await collection.create_index(keys, name=name, **options)
+    except OperationFailure as error:
+        if error.code not in NO_PLACE:
+            raise
+        get_logger(__name__).warning("objects lie outside the globe: no index of places", class_name=collection.name, index=name)
 
 
 async def _drop(collection: Collection, name: str) -> None:

@@ -21,6 +21,7 @@ from mbaas.kernel.values import Json
 from mbaas.storage.mongo.failures import told
 from mbaas.storage.mongo.format import Bson
 from mbaas.storage.mongo.names import ROWS, Database
+from mbaas.storage.mongo.transactions import transaction
 from mbaas.storage.ports import Row
 
 INDEXES: Sequence[tuple[list[tuple[str, int]], Bson]] = (
@@ -59,8 +60,7 @@ class MongoRows:
             await self._rows.bulk_write(writes, ordered=False, session=session)
 
         with told():
-            async with self._database.client.start_session() as session:
-                await session.with_transaction(work)
+            await transaction(self._database, work)
 
     async def put_one(self, table: str, row: Row, session: AsyncClientSession | None, *, if_absent: bool = False) -> None:
         """Put a row inside a unit."""

@@ -50,6 +50,11 @@ class Search:
         command = {"aggregate": self.collection.name, "pipeline": self.pipeline, "cursor": {}}
         return await self.collection.database.command("explain", command)
 
+    @property
+    def order(self) -> list[tuple[str, Any]]:
+        """The keys by which `find` sorts."""
+        return _order(self.find, self.ranked)
+
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"maxTimeMS": self.find.timeout_ms}
         if self.find.hint is not None:
@@ -59,7 +64,7 @@ class Search:
     def _cursor(self) -> AsyncCursor[dict[str, Any]]:
         find = self.find
         cursor = self.collection.find(self.where, {SCORE: _RANK} if self.ranked else None)
-        cursor = cursor.sort(_order(find, self.ranked)).skip(find.skip).limit(find.limit or 0).max_time_ms(find.timeout_ms)
+        cursor = cursor.sort(self.order).skip(find.skip).limit(find.limit or 0).max_time_ms(find.timeout_ms)
         return cursor if find.hint is None else cursor.hint(find.hint)
 
 

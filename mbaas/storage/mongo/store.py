@@ -6,15 +6,17 @@ from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
 
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.errors import MbaasError
-from mbaas.storage.mongo.documents import DURABLE, MongoDocuments
+from mbaas.storage.mongo.documents import MongoDocuments
 from mbaas.storage.mongo.failures import told
 from mbaas.storage.mongo.feed import MongoFeed
 from mbaas.storage.mongo.rows import MongoRows
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.mongo.steps import Steps
+from mbaas.storage.mongo.transactions import DURABLE
 
 DATABASE = "mbaas"
 """The database where the address names none."""
@@ -46,11 +48,13 @@ async def open_store(url: str, clock: Clock, *, timeout_ms: int = 10_000) -> Mon
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url, serverSelectionTimeoutMS=timeout_ms)
     store = MongoStore(client, clock)
     try:
-        with told():
-            hello = await client.admin.command("hello")
-            if "setName" not in hello and hello.get("msg") != "isdbgrid":
-                raise MbaasError("MongoDB must run as a replica set (one member is enough): mongod --replSet rs0")
-            await store.rows.prepare()
+        hello = await client.admin.command("hello")
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise MbaasError("MongoDB must run as a replica set (one member is enough): mongod --replSet rs0")
+        await store.rows.prepare()
+    except PyMongoError as error:
+        await store.close()
+        raise MbaasError(f"MongoDB does not answer: {str(error).partition(',')[0]}") from error
     except BaseException:
         await store.close()
         raise

@@ -1,0 +1,23 @@
+"""Several writes as one: all or none, on disk at a majority of the members when done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from pymongo import ReadPreference
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from mbaas.storage.mongo.names import Database
+
+T = TypeVar("T")
+DURABLE = WriteConcern("majority", j=True)
+_SNAPSHOT = ReadConcern("snapshot")
+
+
+async def transaction(database: Database, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+    """What `work` returns; it is done anew where another writer was faster."""
+    async with database.client.start_session() as session:
+        return await session.with_transaction(work, _SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
