@@ -26,6 +26,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _JSON_START = frozenset('{["-0123456789tfn \t\r\n')
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?")
 TOO_LARGE = "request entity too large"
+_JUDGED = 16 * 1024
 
 
 @dataclass(slots=True)
@@ -204,6 +205,9 @@ def decode_body(raw: bytes, content_type: str) -> Json:
 
 
 def _complaint(raw: bytes) -> str:
+    """What is wrong with a body that is not JSON. Where is looked for in short ones only: it takes time, and anybody may ask."""
+    if len(raw) > _JUDGED:
+        return "The request body is not JSON, or is nested too deeply."
     try:
         text = raw.decode()
     except UnicodeDecodeError:

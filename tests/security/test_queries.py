@@ -45,12 +45,12 @@ TOO_MUCH = {
 
 
 @pytest.fixture(scope="module")
-def opened(target: Target) -> Target:
+def opened(parse: Target) -> Target:
     """A class that everybody may use, with an object."""
     everybody = {operation: {"*": True} for operation in ("find", "get", "count", "create", "update", "delete", "addField")}
-    target.schema("Open", classLevelPermissions=everybody, fields={"a": {"type": "Number"}, "text": {"type": "String"}})
-    target.make("Open", {"a": 1, "text": "a" * 40, "place": {"__type": "GeoPoint", "latitude": 1, "longitude": 1}})
-    return target
+    parse.schema("Open", classLevelPermissions=everybody, fields={"a": {"type": "Number"}, "text": {"type": "String"}})
+    parse.make("Open", {"a": 1, "text": "a" * 40, "place": {"__type": "GeoPoint", "latitude": 1, "longitude": 1}})
+    return parse
 
 
 @pytest.mark.parametrize("way", ["batch", "override"])
@@ -84,6 +84,17 @@ def test_row_11_nesting_without_end_is_refused_before_anything_else(
     answer = opened.raw(method, path, content=text.format(left * depth + "1" + right * depth), headers=ANON)
     assert answer.status_code == 400, answer.text[:200]
     assert "error" in answer.json()
+    assert time.monotonic() - began < SOON
+
+
+@pytest.mark.parametrize(
+    "body", ["[" + "1," * 3_000_000 + "x]", '{"a":' + "[1," * 200_000, '{"a":"' + "x" * 5_000_000], ids=lambda body: body[:6]
+)
+def test_row_11_a_long_body_that_is_not_json_costs_nothing(opened: Target, body: str) -> None:
+    """Where it goes wrong is not looked for: nobody has shown a key yet."""
+    began = time.monotonic()
+    answer = opened.raw("POST", "/classes/Open", content=body, headers=ANON)
+    assert (answer.status_code, "not JSON" in answer.text) == (400, True)
     assert time.monotonic() - began < SOON
 
 
@@ -357,7 +368,8 @@ def test_row_16_redirects_do_not_lead_around_permissions(opened: Target, inner: 
         {"place": {"$geoWithin": {"$polygon": [{"__type": "GeoPoint", "latitude": 1, "longitude": 1}]}}},
         {"place": {"$geoWithin": {"$centerSphere": [[1, 2], "x"]}}},
         {"place": {"$geoIntersects": {"$point": "x"}}},
-        {"text": {"$text": {"$search": {"$term": '" OR ( * NEAR'}}}},
+        {"text": {"$text": {"$search": {"$term": ["x"]}}}},
+        {"text": {"$text": {"$search": '" OR ( * NEAR'}}},
         {"a": {"$in": "x"}},
         {"a": {"$nosuch": 1}},
         {"$where": "1"},
@@ -371,6 +383,13 @@ def test_row_44_what_the_database_says_stays_inside(opened: Target, where: Any, 
     """The answers are ours; `Target.ask` looks for the database's own words."""
     answer = opened.ask("GET", "/classes/Open", {"where": where}, way=way)
     assert answer.code in (102, 105, 107, 119), answer.text
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("term", ['" OR ( * NEAR', "a AND", "text:x", "^", '"', "-", "NEAR(", "x' --", "\x00", "(" * 1000, "a*" * 1000])
+def test_row_44_what_is_searched_for_is_text(opened: Target, term: str, way: Way) -> None:
+    where = {"text": {"$text": {"$search": {"$term": term}}}}
+    assert opened.ask("GET", "/classes/Open", {"where": where}, way=way).code in (None, 102)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -133,7 +133,7 @@ def _part(request: Request, wanted: Object, path: str) -> Part:
     found = request.dispatcher.table.find(method, parts) if isinstance(method, str) else None
     if found is None or not found[0].batch:
         raise _bad(f"cannot route {method} {path}")
-    inner = Request(request.dispatcher, request.cors, method, "/".join(parts), [])
+    inner = Request(request.dispatcher, request.cors, method, "/" + "/".join(parts), [])
     inner.app, inner.limits, inner.caller = request.app, request.limits, request.caller
     inner.params, inner.query = found[1], query
     inner.body = wanted.get("body") if wanted.get("body") is not None else {}
