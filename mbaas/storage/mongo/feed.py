@@ -104,6 +104,8 @@ class MongoFeed:
         while self._listeners:
             try:
                 async with await self._stream(None, wait_ms=_PATIENT_MS) as stream:
+                    # What was committed before the stream was open is told now.
+                    self.wake()
                     while self._listeners and stream.alive:
                         if await stream.try_next() is not None:
                             self.wake()
