@@ -1,285 +1,23 @@
-"""Users: the `_User` class's rules, and the use-cases around them (log in, log out, who am I).
+"""What people do with their accounts: log in, log out, ask who they are. Each function is one route's use-case.
 
-Order of checks and texts are Parse Server 9.10's. The password's hash is a hidden field; `authData` is shown to its
-owner and the master key alone.
+Order of checks and texts are Parse Server 9.10's; the rules of the class itself are in `users.py`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
+from mbaas.data import objects
 from mbaas.data.app import App
-from mbaas.data.classes import field_name_is_valid
 from mbaas.data.options import EVERYTHING
-from mbaas.data.policies import Policy, Saved, Write
 from mbaas.data.shape import Shape
-from mbaas.kernel.acl import allowed, permits
-from mbaas.kernel.caller import Caller, user_principals
-from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidden, not_found
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
-from mbaas.query import ast
-from mbaas.storage.ports import Document, Find, Update
-from mbaas_auth import providers
-from mbaas_auth.passwords import Passwords
-from mbaas_auth.roles import roles_of
-from mbaas_auth.sessions import Sessions, invalid_token, sign_in_first, with_token
+from mbaas_auth.sessions import invalid_token, sign_in_first, with_token
+from mbaas_auth.users import UserPolicy
 
-_DROPPED = frozenset({"sessionToken", "createdAt", "updatedAt"})
-_WHOLE = frozenset({"username", "password", "email", "emailVerified", "authData"})
-"""What is checked before it is written: never set by a path into it."""
-_EMAIL = re.compile(r"^.+@.+$")
-_WRONG = "Invalid username/password."
 _NO_MAIL = "An appName, publicServerURL, and emailAdapter are required for password reset and email verification functionality."
-
-
-class UserPolicy(Policy):
-    """Names and addresses are unique ignoring case, passwords are hashed, a change of password ends every session."""
-
-    location = "/users/"
-    owned_by_itself = True
-    plain_reads = False
-    schema = {
-        "indexes": {
-            "email_unique": {"email": 1},
-            "username_unique": {"username": 1},
-            "auth_data_anonymous": {"authData.anonymous.id": 1},
-        },
-        "unique": frozenset({"username_unique", "email_unique", "auth_data_anonymous"}),
-        "folded": frozenset({"username_unique", "email_unique"}),
-    }
-
-    def __init__(self, app: App, sessions: Sessions, passwords: Passwords) -> None:
-        self._app, self.sessions, self.passwords = app, sessions, passwords
-
-    def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
-        """Nobody searches by what providers know of people, nor by passwords; such a condition holds for nobody."""
-        if isinstance(where, (ast.And, ast.Or, ast.Nor)):
-            return type(where)(tuple(self.rewrite(caller, part) for part in where.parts))
-        path = getattr(where, "path", ("",))
-        private = ("password",) if caller.omnipotent else ("password", "authData")
-        return ast.NOTHING if path[0] in private else where
-
-    async def before(self, write: Write) -> None:
-        body = write.body
-        for name in [k for k in body if k in _DROPPED or k.startswith("_")]:
-            del body[name]
-        if not write.creating:
-            await self._refuse_strangers(write)
-        for name in body:
-            if "." in name and name.partition(".")[0] in _WHOLE:
-                raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {name}.")
-        if not write.creating:
-            for name in body:
-                if not field_name_is_valid(name.partition(".")[0]):
-                    raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name for update: {name}")
-            if isinstance(body.get("username"), dict):
-                raise ParseError(Code.INVALID_JSON, "You cannot use [object Object] as a query parameter.")
-        self._check_credentials(write)
-        if "authData" in body:
-            await self._auth_data(write)
-        if "emailVerified" in body and not write.caller.omnipotent:
-            raise forbidden("Clients aren't allowed to manually update email verification.")
-
-    async def _refuse_strangers(self, write: Write) -> None:
-        """Who may not change an account learns nothing of it: no check that follows is made for her."""
-        caller, user_id = write.caller, write.object_id
-        if caller.omnipotent or (user_id is not None and caller.user_id == user_id):
-            return
-        user = await self._user(user_id or "") if caller.user_id is not None else None
-        if user is None or not permits(allowed(user.body.get("ACL"), "write"), caller.principals):
-            raise self.missing(caller, "update", not_found())
-
-    def _check_credentials(self, write: Write) -> None:
-        if not write.creating or providers.given(write.body.get("authData")):
-            return
-        for name, code, text in (
-            ("username", Code.USERNAME_MISSING, "bad or missing username"),
-            ("password", Code.PASSWORD_MISSING, "password is required"),
-        ):
-            if not isinstance(write.body.get(name), str) or not write.body[name]:
-                raise ParseError(code, text)
-
-    async def _auth_data(self, write: Write) -> None:
-        """Check what providers say, log in whom they know, and keep the rest to be written."""
-        given = write.body.pop("authData")
-        if not isinstance(given, dict) or given.get("__op"):
-            raise providers.unsupported()
-        if not given:
-            return
-        current = await self._user(write.object_id) if write.object_id else None
-        known = (current.body.get("authData") if current else None) or {}
-        fresh = {k: v for k, v in given.items() if known.get(k) != v or v is None}
-        for name, data in fresh.items():
-            if data is not None:
-                providers.check(name, data)
-        owner = await self._linked(given)
-        if owner is not None and owner.body["objectId"] != write.object_id:
-            if write.creating:
-                write.reply = await self._log_in_with(write, owner, given)
-                return
-            raise ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
-        if fresh:
-            merged = {k: v for k, v in {**known, **fresh}.items() if v is not None}
-            write.body["authData"] = merged or {"__op": "Delete"}
-            write.answer["authDataResponse"] = {}
-
-    async def _linked(self, given: Object) -> Document | None:
-        """The user whom one of these provider ids belongs to."""
-        schema = self._app.classes.known_or_blank("_User")
-        for name, data in given.items():
-            if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"]:
-                where = ast.Equals(("authData", name, "id"), data["id"])
-                found = await self._app.store.documents.find(Find(schema, where, limit=1))
-                if found:
-                    return found[0]
-        return None
-
-    async def _log_in_with(self, write: Write, owner: Document, given: Object) -> Saved:
-        user_id = owner.body["objectId"]
-        created_with: Object = {"action": "login", "authProvider": ",".join(given)}
-        steps, token = await self.sessions.open(user_id, created_with, write.caller.installation_id)
-        await self._app.store.documents.commit(steps)
-        shown = await self.show_self(user_id, owner.body)
-        return Saved({**shown, "sessionToken": token, "authDataResponse": {}}, 200, f"{self.location}{user_id}")
-
-    async def _user(self, user_id: str) -> Document | None:
-        return await self._app.store.documents.get(self._app.classes.known_or_blank("_User"), user_id)
-
-    async def prepare(self, write: Write) -> None:
-        body, caller = write.body, write.caller
-        assert write.object_id is not None
-        if body.get("email") == "":
-            body["email"] = {"__op": "Delete"}
-        email = body.get("email")
-        if isinstance(email, str) and not _EMAIL.match(email):
-            raise ParseError(Code.INVALID_EMAIL_ADDRESS, "Email address format is invalid.")
-        if "password" in body:
-            await self._password(write)
-        self._own_acl(write)
-        if write.creating:
-            await self._sign_up(write)
-        elif caller.user_id is None and not caller.omnipotent:
-            raise ParseError(Code.OBJECT_NOT_FOUND, "Object not found.")
-
-    async def _password(self, write: Write) -> None:
-        password = write.body.pop("password")
-        if not isinstance(password, str):
-            raise ParseError(Code.INCORRECT_TYPE, "a password is a string")
-        write.hidden["_hashed_password"] = await self.passwords.hash(password) if password else None
-        write.hidden["_perishable_token"] = None
-        if write.creating or not self._app.options.revoke_session_on_password_reset:
-            return
-        assert write.object_id is not None
-        if not write.caller.omnipotent and write.caller.user_id != write.object_id:
-            return  # the commit refuses her; nothing of the sessions is touched
-        write.steps += await self.sessions.endings(write.object_id)
-        if not write.caller.omnipotent:
-            insert, token = self.sessions.new(write.object_id, None, write.caller.installation_id)
-            write.steps.append(insert)
-            write.answer["sessionToken"] = token
-
-    def _own_acl(self, write: Write) -> None:
-        """A person may always read and write herself, whatever list she sends."""
-        wanted = write.body.get("ACL")
-        if not write.creating and (wanted is None or write.caller.omnipotent):
-            return
-        acl = dict(wanted) if isinstance(wanted, dict) else {}
-        if wanted is None and not self._app.options.enforce_private_users:
-            acl["*"] = {"read": True}
-        acl[write.object_id or ""] = {"read": True, "write": True}
-        write.body["ACL"] = acl
-
-    async def _sign_up(self, write: Write) -> None:
-        body = write.body
-        assert write.object_id is not None
-        if not body.get("username"):
-            body["username"] = self._app.ids.object_id(25)
-            write.answer["username"] = body["username"]
-        if write.caller.omnipotent:
-            return
-        linked = ",".join(body["authData"]) if isinstance(body.get("authData"), dict) else ""
-        created_with: Object = {"action": "signup", "authProvider": linked or "password"}
-        steps, token = await self.sessions.open(write.object_id, created_with, write.caller.installation_id)
-        write.steps += steps
-        write.answer["sessionToken"] = token
-
-    async def after(self, write: Write) -> None:
-        if write.object_id and not write.creating:
-            self.sessions.forget_user(write.object_id)
-
-    async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
-        self.sessions.forget_user(document.body["objectId"])
-
-    def purged(self) -> None:
-        self.sessions.forget_all()
-
-    def admit(self, caller: Caller, operation: str, class_name: str) -> None:
-        if operation == "delete" and caller.user_id is None and not caller.omnipotent:
-            raise ParseError(Code.SESSION_MISSING, "Insufficient auth to delete user")
-
-    def refusal(self, error: Duplicate) -> MbaasError:
-        if error.index == "username_unique":
-            return ParseError(Code.USERNAME_TAKEN, "Account already exists for this username.")
-        if error.index == "email_unique":
-            return ParseError(Code.EMAIL_TAKEN, "Account already exists for this email address.")
-        if error.index.startswith("auth_data_"):
-            return ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
-        return error
-
-    def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:
-        if not caller.omnipotent:
-            return ParseError(Code.SESSION_MISSING, "Insufficient auth.", sanitized="Permission denied")
-        return ParseError(Code.OBJECT_NOT_FOUND, "Object not found for delete.") if operation == "delete" else error
-
-    def reveal(self, caller: Caller, body: Object) -> Object:
-        if not caller.omnipotent and body.get("objectId") != caller.user_id:
-            body.pop("authData", None)
-        return body
-
-    def single(self, caller: Caller, body: Object) -> Object:
-        if caller.session_token is not None and body.get("objectId") == caller.user_id:
-            body["sessionToken"] = caller.session_token
-        return body
-
-    async def show_self(self, user_id: str, body: Object) -> Object:
-        """A user as she sees herself."""
-        roles = await roles_of(self._app, user_id)
-        herself = Caller(user_id=user_id, roles=roles, principals=user_principals(user_id, roles))
-        classes = self._app.classes
-        shape = Shape(self._app, herself, self, classes.rules("_User"), classes.known_or_blank("_User"), EVERYTHING)
-        return shape.show(body)
-
-    async def authenticate(self, arguments: Object, caller: Caller) -> Document:
-        """The user of a name or address and a password; 101 for a wrong one, the same and as slow for an unknown one."""
-        username, email, password = arguments.get("username"), arguments.get("email"), arguments.get("password")
-        if not username and not email:
-            raise ParseError(Code.USERNAME_MISSING, "username/email is required.")
-        if not password:
-            raise ParseError(Code.PASSWORD_MISSING, "password is required.")
-        if any(not isinstance(v, str) for v in (password, username or "", email or "")):
-            raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG)
-        user = await self._named(username, email)
-        hashed = user.hidden.get("_hashed_password") if user else None
-        right, renew = await self.passwords.verify(str(password), hashed if isinstance(hashed, str) else None)
-        if user is None or not right or (user.body.get("ACL") == {} and not caller.omnipotent):
-            raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG)
-        if renew:
-            schema = self._app.classes.known_or_blank("_User")
-            renewed = await self.passwords.hash(str(password))
-            await self._app.store.documents.commit([Update(schema, user.body["objectId"], hidden={"_hashed_password": renewed})])
-        return user
-
-    async def _named(self, username: Json, email: Json) -> Document | None:
-        if username and email:
-            where: ast.Node = ast.And((ast.Equals(("username",), username), ast.Equals(("email",), email)))
-        elif email:
-            where = ast.Equals(("email",), email)
-        else:
-            where = ast.Or((ast.Equals(("username",), username), ast.Equals(("email",), username)))
-        found = await self._app.store.documents.find(Find(self._app.classes.known_or_blank("_User"), where, limit=2))
-        by_name = [user for user in found if user.body.get("username") == username]
-        return next(iter(by_name or found), None)
 
 
 def _policy(app: App) -> UserPolicy:
@@ -337,8 +75,6 @@ async def me(app: App, caller: Caller) -> Object:
 async def log_out(app: App, caller: Caller) -> Object:
     """`/logout`: ends the calling session; without one there is nothing to end."""
     if caller.session_id is not None:
-        from mbaas.data import objects
-
         await objects.delete(app, caller.as_master(), "_Session", caller.session_id)
     return {}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mbaas.data.app import App
-from mbaas_auth.accounts import UserPolicy
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import RolePolicy
 from mbaas_auth.sessions import SessionPolicy, Sessions
+from mbaas_auth.users import UserPolicy
 
 
 def join(app: App) -> None:
