@@ -70,15 +70,18 @@ def _hash(password: str) -> str:
 
 
 def _verify(password: str, hashed: str) -> tuple[bool, bool]:
-    if hashed.startswith("$argon2"):
-        scheme = _argon2()
-        right = bool(scheme.verify(password, hashed))
-        return right, right and bool(scheme.needs_update(hashed))
-    if hashed.startswith(("$2a$", "$2b$", "$2y$")):
-        import bcrypt
+    try:
+        if hashed.startswith("$argon2"):
+            scheme = _argon2()
+            right = bool(scheme.verify(password, hashed))
+            return right, right and bool(scheme.needs_update(hashed))
+        if hashed.startswith(("$2a$", "$2b$", "$2y$")):
+            import bcrypt
 
-        secret = password.encode("utf-8", "surrogatepass")[:_BCRYPT_BYTES]
-        right = bcrypt.checkpw(secret, hashed.encode())
-        return right, right
+            secret = password.encode("utf-8", "surrogatepass")[:_BCRYPT_BYTES]
+            right = bcrypt.checkpw(secret, hashed.encode())
+            return right, right
+    except ValueError:
+        pass
     get_logger(__name__).warning("a stored password hash has an unknown form and verifies nothing")
     return False, False
