@@ -6,9 +6,9 @@ import asyncio
 
 import bcrypt
 import pytest
-from mbaas_auth.passwords import MAX_BYTES, Passwords
 
 from mbaas.kernel.errors import ParseError
+from mbaas_auth.passwords import MAX_BYTES, Passwords
 
 LONG = "a" * 72
 
