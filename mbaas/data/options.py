@@ -97,7 +97,7 @@ def _names(value: Json) -> tuple[str, ...] | None:
 
 
 def _where(arguments: Mapping[str, Json]) -> Json:
-    where = arguments.get("where", {}) if "where" in arguments else {}
+    where = arguments.get("where", {})
     if isinstance(where, str):
         try:
             where = read_json(where)
