@@ -37,6 +37,7 @@ class Running:
     def __init__(self, folder: Path) -> None:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # now, so that a first request that is early waits instead of being refused
         self.base = f"http://127.0.0.1:{listener.getsockname()[1]}/parse"
         self._options = (
             AppOptions(**options(data_dir=folder / "app", public_url=self.base, file_upload=OPEN, max_batch=5)),
