@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mbaas.data.classes import Classes
+from mbaas.data.keywords import Keywords
 from mbaas.data.policies import PLAIN, Policy
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.ids import Ids
@@ -21,6 +22,7 @@ class App:
         self.clock = clock
         self.ids = ids
         self.classes = Classes(store.schemas, options)
+        self.keywords = Keywords(options.request_keyword_denylist)
         self.rooms: dict[str, Any] = {}
         self._policies: dict[str, Policy] = {}
 

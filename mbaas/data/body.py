@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
-
-import orjson
 
 from mbaas.data.classes import field_name_is_valid, mismatch
 from mbaas.data.columns import ARRAY, OBJECT, stored, type_of
@@ -16,7 +13,6 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ops import Add, AddUnique, Increment, Op, Remove, Set, Unset
 from mbaas.kernel.schema import ClassSchema, Field
 from mbaas.kernel.values import Json, Object, is_number
-from mbaas.query.regex import compiled
 
 _MANAGED = ("objectId", "createdAt", "updatedAt")
 _SCALARS = (str, int, float, bool)
@@ -72,7 +68,7 @@ def columns_of(schema: ClassSchema, body: Object) -> dict[str, Field]:
 
 def adds_columns(schema: ClassSchema, body: Object) -> bool:
     """True if the body names a key that the class has no column for, whatever its value, unless it takes the key away."""
-    return any(
+    return not body.keys() <= schema.fields.keys() and any(
         name.partition(".")[0] not in schema.fields and not (isinstance(value, dict) and value.get("__op") == "Delete")
         for name, value in body.items()
     )
@@ -233,34 +229,3 @@ def fill(schema: ClassSchema, names: Iterable[str], body: Object, creating: bool
         elif column.required:
             raise ParseError(Code.VALIDATION_ERROR, f"{name} is required")
     return filled
-
-
-def refuse_keywords(denylist: tuple[Mapping[str, Any], ...], value: Json) -> None:
-    """105 if what a client sent has, anywhere, a key and a value that a rule of the denylist names.
-
-    A rule's `key` and `value` are equal to what is there or, for text, a regular expression that occurs in it; either may be left out.
-    """
-    stack = [value]
-    while stack:
-        at = stack.pop()
-        pairs = at.items() if isinstance(at, dict) else ((str(i), v) for i, v in enumerate(at)) if isinstance(at, list) else ()
-        for key, held in pairs:
-            for rule in denylist:
-                if ("key" not in rule or _is_named(rule["key"], key)) and ("value" not in rule or _is_meant(rule["value"], held)):
-                    raise ParseError(Code.INVALID_KEY_NAME, f"Prohibited keyword in request data: {_rule_text(rule)}.")
-            if type(held) in (dict, list):
-                stack.append(held)
-
-
-@lru_cache(maxsize=4096)
-def _is_named(wanted: str, key: str) -> bool:
-    """Remembered, since the same columns are written again and again."""
-    return compiled(wanted).found(key)
-
-
-def _is_meant(wanted: Json, value: Json) -> bool:
-    return compiled(str(wanted)).found(value) if isinstance(value, str) else type(value) is type(wanted) and value == wanted
-
-
-def _rule_text(rule: Mapping[str, Any]) -> str:
-    return orjson.dumps(dict(rule)).decode()

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -72,7 +71,6 @@ def class_name_is_valid(name: str) -> bool:
     return name in SYSTEM_COLUMNS or bool(_JOIN.match(name)) or field_name_is_valid(name)
 
 
-@lru_cache(maxsize=4096)
 def field_name_is_valid(name: str) -> bool:
     """True for a name that a column may have."""
     return bool(_NAME.match(name)) and name not in ("length", "className")

@@ -10,7 +10,6 @@ import asyncio
 import re
 
 from mbaas.data.app import App
-from mbaas.data.body import refuse_keywords
 from mbaas.kernel import ops
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
@@ -41,7 +40,7 @@ async def change(app: App, caller: Caller, body: Object) -> Object:
     params, flags = body.get("params") or {}, body.get("masterKeyOnly") or {}
     if not isinstance(params, dict) or not isinstance(flags, dict):
         raise ParseError(Code.INVALID_JSON, "params and masterKeyOnly must be objects.")
-    refuse_keywords(app.options.request_keyword_denylist, params)
+    app.keywords.refuse(params)
     steps = [_operator(name, value) for name, value in params.items()]
     async with app.rooms.setdefault(_TURN, asyncio.Lock()):
         row = await app.store.rows.get(_TABLE, _KEY)

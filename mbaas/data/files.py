@@ -13,7 +13,6 @@ from functools import lru_cache
 
 from mbaas.data import media_types
 from mbaas.data.app import App
-from mbaas.data.body import refuse_keywords
 from mbaas.data.files_in import file_url
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden
@@ -164,7 +163,7 @@ def _object(app: App, value: Json) -> Object:
         return {}
     if not isinstance(value, dict):
         raise ParseError(Code.INVALID_JSON, "Metadata and tags of a file must be objects.")
-    refuse_keywords(app.options.request_keyword_denylist, value)
+    app.keywords.refuse(value)
     return value
 
 

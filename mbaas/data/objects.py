@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
-from mbaas.data.body import Change, adds_columns, columns_of, fill, read_create, read_update, refuse_keywords
+from mbaas.data.body import Change, adds_columns, columns_of, fill, read_create, read_update
 from mbaas.data.classes import REQUIRED_ON_CREATE, class_name_is_valid
 from mbaas.data.commit import commit
 from mbaas.data.files_in import with_urls
@@ -99,7 +99,7 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     rules.check(caller, "create")
     await policy.prepare(write)
     _refuse_unresolved(body)
-    refuse_keywords(app.options.request_keyword_denylist, body)
+    app.keywords.refuse(body)
     made, change = read_create(schema, body)
     if columns or app.classes.get(write.class_name) is None:
         schema = await app.classes.grow(write.class_name, columns)
@@ -134,7 +134,7 @@ async def _change(policy: Policy, write: Write) -> Saved:
         fill(schema, list(body), body, creating=False)
     await policy.prepare(write)
     _refuse_unresolved(body)
-    refuse_keywords(app.options.request_keyword_denylist, body)
+    app.keywords.refuse(body)
     rules.check(caller, "update")
     guard = both(both(guard, rules.narrowed(caller, "update")), write.guard)
     if guard == NOTHING or app.classes.get(write.class_name) is None:
@@ -178,9 +178,12 @@ async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, obj
 
 
 def _schema_to_write(app: App, class_name: str) -> ClassSchema:
+    known = app.classes.get(class_name)
+    if known is not None:
+        return known
     if not class_name_is_valid(class_name):
         raise ParseError(Code.INVALID_JSON, "schema class name does not revalidate")
-    return app.classes.known_or_blank(class_name)
+    return app.classes.blank(class_name)
 
 
 def _require(columns: tuple[str, ...], body: Object) -> None:

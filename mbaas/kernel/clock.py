@@ -31,6 +31,7 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+@lru_cache(maxsize=1024)
 def iso(ms: int) -> str:
     """`2026-01-31T09:05:00.123Z` for milliseconds since the epoch."""
     seconds, millis = divmod(ms, 1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
@@ -85,8 +86,7 @@ class Request:
 
     def origin(self) -> str | None:
         """Scheme and host that the request was sent to, if its Host header is well formed."""
-        host = self.header(b"host")
-        return f"{self.scheme}://{host}" if host and _HOST.fullmatch(host) else None
+        return _origin(self.scheme, self.header(b"host") or "")
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
@@ -94,6 +94,11 @@ class Request:
             if key == name:
                 return value.decode("latin-1")
         return None
+
+
+@lru_cache(maxsize=256)
+def _origin(scheme: str, host: str) -> str | None:
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) else None
 
 
 def parse_pairs(query: str) -> dict[str, Json]:

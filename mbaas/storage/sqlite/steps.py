@@ -77,7 +77,7 @@ class Steps:
         if table.geo or table.texts:
             self._place(table, self._connection.last_insert_rowid(), body)
         self._feed("create", table, body["objectId"], None, doc, 1)
-        return Written(None, Document(body, document.hidden, 1))
+        return Written(None, document if document.version == 1 else Document(body, document.hidden, 1))
 
     def _row(self, table: Table, step: Update | Delete) -> tuple[Any, ...]:
         """The object's row, if the step may touch it, with its body and hidden fields decoded."""
