@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, read_json
+from mbaas.kernel.values import Json, read_object
 from mbaas.query.ast import Path
 
 _ALWAYS = ("objectId", "createdAt", "updatedAt", "ACL")
@@ -97,13 +97,8 @@ def _names(value: Json) -> tuple[str, ...] | None:
 
 
 def _where(arguments: Mapping[str, Json]) -> Json:
-    where = arguments.get("where", {})
-    if isinstance(where, str):
-        try:
-            where = read_json(where)
-        except ValueError:
-            where = None
-    if not isinstance(where, dict):
+    where = read_object(arguments.get("where", {}))
+    if where is None:
         raise ParseError(Code.INVALID_JSON, "where parameter is not valid JSON")
     return where
 

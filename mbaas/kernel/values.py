@@ -33,6 +33,16 @@ def read_json(text: str | bytes) -> Json:
     return value
 
 
+def read_object(given: Json | bytes) -> Object | None:
+    """An object, given as such or as the JSON text of one; None if it is neither."""
+    if isinstance(given, (str, bytes)):
+        try:
+            given = read_json(given)
+        except ValueError:
+            return None
+    return given if isinstance(given, dict) else None
+
+
 def _nests(value: Json, depth: int) -> bool:
     """True if a value nests deeper than that."""
     level = [value]

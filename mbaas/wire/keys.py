@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mbaas.kernel.addresses import within
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, Object, read_json
+from mbaas.kernel.values import Json, Object, read_object
 from mbaas.wire.cors import Cors, Header
 from mbaas.wire.errors import Unauthorized
 from mbaas.wire.limits import Limits
@@ -184,14 +184,10 @@ class Keyring:
 
 def context_of(value: Json) -> Object:
     """A cloud context: an object, or the JSON text of one."""
-    if isinstance(value, (str, bytes)):
-        try:
-            value = read_json(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, dict):
+    context = read_object(value)
+    if context is None:
         raise ParseError(Code.INVALID_JSON, "Invalid object for context.")
-    return value
+    return context
 
 
 def _same(sent: str | None, key: str | None) -> bool:

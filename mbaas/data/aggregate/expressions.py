@@ -289,26 +289,26 @@ def _fields(given: Any, name: str, *needed: str) -> dict[str, Any]:
     return given
 
 
-def _map(given: Any) -> Expression:
-    given = _fields(given, "$map", "input", "in")
-    source, body, name = expression(given["input"]), expression(given["in"]), str(given.get("as", "this"))
+def _each(given: Any, operator: str, part: str) -> Callable[[Scope], list[tuple[Any, Any]] | None]:
+    """Each item of the input with what the part makes of it; None for an input that is no list."""
+    given = _fields(given, operator, "input", part)
+    source, body, name = expression(given["input"]), expression(given[part]), str(given.get("as", "this"))
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Scope) -> list[tuple[Any, Any]] | None:
         items = source(scope)
-        return [body({**scope, name: item}) for item in items] if isinstance(items, list) else None
+        return [(item, body({**scope, name: item})) for item in items] if isinstance(items, list) else None
 
     return run
+
+
+def _map(given: Any) -> Expression:
+    each = _each(given, "$map", "in")
+    return lambda scope: None if (pairs := each(scope)) is None else [made for _, made in pairs]
 
 
 def _filter(given: Any) -> Expression:
-    given = _fields(given, "$filter", "input", "cond")
-    source, test, name = expression(given["input"]), expression(given["cond"]), str(given.get("as", "this"))
-
-    def run(scope: Scope) -> Any:
-        items = source(scope)
-        return [item for item in items if _true(test({**scope, name: item}))] if isinstance(items, list) else None
-
-    return run
+    each = _each(given, "$filter", "cond")
+    return lambda scope: None if (pairs := each(scope)) is None else [item for item, kept in pairs if _true(kept)]
 
 
 def _reduce(given: Any) -> Expression:
