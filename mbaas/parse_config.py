@@ -156,6 +156,7 @@ DEFAULTS: dict[str, Any] = {
     "rate_limit_factor": 0,
     "sanitized_errors": True,
     "live_classes": (),
+    "live_sequences": False,
     "idempotency_paths": (),
     "max_query_depth": DEEPEST,
     "max_include_depth": UNLIMITED,
@@ -168,7 +169,7 @@ _LATER = """
     analyticsAdapter auth cacheAdapter cacheMaxSize cacheTTL cloud cluster collectionPrefix customPages databaseAdapter directAccess
     emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid emailVerifyTokenValidityDuration
     enableCollationCaseComparison enableExpressErrorHandler enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey
-    fileKey filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQuery.classNames liveQueryServerOptions
+    fileKey filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQueryServerOptions
     logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
     preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail push requestContextMiddleware scheduledPush security
     sendUserEmailVerification serverCloseComplete silent startLiveQueryServer userSensitiveFields verbose verifyServerUrl

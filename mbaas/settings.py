@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     client_key: Key = Field(description="Key of the mobile SDKs")
     webhook_key: Key = Field(description="Signs calls to Parse webhooks", json_schema_extra=SOON)
     preset: Preset | None = Field(None, description="Defaults: production, development, parse")
-    live_classes: Names = Field(("*",), description="Classes with live queries", json_schema_extra=SOON)
+    live_classes: Names = Field(("*",), description="Classes with live queries")
     functions: Path | None = soon("Folder with the cloud functions' main.py")
     feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
     outbound_allow: Names = Field((), description="Hosts that functions may call", json_schema_extra=SOON)
