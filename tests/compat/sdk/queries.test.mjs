@@ -393,3 +393,8 @@ test("cancel ends a running query without an error", async () => {
   assert.equal((await query(made).find()).length, 1);
   assert.equal(found?.length ?? 0, 0);
 });
+
+test("an object inside an object is equal as a whole", async () => {
+  const made = await rows([{ o: { in: { a: 1 } } }, { o: { in: { a: 2 } } }]);
+  assert.deepEqual((await query(made).equalTo("o.in", { a: 1 }).find()).map((o) => o.id), [made[0].id]);
+});
