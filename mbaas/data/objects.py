@@ -242,7 +242,11 @@ def _echo(change: Change, body: Object) -> Object:
     answer: Object = {}
     for path in change.echo:
         value: Json = body
-        for key in path:
+        for depth, key in enumerate(path):
+            if isinstance(value, list):
+                # What changes inside a list is told as the whole list.
+                path = path[:depth]
+                break
             value = value.get(key) if isinstance(value, dict) else None
         if value is None:
             continue

@@ -117,6 +117,8 @@ class AppOptions:
     read_only_aggregation: bool = True
     aggregation_raw_field_names: bool = False
     aggregation_raw_values: bool = False
+    collection_prefix: str = ""
+    """What the names of collections start with in pipelines that were written for Parse Server."""
     route_allow_list: tuple[str, ...] | None = None
     installation: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None

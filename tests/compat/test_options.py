@@ -26,6 +26,7 @@ CHANGED: dict[str, Any] = {
     "appId": "app",
     "masterKey": "master",
     "restAPIKey": "rest",
+    "collectionPrefix": "test_",
     "fileKey": "old",
     "allowClientClassCreation": True,
     "allowCustomObjectId": True,
@@ -175,3 +176,23 @@ def test_an_operation_granted_to_an_empty_list_is_closed(changed: TestServer) ->
 
 def test_a_group_of_conditions_that_is_no_list_is_refused_without_details(changed: TestServer) -> None:
     assert _find(changed, KEYS, where={"$or": {}}) == (400, {"code": 102, "error": "Permission denied"})
+
+
+def test_a_pipeline_may_be_answered_as_the_database_holds_it(changed: TestServer) -> None:
+    to = {"__type": "Pointer", "className": "_User", "objectId": "ann"}
+    day = {"__type": "Date", "iso": "2014-01-03T00:00:00.000Z"}
+    made = changed.call("POST", "/parse/classes/Raw", {"objectId": "one", "to": to, "day": day}, KEYS)[1]["createdAt"]
+
+    def ask(**arguments: Any) -> Any:
+        sent = urlencode({k: json.dumps(v) for k, v in arguments.items()})
+        return changed.call("GET", f"/parse/aggregate/Raw?{sent}", headers=MASTER)[1]["results"]
+
+    held = {"_p_to": "_User$ann", "_created_at": {"$date": made}, "_updated_at": {"$date": made}, "day": {"$date": "2014-01-03T00:00:00Z"}}
+    pipeline = [{"$match": {"day": {"$lte": {"$date": "2014-01-03T00:00:00Z"}}}}]
+    assert ask(pipeline=pipeline, rawValues=True, rawFieldNames=True) == [{"_id": "one", **held}]
+    assert ask(pipeline=pipeline, rawValues=True) == [{"objectId": "one", **held}]
+    assert ask(pipeline=[{"$project": {"_p_to": 1, "day": 1}}], rawFieldNames=True) == [
+        {"_id": "one", "_p_to": "_User$ann", "day": "2014-01-03T00:00:00.000Z"}
+    ]
+    lookup = {"from": "test_Raw", "localField": "_id", "foreignField": "_id", "as": "same"}
+    assert ask(pipeline=[{"$lookup": lookup}, {"$project": {"same.day": 1}}])[0]["same"] == [{"day": day}]

@@ -58,6 +58,7 @@ def _from_stream(request: Request) -> Upload:
         tags=_json_header(request, "X-Parse-File-Tags") if streaming else None,
         directory=request.header(b"x-parse-file-directory") or None if streaming else None,
         limit=_own_limit(request),
+        streamed=streaming,
     )
 
 
