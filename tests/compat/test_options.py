@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -196,3 +197,11 @@ def test_a_pipeline_may_be_answered_as_the_database_holds_it(changed: TestServer
     ]
     lookup = {"from": "test_Raw", "localField": "_id", "foreignField": "_id", "as": "same"}
     assert ask(pipeline=[{"$lookup": lookup}, {"$project": {"same.day": 1}}])[0]["same"] == [{"day": day}]
+
+
+def test_locked_schemas_change_by_use_alone(tmp_path: Path) -> None:
+    keys = {"appId": "app", "masterKey": "master", "restAPIKey": "rest", "allowClientClassCreation": True}
+    with TestServer.with_parse_options(tmp_path, {**keys, "schema": {"lockSchemas": True}}) as locked:
+        assert locked.call("POST", "/parse/classes/Used", {"a": 1}, KEYS)[0] == 201
+        for method, name in (("POST", "Made"), ("PUT", "Used")):
+            assert locked.call(method, f"/parse/schemas/{name}", {}, MASTER)[1]["code"] == 119
