@@ -13,7 +13,7 @@ from mbaas.data.aggregate.expressions import Expression, expression, wrong
 from mbaas.data.aggregate.matching import literal, matcher
 from mbaas.data.aggregate.values import MISSING, group_key, reach, sort_key
 from mbaas.kernel.values import is_number
-from mbaas.query.geo import distance
+from mbaas.query.geo import distance, point_of
 
 _EARTH_METRES = 6_378_100.0
 Documents = list[dict[str, Any]]
@@ -228,8 +228,10 @@ def _bucket(given: Any, now: Any) -> Stage:
     key, edges = expression(given["groupBy"]), [sort_key(literal(bound)) for bound in bounds]
     if any(low >= high for low, high in pairwise(edges)):
         raise wrong("the boundaries of $bucket must be in ascending order")
-    rest = given.get("default", MISSING)
-    group = _group({"_id": "$_id", **(given.get("output") or {"count": {"$sum": 1}})}, now)
+    rest, output = given.get("default", MISSING), given.get("output", {"count": {"$sum": 1}})
+    if not isinstance(output, dict):
+        raise wrong("the output of $bucket must be an object")
+    group = _group({**output, "_id": "$_id"}, now)
 
     def place(document: dict[str, Any]) -> Any:
         found = sort_key(key(_scope(document, now)))
@@ -255,8 +257,10 @@ def _geo_near(given: Any, now: Any) -> Stage:
     pair = near.get("coordinates") if isinstance(near, dict) else near
     if not isinstance(pair, list) or len(pair) != 2 or not all(map(is_number, pair)):
         raise wrong("$geoNear needs a point to be near to")
-    factor = (_EARTH_METRES if metric else 1.0) * given.get("distanceMultiplier", 1)
-    least, most = given.get("minDistance", 0), given.get("maxDistance", math.inf)
+    bounds = [given.get(name, usual) for name, usual in (("distanceMultiplier", 1), ("minDistance", 0), ("maxDistance", math.inf))]
+    if not all(map(is_number, bounds)):
+        raise wrong("$geoNear takes numbers as distances")
+    factor, least, most = (_EARTH_METRES if metric else 1.0) * bounds[0], bounds[1], bounds[2]
     test, key = matcher(given.get("query") or {}), given.get("key")
 
     def stage(documents: Documents) -> Documents:
@@ -279,8 +283,8 @@ def _point_in(document: dict[str, Any], key: str | None) -> tuple[float, float] 
     """Latitude and longitude of the column, or of the one column that holds a place."""
     held = [reach(document, key.split("."))] if isinstance(key, str) else list(document.values())
     for value in held:
-        if isinstance(value, dict) and value.get("__type") == "GeoPoint":
-            return value["latitude"], value["longitude"]
+        if (there := point_of(value)) is not None:
+            return there
         if key is not None and isinstance(value, list) and len(value) == 2 and all(map(is_number, value)):
             return value[1], value[0]
     return None

@@ -111,7 +111,7 @@ def _plain(value: Any, extended: bool) -> Json:
         return [_plain(v, extended) for v in value]
     if isinstance(value, dict):
         if value.get("__type") == "GeoPoint":
-            return [value["longitude"], value["latitude"]]
+            return [value.get("longitude"), value.get("latitude")]
         return {k: _plain(v, extended) for k, v in value.items()}
     return str(value) if isinstance(value, str) else None if value is MISSING else value
 
