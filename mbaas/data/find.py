@@ -67,11 +67,12 @@ async def get_object(app: App, caller: Caller, class_name: str, object_id: str, 
     where = ast.Equals(("objectId",), object_id)
     policy, rules, schema = admit(app, caller, "get", class_name), app.classes.rules(class_name), app.classes.known_or_blank(class_name)
     search = Search(app, caller, policy, rules, schema, app.classes.get(class_name) is not None, where, options)
+    shape = _shape(search)
     plan = search.plan("get", limit=1)
     found = await app.store.documents.find(plan) if plan else []
     if not found:
         raise not_found()
-    return (await _shaped(search, [found[0].body]))[0]
+    return (await _shaped(search, [found[0].body], shape))[0]
 
 
 async def find_objects(app: App, caller: Caller, class_name: str, options: FindOptions, operation: str | None = None) -> list[Object]:
@@ -137,11 +138,14 @@ def _remember(options: FindOptions, page: ports.Find) -> None:
 async def _objects(search: Search, operation: str) -> list[Object]:
     page = _page(search, operation)
     found = await search.app.store.documents.find(page) if page else []
-    return await _shaped(search, [document.body for document in found])
+    return await _shaped(search, [document.body for document in found], _shape(search))
 
 
-async def _shaped(search: Search, bodies: list[Object]) -> list[Object]:
-    shape = Shape(search.app, search.caller, search.policy, search.rules, search.schema, search.options)
+def _shape(search: Search) -> Shape:
+    return Shape(search.app, search.caller, search.policy, search.rules, search.schema, search.options)
+
+
+async def _shaped(search: Search, bodies: list[Object], shape: Shape) -> list[Object]:
     shown = [shape.show(body) for body in bodies]
     if shape.include:
         fetch = partial(find_objects, search.app, search.caller, operation="get")

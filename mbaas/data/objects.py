@@ -19,7 +19,7 @@ from mbaas.data.policies import Policy, Saved, Write
 from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
-from mbaas.kernel.errors import Code, Duplicate, ParseError, not_found
+from mbaas.kernel.errors import Code, Duplicate, ParseError, forbidden, not_found
 from mbaas.kernel.ops import Set
 from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Json, Object, date_ms
@@ -31,7 +31,7 @@ from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
     """Save a new object."""
     policy = admit(app, caller, "create", class_name)
-    _check_given_id(app, body)
+    _check_given_id(app, class_name, body)
     refuse_unknown_class(app, caller, class_name)
     write = Write(app, caller, class_name, None, dict(body), creating=True)
     await policy.before(write)
@@ -69,7 +69,9 @@ async def delete(app: App, caller: Caller, class_name: str, object_id: str) -> N
         raise
 
 
-def _check_given_id(app: App, body: Object) -> None:
+def _check_given_id(app: App, class_name: str, body: Object) -> None:
+    if class_name == "_User" and isinstance(body.get("objectId"), str) and body["objectId"].startswith("role:"):
+        raise forbidden("Invalid object ID.")
     if app.options.allow_custom_object_id:
         if "objectId" in body and not body["objectId"]:
             raise ParseError(Code.MISSING_OBJECT_ID, "objectId must not be empty, null or undefined")
@@ -93,7 +95,7 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     _default_acl(write, rules)
     now = app.clock.now()
     created, updated = _times(caller, body, now)
-    write.object_id = body.get("objectId") or app.ids.object_id()
+    write.object_id = body.get("objectId") or app.ids.object_id(app.options.object_id_size)
     if rules.demanding:
         write.set_by_server |= fill(schema, rules.demanding, body, creating=True)
     rules.check(caller, "create")
@@ -243,7 +245,11 @@ def _echo(change: Change, body: Object) -> Object:
     answer: Object = {}
     for path in change.echo:
         value: Json = body
-        for key in path:
+        for depth, key in enumerate(path):
+            if isinstance(value, list):
+                # What changes inside a list is told as the whole list.
+                path = path[:depth]
+                break
             value = value.get(key) if isinstance(value, dict) else None
         if value is None:
             continue

@@ -15,6 +15,7 @@ _FIND = frozenset(
     "skip limit order count keys excludeKeys include includeAll redirectClassNameForKey where readPreference"
     " includeReadPreference subqueryReadPreference hint explain comment".split()
 )
+_READ_PREFERENCES = frozenset("PRIMARY PRIMARY_PREFERRED SECONDARY SECONDARY_PREFERRED NEAREST".split())
 _MOST_ORDERED = 100
 _GET = frozenset("keys include excludeKeys readPreference includeReadPreference subqueryReadPreference".split())
 
@@ -52,6 +53,8 @@ class FindOptions:
         for name in arguments:
             if name not in _FIND:
                 raise ParseError(Code.INVALID_QUERY, f"Invalid parameter for query: {name}")
+            if name == "readPreference" and str(arguments[name] or "PRIMARY").upper() not in _READ_PREFERENCES:
+                raise ParseError(Code.INVALID_QUERY, "Not supported read preference.")
         shown = _shown(arguments)
         return replace(
             shown,

@@ -81,6 +81,8 @@ class AppOptions:
     client_key: str | None = None
     dotnet_key: str | None = None
     webhook_key: str | None = None
+    file_key: str | None = None
+    """The key of the app's files at parse.com, for those that are still there."""
     master_key_ips: tuple[str, ...] = LOOPBACK
     maintenance_key_ips: tuple[str, ...] = LOOPBACK
     read_only_master_key_ips: tuple[str, ...] = EVERYWHERE
@@ -115,6 +117,8 @@ class AppOptions:
     read_only_aggregation: bool = True
     aggregation_raw_field_names: bool = False
     aggregation_raw_values: bool = False
+    collection_prefix: str = ""
+    """What the names of collections start with in pipelines that were written for Parse Server."""
     route_allow_list: tuple[str, ...] | None = None
     installation: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
@@ -155,6 +159,7 @@ class AppOptions:
     allow_regex: bool = True
     max_query_depth: int = 20
     max_subqueries: int = 10
+    max_subquery_results: int | None = None
     max_include_depth: int = 10
     max_includes: int = 100
     max_batch: int = 1000

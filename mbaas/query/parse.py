@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mbaas.kernel.clock import Clock, iso
@@ -35,6 +35,8 @@ class Scope:
     clock: Clock
     hidden: bool = False
     """True for the server's own queries: keys that start with `_` name hidden fields."""
+    regex: bool = True
+    """False where `$regex` is refused."""
     max_depth: int | None = 20
     max_nodes: int | None = 2000
     max_values: int | None = 50_000
@@ -81,7 +83,7 @@ class _Reader:
 
     def logical(self, key: str, value: Json, depth: int) -> ast.Node:
         if not isinstance(value, list):
-            raise ParseError(Code.INVALID_QUERY, f"{key} must be an array")
+            raise ParseError(Code.INVALID_QUERY, f"{key} must be an array", sanitized="Permission denied")
         if not value:
             raise ParseError(Code.INVALID_QUERY, f"Bad {key} format - use an array of at least 1 value.")
         if not all(isinstance(part, dict) for part in value):
@@ -99,8 +101,8 @@ class _Reader:
             return ast.Equals(path, self.atom(value, field))
         operators = {k: v for k, v in value.items() if k.startswith("$")}
         if not operators:
-            if not value and "." in ".".join(path):
-                return ast.Equals(path, {})
+            if len(path) > 1:
+                return ast.Equals(path, value)
             raise bad_json("You cannot use [object Object] as a query parameter.")
         plain = {k: v for k, v in value.items() if not k.startswith("$")}
         if plain:
@@ -117,6 +119,8 @@ class _Reader:
             elif name in ("$inQuery", "$notInQuery", "$select", "$dontSelect"):
                 part = _subquery(path, name, given[name])
             elif name == "$regex":
+                if not self.scope.regex:
+                    raise ParseError(Code.INVALID_QUERY, "$regex operator is not allowed")
                 part = _regex(path, given)
             elif name == "$options":
                 if "$regex" not in given:
@@ -220,7 +224,7 @@ def _regex(path: ast.Path, given: Object) -> ast.Node:
     return ast.Regex(path, pattern, "".join(sorted(set(options or "") - {"u"})))
 
 
-def _subquery(path: ast.Path, name: str, given: Json) -> ast.Node:
+def _subquery(path: ast.Path, name: str, given: Json) -> ast.Subquery:
     wrong = ParseError(Code.INVALID_QUERY, f"improper usage of {name}")
     if not isinstance(given, dict):
         raise wrong
@@ -266,6 +270,10 @@ def _relation(key: str, value: Json) -> ast.Node:
             if value.get(name):
                 found = True
                 node = ast.both(node, ast.Relates(key, ids(value[name]), negated))
+        for name in ("$inQuery", "$notInQuery"):
+            if name in value:
+                found = True
+                node = ast.both(node, replace(_subquery((key,), name, value[name]), relation=True))
     return node if found else ast.NOTHING
 
 

@@ -173,6 +173,8 @@ def _wanted(schema: ClassSchema) -> Side:
         if at is not None:
             side["geo", name] = {}
     for name, keys in schema.indexes.items():
+        if name == "_id_":
+            continue
         texts = [key for key, kind in keys.items() if kind == "text"]
         if texts:
             side["text", name] = texts
