@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mbaas.kernel.options import FileDownload, FileUpload
+from mbaas.kernel.options import EVERYWHERE, FileDownload, FileUpload
 from mbaas.parse_rate_limit import rate_limits
 from mbaas.parse_values import (
     DEEPEST,
@@ -158,6 +158,7 @@ DEFAULTS: dict[str, Any] = {
     "allow_client_class_creation": False,
     "new_class_permissions": "public",
     "rate_limit_factor": 0,
+    "read_only_master_key_ips": EVERYWHERE,
     "sanitized_errors": True,
     "live_classes": (),
     "idempotency_paths": (),

@@ -13,7 +13,7 @@ from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object, date_ms, is_number
-from mbaas.query.geo import crosses_itself
+from mbaas.query.geo import MOST_CORNERS, crosses_itself
 
 _PLAIN = {bool: Field("Boolean"), str: Field("String"), int: Field("Number"), float: Field("Number"), list: Field("Array")}
 OBJECT = Field("Object")
@@ -142,6 +142,8 @@ def _geo_point(value: Object) -> Object:
 
 def _polygon(value: Object) -> Object:
     ring = value.get("coordinates")
+    if isinstance(ring, list) and len(ring) > MOST_CORNERS:
+        raise ParseError(Code.INCORRECT_TYPE, f"A Polygon has no more than {MOST_CORNERS} points")
     if not isinstance(ring, list) or not all(isinstance(p, list) and len(p) == 2 and all(map(is_number, p)) for p in ring):
         raise invalid("Polygon")
     if len({tuple(p) for p in ring}) < 3:

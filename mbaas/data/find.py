@@ -24,9 +24,6 @@ from mbaas.kernel.values import Object
 from mbaas.query import ast
 from mbaas.storage import ports
 
-_REMEMBERED = 64
-"""Searches kept for one set of options: one for each group of callers."""
-
 
 async def find(app: App, caller: Caller, class_name: str, options: FindOptions) -> bytes:
     """The JSON answer of a find: `{"results": […]}`, with `count` if asked for."""
@@ -123,16 +120,10 @@ async def _rows(search: Search) -> list[bytes]:
     if rules.stored_is_answer and search.policy.plain_reads and not options.shapes:
         page = _page(search, operation)
         if page and search.repeatable and rules.is_open(operation) and not options.count:
-            _remember(options, page)
+            # Every check of it depends on the class's definition and the caller's principals alone.
+            options.remember((page.schema, page.readers), page)
         return await search.app.store.documents.find_raw(page) if page else []
     return [orjson.dumps(body) for body in await _objects(search, operation)]
-
-
-def _remember(options: FindOptions, page: ports.Find) -> None:
-    """Keep a search whose every check depends on the class's definition and the caller's principals alone."""
-    if len(options.memo) >= _REMEMBERED:
-        options.memo.clear()
-    options.memo[page.schema, page.readers] = page
 
 
 async def _objects(search: Search, operation: str) -> list[Object]:

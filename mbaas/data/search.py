@@ -69,6 +69,7 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
         class_name = redirected(app, class_name, options.redirect_key)
         policy = admit(app, caller, "find", class_name)
     refuse_unknown_class(app, caller, class_name)
+    exists = app.classes.get(class_name) is not None
     schema = app.classes.known_or_blank(class_name)
     rules = app.classes.rules(class_name)
     scope = _scope(app, caller, schema)
@@ -81,8 +82,8 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
             _refuse_named(rules, caller, options.where)
             rules.check(caller, "count" if options.limit == 0 and options.count else "find")
             raise
-        if b"$relativeTime" not in orjson.dumps(options.where):
-            options.memo[read_as] = where
+        if exists and b"$relativeTime" not in orjson.dumps(options.where):
+            options.remember(read_as, where)
     assert isinstance(where, ast.Node)
     own = _own_row(rules, caller, where)
     if rules.protects and not own and not caller.omnipotent:
@@ -90,7 +91,6 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
         for name, _ in options.order:
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
     resolved = await resolve(app, caller, policy.rewrite(caller, where), nested or Subqueries())
-    exists = app.classes.get(class_name) is not None
     for part in where.parts if isinstance(where, ast.And) else (where,):
         if isinstance(part, ast.Text) and exists:
             schema = await app.classes.index_text(class_name, ".".join(part.path))

@@ -6,12 +6,13 @@ is: concurrent increments add up and nothing is lost. Source: the Parse REST gui
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, Object, is_number, same
+from mbaas.kernel.values import Json, Object, is_number, value_key
 
 Path = tuple[str, ...]
 
@@ -63,6 +64,7 @@ class Remove:
     values: tuple[Json, ...]
 
 
+_LARGEST = sys.float_info.max
 _MOST_PADDED = 1000
 """How far behind the end of a list an element may be put."""
 
@@ -140,7 +142,10 @@ def _increment(op: Increment, at: Object, key: str) -> None:
     before = at.get(key)
     if before is not None and not is_number(before):
         raise _mismatch(op.path, "a number")
-    at[key] = (before or 0) + op.amount
+    total = (before or 0) + op.amount
+    if not -_LARGEST <= total <= _LARGEST:
+        raise ParseError(Code.INCORRECT_TYPE, f"the number at {'.'.join(op.path)} would be too large")
+    at[key] = total
 
 
 def _list(op: Add | AddUnique | Remove, at: Object, key: str) -> list[Json]:
@@ -156,8 +161,11 @@ def _add(op: Add, at: Object, key: str) -> None:
 
 def _add_unique(op: AddUnique, at: Object, key: str) -> None:
     found = _list(op, at, key)
+    known = set(map(value_key, found))
     for value in op.values:
-        if not any(same(value, other) for other in found):
+        mine = value_key(value)
+        if mine not in known:
+            known.add(mine)
             found.append(value)
     at[key] = found
 
@@ -165,7 +173,8 @@ def _add_unique(op: AddUnique, at: Object, key: str) -> None:
 def _remove(op: Remove, at: Object, key: str) -> None:
     if at.get(key) is None:
         return
-    at[key] = [v for v in _list(op, at, key) if not any(same(v, gone) for gone in op.values)]
+    gone = set(map(value_key, op.values))
+    at[key] = [v for v in _list(op, at, key) if value_key(v) not in gone]
 
 
 _APPLY: dict[type[Any], Callable[[Any, Object, str], None]] = {

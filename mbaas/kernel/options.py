@@ -85,7 +85,7 @@ class AppOptions:
     """The key of the app's files at parse.com, for those that are still there."""
     master_key_ips: tuple[str, ...] = LOOPBACK
     maintenance_key_ips: tuple[str, ...] = LOOPBACK
-    read_only_master_key_ips: tuple[str, ...] = EVERYWHERE
+    read_only_master_key_ips: tuple[str, ...] = LOOPBACK
     app_name: str | None = None
 
     preset: Literal["production", "development", "parse"] = "production"

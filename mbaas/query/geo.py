@@ -19,6 +19,8 @@ Window = tuple[float, float, float, float]
 
 _SLACK = 1e-6
 _MOST_CHECKED = 200
+MOST_CORNERS = 10_000
+"""How many corners a polygon may have."""
 
 
 def point_of(value: Any) -> Point | None:

@@ -17,6 +17,7 @@ from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object, date_ms, is_number
 from mbaas.query import ast
 from mbaas.query.constraints import GEO, bad_json, text_search
+from mbaas.query.regex import LONGEST, literal
 from mbaas.query.relative import instant
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.]*\Z")
@@ -54,7 +55,7 @@ class _Reader:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.nodes = self.values = 0
+        self.nodes = self.values = self.characters = 0
 
     def group(self, where: Object, depth: int) -> ast.Node:
         if self.scope.max_depth is not None and depth > self.scope.max_depth:
@@ -122,6 +123,7 @@ class _Reader:
                 if not self.scope.regex:
                     raise ParseError(Code.INVALID_QUERY, "$regex operator is not allowed")
                 part = _regex(path, given)
+                self.pattern(part.pattern, part.flags)
             elif name == "$options":
                 if "$regex" not in given:
                     raise ParseError(Code.INVALID_QUERY, "$options needs a $regex")
@@ -149,6 +151,13 @@ class _Reader:
             return ast.NotEquals(path, value)
         return ast.Compare(path, _COMPARE[name], value)
 
+    def pattern(self, pattern: str, flags: str = "") -> None:
+        """Count a regular expression; one that is plain text is none."""
+        if flags or literal(pattern) is None:
+            self.characters += len(pattern)
+        if self.characters > LONGEST:
+            raise ParseError(Code.INVALID_QUERY, f"The regular expressions of a query have no more than {LONGEST} characters")
+
     def relative(self, field: Field | None, name: str, text: Json) -> Object:
         if field is not None and field.type != "Date":
             raise bad_json("$relativeTime can only be used with Date field")
@@ -163,6 +172,9 @@ class _Reader:
         if self.scope.max_values is not None and self.values > self.scope.max_values:
             raise ParseError(Code.INVALID_QUERY, f"The query compares with more than {self.scope.max_values} values")
         if name == "$all":
+            for value in given:
+                if isinstance(value, dict) and isinstance(value.get("$regex"), str):
+                    self.pattern(value["$regex"])
             return _all(path, given)
         values: list[Json] = []
         for value in given:
@@ -213,7 +225,7 @@ def _all(path: ast.Path, values: list[Json]) -> ast.Node:
     return ast.both(node, ast.All(path, plain)) if plain else node
 
 
-def _regex(path: ast.Path, given: Object) -> ast.Node:
+def _regex(path: ast.Path, given: Object) -> ast.Regex:
     pattern, options = given["$regex"], given.get("$options")
     if not isinstance(pattern, str):
         raise ParseError(Code.INVALID_QUERY, "$regex value must be a string")
