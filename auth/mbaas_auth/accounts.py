@@ -60,7 +60,7 @@ async def log_in_as(app: App, caller: Caller, user_id: Json) -> Object:
     created_with: Object = {"action": "login", "authProvider": "masterkey"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
     await app.store.documents.commit(steps)
-    return {**await policy.show_self(user_id, user.body), "sessionToken": token}
+    return {**policy.show_all(user.body), "sessionToken": token}
 
 
 async def me(app: App, caller: Caller) -> Object:

@@ -14,7 +14,7 @@ from mbaas.data.options import EVERYTHING
 from mbaas.data.policies import Policy, Saved, Write
 from mbaas.data.shape import Shape
 from mbaas.kernel.acl import allowed, permits
-from mbaas.kernel.caller import Caller, user_principals
+from mbaas.kernel.caller import MASTER, Caller, user_principals
 from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidden, not_found
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
@@ -175,12 +175,13 @@ class UserPolicy(Policy):
         write.hidden.update(self._rules.remembered(user))
         write.hidden["_hashed_password"] = await self.passwords.hash(password) if password else None
         write.hidden["_perishable_token"] = None
-        if write.creating or not self._app.options.revoke_session_on_password_reset:
+        if write.creating:
             return
         assert write.object_id is not None
         if not write.caller.omnipotent and write.caller.user_id != write.object_id:
             return  # the commit refuses her; nothing of the sessions is touched
-        write.steps += await self.sessions.endings(write.object_id)
+        if self._app.options.revoke_session_on_password_reset:
+            write.steps += await self.sessions.endings(write.object_id)
         if not write.caller.omnipotent:
             insert, token = self.sessions.new(write.object_id, None, write.caller.installation_id)
             write.steps.append(insert)
@@ -214,7 +215,7 @@ class UserPolicy(Policy):
         linked = ",".join(body["authData"]) if isinstance(body.get("authData"), dict) else ""
         if linked and write.caller.user_id is not None:
             return
-        created_with: Object = {"action": "signup", "authProvider": linked or "password"}
+        created_with: Object = {"action": "login" if linked else "signup", "authProvider": linked or "password"}
         steps, token = await self.sessions.open(write.object_id, created_with, write.caller.installation_id)
         write.steps += steps
         write.answer["sessionToken"] = token
@@ -256,6 +257,11 @@ class UserPolicy(Policy):
         if caller.session_token is not None and body.get("objectId") == caller.user_id:
             body["sessionToken"] = caller.session_token
         return body
+
+    def show_all(self, body: Object) -> Object:
+        """A user as the master key sees her."""
+        classes = self._app.classes
+        return Shape(self._app, MASTER, self, classes.rules("_User"), classes.known_or_blank("_User"), EVERYTHING).show(body)
 
     async def show_self(self, user_id: str, body: Object) -> Object:
         """A user as she sees herself."""

@@ -76,6 +76,8 @@ PEOPLE: dict[str, Any] = {
     "protectedFields": {"Secretive": {"*": ["count"]}},
     "protectedFieldsSaveResponseExempt": False,
     "passwordPolicy": {"validatorPattern": "[0-9]", "validationError": "a digit!", "doNotAllowUsername": True, "maxPasswordHistory": 2},
+    "expireInactiveSessions": False,
+    "revokeSessionOnPasswordReset": False,
     "installation": {"duplicateDeviceTokenAction": "update", "duplicateDeviceTokenMergePriority": "installationId"},
 }
 MASTER = {**KEYS, "X-Parse-Master-Key": "master"}
@@ -151,3 +153,13 @@ def test_an_installation_loses_its_token_to_another_and_stays(strict: TestServer
     assert "deviceToken" not in strict.get(f"/parse/installations/{ids[1]}", MASTER)[1]
     strict.call("POST", "/parse/installations", {"deviceType": "ios", "installationId": second, "deviceToken": token}, KEYS)
     assert "deviceToken" not in strict.get(f"/parse/installations/{ids[0]}", MASTER)[1]
+
+
+def test_sessions_last_where_none_expires_and_outlive_a_change_of_password(strict: TestServer) -> None:
+    """A session has no `expiresAt` then; a change of the password gives a new session and leaves the old one."""
+    _, made = strict.call("POST", "/parse/users", {"username": _person(), "password": "1"}, KEYS)
+    old = {**KEYS, "X-Parse-Session-Token": made["sessionToken"]}
+    assert "expiresAt" not in strict.get("/parse/sessions/me", old)[1]
+    _, answer = strict.call("PUT", f"/parse/users/{made['objectId']}", {"password": "2"}, old)
+    for token in (made["sessionToken"], answer["sessionToken"]):
+        assert strict.get("/parse/users/me", {**KEYS, "X-Parse-Session-Token": token})[0] == 200
