@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mbaas.kernel.options import EVERYWHERE, FileDownload, FileUpload
+from mbaas.parse_policies import account_lockout, installation, password_policy
 from mbaas.parse_rate_limit import rate_limits
 from mbaas.parse_values import (
     DEEPEST,
@@ -55,7 +56,7 @@ SERVER: dict[str, tuple[str, Reader]] = {
 }
 
 APP: dict[str, tuple[str, Reader]] = {
-    "accountLockout": ("account_lockout", mapping),
+    "accountLockout": ("account_lockout", account_lockout),
     "allowAggregationForReadOnlyMasterKey": ("read_only_aggregation", flag),
     "allowClientClassCreation": ("allow_client_class_creation", flag),
     "allowCustomObjectId": ("allow_custom_object_id", flag),
@@ -79,7 +80,7 @@ APP: dict[str, tuple[str, Reader]] = {
     "expireInactiveSessions": ("expire_inactive_sessions", flag),
     "extendSessionOnUse": ("extend_session_on_use", flag),
     "fileKey": ("file_key", text),
-    "installation": ("installation", mapping),
+    "installation": ("installation", installation),
     "javascriptKey": ("javascript_key", text),
     "maintenanceKey": ("maintenance_key", text),
     "maintenanceKeyIps": ("maintenance_key_ips", networks),
@@ -89,7 +90,7 @@ APP: dict[str, tuple[str, Reader]] = {
     "maxUploadSize": ("max_upload_bytes", size),
     "mountPath": ("mount", mount),
     "objectIdSize": ("object_id_size", positive),
-    "passwordPolicy": ("password_policy", mapping),
+    "passwordPolicy": ("password_policy", password_policy),
     "preserveFileName": ("preserve_file_name", flag),
     "protectedFields": ("protected_fields", protected),
     "protectedFieldsOwnerExempt": ("protected_fields_owner_exempt", flag),
@@ -107,6 +108,7 @@ APP: dict[str, tuple[str, Reader]] = {
     "serverURL": ("public_url", url),
     "publicServerURL": ("public_url", url),
     "sessionLength": ("session_length_s", positive),
+    "userSensitiveFields": ("protected_fields", texts),
     "verifyUserEmails": ("verify_user_emails", flag),
     "webhookKey": ("webhook_key", text),
 }
@@ -176,14 +178,12 @@ _LATER = """
     filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQuery.classNames liveQueryServerOptions
     logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
     preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail push requestContextMiddleware scheduledPush security
-    sendUserEmailVerification serverCloseComplete silent startLiveQueryServer userSensitiveFields verbose verifyServerUrl
-    verifyUserEmails webhookKey
+    sendUserEmailVerification serverCloseComplete silent startLiveQueryServer verbose verifyServerUrl verifyUserEmails webhookKey
     liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
     requestComplexity.graphQLDepth requestComplexity.graphQLFields
 """
 _UNREAD = """
-    accountLockout allowExpiredAuthDataToken appName convertEmailToLowercase convertUsernameToLowercase enableAnonymousUsers
-    extendSessionOnUse installation passwordPolicy protectedFieldsSaveResponseExempt protectedFieldsTriggerExempt schema
+    accountLockout allowExpiredAuthDataToken appName extendSessionOnUse protectedFieldsTriggerExempt schema
 """
 """Translated already, but read by no room: whoever builds the part that does takes its option out of here (a test sees to it)."""
 _DATABASE = """
@@ -222,7 +222,23 @@ def translate(document: Any, source: str = "the options file") -> Translated:
             problems.append(f"{source}: {name} {error}")
     if problems:
         raise SettingsError("\n".join(problems))
+    if "protected_fields" in out.app:
+        out.app["protected_fields"] = _protected(document, keep=out.app.get("protected_fields_owner_exempt") is False)
     return out
+
+
+def _protected(document: Mapping[str, Any], keep: bool) -> dict[str, dict[str, tuple[str, ...]]]:
+    """`protectedFields`, with the older `userSensitiveFields` and the `email` that Parse Server adds for `_User`.
+
+    `keep`: where owners do not see their own protected fields, what is said of everybody stands as it is.
+    """
+    classes = protected(document.get("protectedFields") or {})
+    users = classes.setdefault("_User", {})
+    if sensitive := document.get("userSensitiveFields"):
+        users["*"] = tuple(dict.fromkeys((*users.get("*", ()), "email", *texts(sensitive))))
+    if not (keep and users.get("*") is not None):
+        users["*"] = tuple(dict.fromkeys((*users.get("*", ()), "email")))
+    return classes
 
 
 def _option(name: str, value: Any, out: Translated) -> None:

@@ -117,6 +117,10 @@ def _page(search: Search, operation: str) -> ports.Find | None:
 async def _rows(search: Search) -> list[bytes]:
     rules, options = search.rules, search.options
     operation = _operation(search)
+    if operation == "get":
+        rules.check(search.caller, operation)
+        if rules.narrowed(search.caller, operation) == ast.NOTHING:
+            raise not_found()
     if rules.stored_is_answer and search.policy.plain_reads and not options.shapes:
         page = _page(search, operation)
         if page and search.repeatable and rules.is_open(operation) and not options.count:

@@ -119,7 +119,7 @@ async def _insert(policy: Policy, write: Write) -> Saved:
         with_urls(app, answer)
     await policy.after(write)
     answer.update(write.answer)
-    return Saved(answer, 201, policy.path(write.class_name) + write.object_id)
+    return Saved(_told(write, rules, answer), 201, policy.path(write.class_name) + write.object_id)
 
 
 async def _change(policy: Policy, write: Write) -> Saved:
@@ -162,7 +162,7 @@ async def _change(policy: Policy, write: Write) -> Saved:
     answer = {**_echo(change, write.after.body), "updatedAt": iso(now)}
     await policy.after(write)
     answer.update(write.answer)
-    return Saved(with_urls(app, answer))
+    return Saved(with_urls(app, _told(write, rules, answer)))
 
 
 async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str) -> None:
@@ -258,6 +258,14 @@ def _echo(change: Change, body: Object) -> Object:
             at = at.setdefault(key, {})
         at[path[-1]] = value
     return answer
+
+
+def _told(write: Write, rules: Rules, answer: Object) -> Object:
+    """The answer without protected fields, where they are kept from the one who saves, too."""
+    if write.app.options.protected_fields_save_response_exempt or rules.owns(write.caller, write.object_id):
+        return answer
+    hidden = rules.protected(write.caller)
+    return {name: value for name, value in answer.items() if name not in hidden}
 
 
 def _writable(document: Document, writers: frozenset[str] | None, guard: Node) -> bool:

@@ -85,7 +85,7 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
         if exists and b"$relativeTime" not in orjson.dumps(options.where):
             options.remember(read_as, where)
     assert isinstance(where, ast.Node)
-    own = _own_row(rules, caller, where)
+    own = isinstance(options.where, dict) and rules.owns(caller, options.where.get("objectId"))
     if rules.protects and not own and not caller.omnipotent:
         refuse_protected(rules, caller, where)
         for name, _ in options.order:
@@ -103,11 +103,6 @@ def _scope(app: App, caller: Caller, schema: ClassSchema) -> Scope:
     limit = None if caller.omnipotent else app.options.max_query_depth
     regex = caller.omnipotent or app.options.allow_regex
     return Scope(schema.fields, app.clock, max_depth=limit if limit is not None else 100, regex=regex)
-
-
-def _own_row(rules: Rules, caller: Caller, where: ast.Node) -> bool:
-    parts = where.parts if isinstance(where, ast.And) else (where,)
-    return any(isinstance(p, ast.Equals) and p.path == ("objectId",) and rules.owns(caller, p.value) for p in parts)
 
 
 def refuse_protected(rules: Rules, caller: Caller, where: ast.Node) -> None:

@@ -54,6 +54,32 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """What a new password must be like, and how long it holds."""
+
+    pattern: str | None = None
+    """A regular expression that must be found in it."""
+    error: str | None = None
+    """What a password that does not match is answered; None: a text of the server's."""
+    forbid_username: bool = False
+    max_age_days: float | None = None
+    history: int = 0
+    """So many passwords, the present one included, may not be taken again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationOptions:
+    """What becomes of an installation when another one comes with its device token."""
+
+    enforce_auth: bool = False
+    """Only where the caller may do to it what is done."""
+    action: Literal["delete", "update"] = "delete"
+    """It goes, or it loses what it shares with the other."""
+    priority: Literal["deviceToken", "installationId"] = "deviceToken"
+    """Which of two rows for one device stays: the one found by this."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """What belongs to the process and not to one of its apps."""
 
@@ -120,7 +146,7 @@ class AppOptions:
     collection_prefix: str = ""
     """What the names of collections start with in pipelines that were written for Parse Server."""
     route_allow_list: tuple[str, ...] | None = None
-    installation: Mapping[str, Any] = field(default_factory=dict)
+    installation: InstallationOptions = InstallationOptions()
     schema: Mapping[str, Any] | None = None
     sanitized_errors: bool = True
     allow_public_explain: bool = False
@@ -148,7 +174,7 @@ class AppOptions:
     rate_limit_factor: int = 1
     """How much wider than in production the server's own limits are; 0: they are off."""
     account_lockout: Mapping[str, Any] | None = None
-    password_policy: Mapping[str, Any] | None = None
+    password_policy: PasswordPolicy = PasswordPolicy()
     auth: Mapping[str, Any] = field(default_factory=dict)
     verify_user_emails: bool = False
     email_adapter: Mapping[str, Any] | None = None

@@ -159,7 +159,8 @@ class Keyring:
             "version": version if isinstance(version, str) else keys.version,
         }
         for name, slot in _BODY_NAMES.items():
-            if value := body.pop(name, None):
+            value = body.pop(name, None)
+            if value or isinstance(value, (dict, list)):
                 taken[slot] = _text_of(value)
         return self._enter(keys._replace(**taken)), body.pop("_context", None)
 
