@@ -77,6 +77,8 @@ def _common(settings: Settings) -> dict[str, Any]:
     for name in ("mount", "live_classes", "master_key_ips", "maintenance_key_ips"):
         if name in given:
             out[name] = getattr(settings, name)
+    if "master_key_ips" in given:
+        out["read_only_master_key_ips"] = settings.master_key_ips
     if settings.public_url:
         out["public_url"] = settings.public_url
     out["database_shared"] = settings.mongo_shared

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mbaas.kernel.options import FileDownload, FileUpload
+from mbaas.kernel.options import EVERYWHERE, FileDownload, FileUpload
+from mbaas.parse_policies import account_lockout, installation, password_policy
 from mbaas.parse_rate_limit import rate_limits
 from mbaas.parse_values import (
     DEEPEST,
@@ -21,6 +22,7 @@ from mbaas.parse_values import (
     mapping,
     mappings,
     mongo,
+    most,
     mount,
     networks,
     number,
@@ -54,7 +56,7 @@ SERVER: dict[str, tuple[str, Reader]] = {
 }
 
 APP: dict[str, tuple[str, Reader]] = {
-    "accountLockout": ("account_lockout", mapping),
+    "accountLockout": ("account_lockout", account_lockout),
     "allowAggregationForReadOnlyMasterKey": ("read_only_aggregation", flag),
     "allowClientClassCreation": ("allow_client_class_creation", flag),
     "allowCustomObjectId": ("allow_custom_object_id", flag),
@@ -65,6 +67,7 @@ APP: dict[str, tuple[str, Reader]] = {
     "appName": ("app_name", text),
     "auth": ("auth", mapping),
     "clientKey": ("client_key", text),
+    "collectionPrefix": ("collection_prefix", text),
     "convertEmailToLowercase": ("lowercase_email", flag),
     "convertUsernameToLowercase": ("lowercase_username", flag),
     "databaseURI": ("database_url", mongo),
@@ -76,7 +79,8 @@ APP: dict[str, tuple[str, Reader]] = {
     "enforcePrivateUsers": ("enforce_private_users", flag),
     "expireInactiveSessions": ("expire_inactive_sessions", flag),
     "extendSessionOnUse": ("extend_session_on_use", flag),
-    "installation": ("installation", mapping),
+    "fileKey": ("file_key", text),
+    "installation": ("installation", installation),
     "javascriptKey": ("javascript_key", text),
     "maintenanceKey": ("maintenance_key", text),
     "maintenanceKeyIps": ("maintenance_key_ips", networks),
@@ -86,7 +90,7 @@ APP: dict[str, tuple[str, Reader]] = {
     "maxUploadSize": ("max_upload_bytes", size),
     "mountPath": ("mount", mount),
     "objectIdSize": ("object_id_size", positive),
-    "passwordPolicy": ("password_policy", mapping),
+    "passwordPolicy": ("password_policy", password_policy),
     "preserveFileName": ("preserve_file_name", flag),
     "protectedFields": ("protected_fields", protected),
     "protectedFieldsOwnerExempt": ("protected_fields_owner_exempt", flag),
@@ -104,6 +108,7 @@ APP: dict[str, tuple[str, Reader]] = {
     "serverURL": ("public_url", url),
     "publicServerURL": ("public_url", url),
     "sessionLength": ("session_length_s", positive),
+    "userSensitiveFields": ("protected_fields", texts),
     "verifyUserEmails": ("verify_user_emails", flag),
     "webhookKey": ("webhook_key", text),
 }
@@ -123,6 +128,7 @@ NESTED: dict[str, dict[str, tuple[str, Reader]]] = {
         "includeDepth": ("max_include_depth", limit),
         "queryDepth": ("max_query_depth", depth),
         "subqueryDepth": ("max_subqueries", limit),
+        "subqueryLimit": ("max_subquery_results", most),
     },
 }
 
@@ -154,6 +160,7 @@ DEFAULTS: dict[str, Any] = {
     "allow_client_class_creation": False,
     "new_class_permissions": "public",
     "rate_limit_factor": 0,
+    "read_only_master_key_ips": EVERYWHERE,
     "sanitized_errors": True,
     "live_classes": (),
     "live_sequences": False,
@@ -166,22 +173,18 @@ DEFAULTS: dict[str, Any] = {
 """Parse Server 9's defaults, where ours differ."""
 
 _LATER = """
-    analyticsAdapter auth cacheAdapter cacheMaxSize cacheTTL cloud cluster collectionPrefix customPages databaseAdapter directAccess
+    analyticsAdapter auth cacheAdapter cacheMaxSize cacheTTL cloud cluster customPages databaseAdapter directAccess
     emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid emailVerifyTokenValidityDuration
     enableCollationCaseComparison enableExpressErrorHandler enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey
-    fileKey filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQueryServerOptions
+    filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQueryServerOptions
     logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
     preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail push requestContextMiddleware scheduledPush security
-    sendUserEmailVerification serverCloseComplete silent startLiveQueryServer userSensitiveFields verbose verifyServerUrl
-    verifyUserEmails webhookKey
+    sendUserEmailVerification serverCloseComplete silent startLiveQueryServer verbose verifyServerUrl verifyUserEmails webhookKey
     liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
-    requestComplexity.graphQLDepth requestComplexity.graphQLFields requestComplexity.subqueryLimit
+    requestComplexity.graphQLDepth requestComplexity.graphQLFields
 """
 _UNREAD = """
-    accountLockout allowAggregationForReadOnlyMasterKey allowExpiredAuthDataToken appName convertEmailToLowercase
-    convertUsernameToLowercase enableAnonymousUsers extendSessionOnUse fileDownload installation objectIdSize passwordPolicy
-    preserveFileName protectedFieldsSaveResponseExempt protectedFieldsTriggerExempt query.aggregationRawFieldNames
-    query.aggregationRawValues readOnlyMasterKeyIps requestComplexity.allowRegex schema
+    accountLockout allowExpiredAuthDataToken appName extendSessionOnUse protectedFieldsTriggerExempt schema
 """
 """Translated already, but read by no room: whoever builds the part that does takes its option out of here (a test sees to it)."""
 _DATABASE = """
@@ -220,7 +223,23 @@ def translate(document: Any, source: str = "the options file") -> Translated:
             problems.append(f"{source}: {name} {error}")
     if problems:
         raise SettingsError("\n".join(problems))
+    if "protected_fields" in out.app:
+        out.app["protected_fields"] = _protected(document, keep=out.app.get("protected_fields_owner_exempt") is False)
     return out
+
+
+def _protected(document: Mapping[str, Any], keep: bool) -> dict[str, dict[str, tuple[str, ...]]]:
+    """`protectedFields`, with the older `userSensitiveFields` and the `email` that Parse Server adds for `_User`.
+
+    `keep`: where owners do not see their own protected fields, what is said of everybody stands as it is.
+    """
+    classes = protected(document.get("protectedFields") or {})
+    users = classes.setdefault("_User", {})
+    if sensitive := document.get("userSensitiveFields"):
+        users["*"] = tuple(dict.fromkeys((*users.get("*", ()), "email", *texts(sensitive))))
+    if not (keep and users.get("*") is not None):
+        users["*"] = tuple(dict.fromkeys((*users.get("*", ()), "email")))
+    return classes
 
 
 def _option(name: str, value: Any, out: Translated) -> None:

@@ -51,6 +51,11 @@ def limit(value: Any) -> int:
     return UNLIMITED if value in (-1, "-1") else number(value)
 
 
+def most(value: Any) -> int | None:
+    """A bound on a number of things, where 0 and less stand for none."""
+    return found if (found := number(value)) > 0 else None
+
+
 def depth(value: Any) -> int:
     """A bound on nesting, where -1 stands for none."""
     return min(limit(value), DEEPEST)

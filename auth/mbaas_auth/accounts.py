@@ -50,16 +50,17 @@ async def log_in_as(app: App, caller: Caller, user_id: Json) -> Object:
         raise forbidden("master key is required")
     if caller.read_only:
         raise forbidden("read-only masterKey isn't allowed to login as another user.")
-    if not isinstance(user_id, str) or not user_id:
+    if not user_id:
         raise ParseError(Code.INVALID_VALUE, "userId must not be empty, null, or undefined")
-    user = await app.store.documents.get(app.classes.known_or_blank("_User"), user_id)
+    user = await app.store.documents.get(app.classes.known_or_blank("_User"), user_id) if isinstance(user_id, str) else None
     if user is None:
         raise ParseError(Code.OBJECT_NOT_FOUND, "user not found")
+    user_id = user.body["objectId"]
     policy = _policy(app)
     created_with: Object = {"action": "login", "authProvider": "masterkey"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
     await app.store.documents.commit(steps)
-    return {**await policy.show_self(user_id, user.body), "sessionToken": token}
+    return {**policy.show_all(user.body), "sessionToken": token}
 
 
 async def me(app: App, caller: Caller) -> Object:
@@ -90,6 +91,7 @@ async def my_session(app: App, token: str | None) -> Object:
     user = session.body.get("user")
     owner = Caller(user_id=user["objectId"] if isinstance(user, dict) else None, session_id=session.body["objectId"], session_token=token)
     rules, schema = app.classes.rules("_Session"), app.classes.known_or_blank("_Session")
+    rules.check(owner, "find")
     shown = Shape(app, owner, app.policy("_Session"), rules, schema, EVERYTHING).show(session.body)
     return with_token(owner, shown)
 
@@ -113,13 +115,34 @@ async def request_mail(app: App) -> Object:
     raise ParseError(Code.INTERNAL_SERVER_ERROR, _NO_MAIL)
 
 
-async def challenge(app: App, arguments: Object) -> Object:
+async def challenge(app: App, caller: Caller, arguments: Object) -> Object:
     """`/challenge`: what a provider asks before it signs somebody in; none of the present ones asks anything."""
+    named = bool(arguments.get("username") or arguments.get("email"))
+    if named:
+        if not arguments.get("password"):
+            raise ParseError(Code.OTHER_CAUSE, "You provided username or email, you need to also provide password.")
+        await _policy(app).authenticate(arguments, caller)
     data = arguments.get("challengeData")
-    if data is None and not (arguments.get("username") or arguments.get("email")):
+    if not data and data != {}:
         raise ParseError(Code.OTHER_CAUSE, "Nothing to challenge.")
-    if (arguments.get("username") or arguments.get("email")) and not arguments.get("password"):
-        raise ParseError(Code.OTHER_CAUSE, "You provided username or email, you need to also provide password.")
     if not isinstance(data, dict):
         raise ParseError(Code.OTHER_CAUSE, "challengeData should be an object.")
+    if auth_data := arguments.get("authData"):
+        await _identify(app, auth_data, named)
     return {"challengeData": {}}
+
+
+async def _identify(app: App, auth_data: Json, named: bool) -> None:
+    """Refuse `authData` that does not name one known user, and her alone."""
+    if not isinstance(auth_data, dict):
+        raise ParseError(Code.OTHER_CAUSE, "authData should be an object.")
+    if named:
+        text = "You cannot provide username/email and authData, only use one identification method."
+        raise ParseError(Code.OTHER_CAUSE, text)
+    for name, data in auth_data.items():
+        if data is not None and not isinstance(data, dict):
+            raise ParseError(Code.OTHER_CAUSE, f"authData.{name} should be an object.")
+    if sum(1 for data in auth_data.values() if data and data.get("id")) > 1:
+        raise ParseError(Code.OTHER_CAUSE, "You cannot provide more than one authData provider with an id.")
+    if await _policy(app).linked(auth_data) is None:
+        raise ParseError(Code.OBJECT_NOT_FOUND, "User not found.")

@@ -22,14 +22,17 @@ def given(auth_data: Json) -> bool:
     return isinstance(auth_data, dict) and any(isinstance(data, dict) and data for data in auth_data.values())
 
 
-def check(name: str, data: Json) -> None:
-    """Refuse what a provider does not vouch for. Raises 162 for an id that is no string, 252 for an unknown provider."""
+def check(name: str, data: Json, *, anonymous: bool) -> None:
+    """Refuse what a provider does not vouch for. Raises 162 for an id that is no string, 252 for an unknown provider.
+
+    `anonymous`: whether people may stay without a name.
+    """
     if not isinstance(data, dict):
         raise unsupported()
     if "id" in data and not isinstance(data["id"], str):
         raise ParseError(Code.INVALID_VALUE, f"Invalid authData id for provider '{name}'.")
     if name == "anonymous":
-        if data.get("id") is None:
+        if not anonymous or data.get("id") is None:
             raise unsupported()
         return
     if name in _KNOWN:

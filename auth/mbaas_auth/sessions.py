@@ -125,10 +125,15 @@ class Sessions:
         body["user"] = pointer("_User", user_id)
         if created_with:
             body["createdWith"] = created_with
-        body["expiresAt"] = date(now + self._app.options.session_length_s * 1000)
+        body.update(self.ending(now))
         if installation_id:
             body["installationId"] = installation_id
         return Insert(self.schema, Document(body, {"_session_token": token_hash(token)}, 1)), token
+
+    def ending(self, now: int) -> Object:
+        """When a session that begins now ends; nothing where none does."""
+        options = self._app.options
+        return {"expiresAt": date(now + options.session_length_s * 1000)} if options.expire_inactive_sessions else {}
 
     async def endings(self, user_id: str, installation_id: str | None = None) -> list[Step]:
         """Steps that end the user's sessions: all of them, or those of one installation."""
@@ -236,7 +241,7 @@ class SessionPolicy(Policy):
             "sessionToken": token,
             "user": pointer("_User", caller.user_id),
             "createdWith": {"action": "create"},
-            "expiresAt": date(self._app.clock.now() + self._app.options.session_length_s * 1000),
+            **self._sessions.ending(self._app.clock.now()),
             **given,
         }
         saved = await objects.create(self._app, caller.as_master(), "_Session", made)

@@ -14,12 +14,13 @@ from mbaas.data.options import EVERYTHING
 from mbaas.data.policies import Policy, Saved, Write
 from mbaas.data.shape import Shape
 from mbaas.kernel.acl import allowed, permits
-from mbaas.kernel.caller import Caller, user_principals
+from mbaas.kernel.caller import MASTER, Caller, user_principals
 from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidden, not_found
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Update
 from mbaas_auth import providers
+from mbaas_auth.password_rules import PasswordRules
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import roles_of
 from mbaas_auth.sessions import Sessions
@@ -49,6 +50,7 @@ class UserPolicy(Policy):
 
     def __init__(self, app: App, sessions: Sessions, passwords: Passwords) -> None:
         self._app, self.sessions, self.passwords = app, sessions, passwords
+        self._rules = PasswordRules(app, passwords)
 
     def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
         """Nobody searches by what providers know of people, nor by passwords; such a condition holds for nobody."""
@@ -110,10 +112,10 @@ class UserPolicy(Policy):
         fresh = {k: v for k, v in given.items() if known.get(k) != v or v is None}
         for name, data in fresh.items():
             if data is not None:
-                providers.check(name, data)
-        owner = await self._linked(given)
+                providers.check(name, data, anonymous=self._app.options.enable_anonymous_users)
+        owner = await self.linked(given)
         if owner is not None and owner.body["objectId"] != write.object_id:
-            if write.creating:
+            if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
                 write.reply = await self._log_in_with(write, owner, given)
                 return
             raise ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
@@ -122,7 +124,7 @@ class UserPolicy(Policy):
             write.body["authData"] = merged or {"__op": "Delete"}
             write.answer["authDataResponse"] = {}
 
-    async def _linked(self, given: Object) -> Document | None:
+    async def linked(self, given: Object) -> Document | None:
         """The user whom one of these provider ids belongs to."""
         schema = self._app.classes.known_or_blank("_User")
         for name, data in given.items():
@@ -135,11 +137,14 @@ class UserPolicy(Policy):
 
     async def _log_in_with(self, write: Write, owner: Document, given: Object) -> Saved:
         user_id = owner.body["objectId"]
+        location = f"{self.location}{user_id}"
+        if write.caller.omnipotent or write.caller.user_id is not None:
+            return Saved(await self.show_self(user_id, owner.body), 200, location)
         created_with: Object = {"action": "login", "authProvider": ",".join(given)}
         steps, token = await self.sessions.open(user_id, created_with, write.caller.installation_id)
         await self._app.store.documents.commit(steps)
         shown = await self.show_self(user_id, owner.body)
-        return Saved({**shown, "sessionToken": token, "authDataResponse": {}}, 200, f"{self.location}{user_id}")
+        return Saved({**shown, "sessionToken": token, "authDataResponse": {}}, 200, location)
 
     async def _user(self, user_id: str) -> Document | None:
         return await self._app.store.documents.get(self._app.classes.known_or_blank("_User"), user_id)
@@ -154,6 +159,7 @@ class UserPolicy(Policy):
             raise ParseError(Code.INVALID_EMAIL_ADDRESS, "Email address format is invalid.")
         if "password" in body:
             await self._password(write)
+        self._lower(body)
         self._own_acl(write)
         if write.creating:
             await self._sign_up(write)
@@ -164,18 +170,28 @@ class UserPolicy(Policy):
         password = write.body.pop("password")
         if not isinstance(password, str):
             raise ParseError(Code.INCORRECT_TYPE, "a password is a string")
+        user = None if write.creating else await self._user(write.object_id or "")
+        await self._rules.check(password, write.body.get("username"), user)
+        write.hidden.update(self._rules.remembered(user))
         write.hidden["_hashed_password"] = await self.passwords.hash(password) if password else None
         write.hidden["_perishable_token"] = None
-        if write.creating or not self._app.options.revoke_session_on_password_reset:
+        if write.creating:
             return
         assert write.object_id is not None
         if not write.caller.omnipotent and write.caller.user_id != write.object_id:
             return  # the commit refuses her; nothing of the sessions is touched
-        write.steps += await self.sessions.endings(write.object_id)
+        if self._app.options.revoke_session_on_password_reset:
+            write.steps += await self.sessions.endings(write.object_id)
         if not write.caller.omnipotent:
             insert, token = self.sessions.new(write.object_id, None, write.caller.installation_id)
             write.steps.append(insert)
             write.answer["sessionToken"] = token
+
+    def _lower(self, body: Object) -> None:
+        options = self._app.options
+        for name, wanted in (("username", options.lowercase_username), ("email", options.lowercase_email)):
+            if wanted and isinstance(body.get(name), str):
+                body[name] = body[name].lower()
 
     def _own_acl(self, write: Write) -> None:
         """A person may always read and write herself, whatever list she sends."""
@@ -197,7 +213,9 @@ class UserPolicy(Policy):
         if write.caller.omnipotent:
             return
         linked = ",".join(body["authData"]) if isinstance(body.get("authData"), dict) else ""
-        created_with: Object = {"action": "signup", "authProvider": linked or "password"}
+        if linked and write.caller.user_id is not None:
+            return
+        created_with: Object = {"action": "login" if linked else "signup", "authProvider": linked or "password"}
         steps, token = await self.sessions.open(write.object_id, created_with, write.caller.installation_id)
         write.steps += steps
         write.answer["sessionToken"] = token
@@ -240,6 +258,11 @@ class UserPolicy(Policy):
             body["sessionToken"] = caller.session_token
         return body
 
+    def show_all(self, body: Object) -> Object:
+        """A user as the master key sees her."""
+        classes = self._app.classes
+        return Shape(self._app, MASTER, self, classes.rules("_User"), classes.known_or_blank("_User"), EVERYTHING).show(body)
+
     async def show_self(self, user_id: str, body: Object) -> Object:
         """A user as she sees herself."""
         roles = await roles_of(self._app, user_id)
@@ -262,6 +285,7 @@ class UserPolicy(Policy):
         right, renew = await self.passwords.verify(str(password), hashed if isinstance(hashed, str) else None)
         if user is None or not right or (user.body.get("ACL") == {} and not caller.omnipotent):
             raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG)
+        await self._rules.refuse_expired(user)
         if renew:
             schema = self._app.classes.known_or_blank("_User")
             renewed = await self.passwords.hash(str(password))

@@ -13,6 +13,7 @@ import uvicorn
 
 from mbaas import __version__, settings
 from mbaas.app import build
+from mbaas.cli.claim import claim
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.options import ServerOptions
 from mbaas.observe.logs import get_logger, start_logging
@@ -50,6 +51,9 @@ def run(configuration: Configuration, listener: socket.socket) -> None:
     log = get_logger("mbaas")
     for warning in configuration.warnings:
         log.warning(warning)
+    for app in apps:
+        if not app.database_url:
+            claim(app.data_dir)
     config = uvicorn.Config(
         build(server, apps),
         loop="uvloop" if sys.platform != "win32" else "asyncio",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mbaas.data.classes import field_name_is_valid, mismatch
-from mbaas.data.columns import ARRAY, OBJECT, stored, type_of
+from mbaas.data.columns import ARRAY, OBJECT, stored, stored_inside, type_of
 from mbaas.kernel import acl
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ops import Add, AddUnique, Increment, Op, Remove, Set, Unset
@@ -100,7 +100,7 @@ def read_update(schema: ClassSchema, body: Object) -> Change:
         elif isinstance(value, dict) and value.get("__type") == "Relation":
             continue
         else:
-            change.ops.append(Set(path, stored(value)))
+            change.ops.append(Set(path, stored(value) if len(path) == 1 else stored_inside(value)))
     return change
 
 

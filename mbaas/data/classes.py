@@ -62,6 +62,7 @@ REQUIRED_ON_CREATE: Mapping[str, tuple[str, ...]] = {
     "_Product": ("productIdentifier", "icon", "order", "title", "subtitle"),
     "_Role": ("name", "ACL"),
 }
+MOST_COLUMNS = 1000
 ALWAYS_PRESENT = ("_User", "_Role", "_Session", "_Installation")
 """Classes that exist from the first start."""
 
@@ -180,7 +181,9 @@ class Classes:
             return current
 
     async def store(self, schema: ClassSchema, dropped: tuple[str, ...] = ()) -> None:
-        """Put a definition into the store and then into memory."""
+        """Put a definition into the store and then into memory. Raises 140 for more columns than a class may have."""
+        if len(schema.fields) > MOST_COLUMNS:
+            raise ParseError(Code.EXCEEDED_QUOTA, f"A class has no more than {MOST_COLUMNS} columns.")
         await self._schemas.put(schema, dropped)
         self._known[schema.name] = schema
         self._rules.pop(schema.name, None)

@@ -13,6 +13,7 @@ from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object, date_ms, is_number
+from mbaas.query.geo import MOST_CORNERS, crosses_itself
 
 _PLAIN = {bool: Field("Boolean"), str: Field("String"), int: Field("Number"), float: Field("Number"), list: Field("Array")}
 OBJECT = Field("Object")
@@ -82,10 +83,11 @@ def stored(value: Json) -> Json:
     """
     if isinstance(value, dict) and value.get("__type"):
         return _KEEP[value["__type"]](value)
-    return _inside(value)
+    return stored_inside(value)
 
 
-def _inside(value: Json) -> Json:
+def stored_inside(value: Json) -> Json:
+    """The same for what lies inside an object or a list."""
     if isinstance(value, dict):
         kind = value.get("__type")
         if kind in _KEEP_INSIDE:
@@ -93,9 +95,9 @@ def _inside(value: Json) -> Json:
         for key in value:
             if "$" in key or "." in key:
                 raise ParseError(Code.INVALID_NESTED_KEY, "Nested keys should not contain the '$' or '.' characters")
-        return {k: _inside(v) if type(v) in (dict, list) else v for k, v in value.items()}
+        return {k: stored_inside(v) if type(v) in (dict, list) else v for k, v in value.items()}
     if isinstance(value, list):
-        return [_inside(v) if type(v) in (dict, list) else v for v in value]
+        return [stored_inside(v) if type(v) in (dict, list) else v for v in value]
     return value
 
 
@@ -140,11 +142,16 @@ def _geo_point(value: Object) -> Object:
 
 def _polygon(value: Object) -> Object:
     ring = value.get("coordinates")
+    if isinstance(ring, list) and len(ring) > MOST_CORNERS:
+        raise ParseError(Code.INCORRECT_TYPE, f"A Polygon has no more than {MOST_CORNERS} points")
     if not isinstance(ring, list) or not all(isinstance(p, list) and len(p) == 2 and all(map(is_number, p)) for p in ring):
         raise invalid("Polygon")
     if len({tuple(p) for p in ring}) < 3:
         raise ParseError(Code.INCORRECT_TYPE, "This is not a valid Polygon: it needs at least 3 different points")
-    return {"__type": "Polygon", "coordinates": ring if ring[0] == ring[-1] else [*ring, ring[0]]}
+    closed = ring if ring[0] == ring[-1] else [*ring, ring[0]]
+    if crosses_itself(closed):
+        raise ParseError(Code.INCORRECT_TYPE, "This is not a valid Polygon: its edges cross")
+    return {"__type": "Polygon", "coordinates": closed}
 
 
 def _file(value: Object) -> Object:

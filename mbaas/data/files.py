@@ -15,7 +15,8 @@ from mbaas.data import media_types
 from mbaas.data.app import App
 from mbaas.data.files_in import file_url
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import Code, ParseError, forbidden
+from mbaas.kernel.errors import Code, ParseError, Refused, forbidden
+from mbaas.kernel.options import FileDownload, FileUpload
 from mbaas.kernel.values import Json, Object
 from mbaas.storage.files.disk import Disk
 from mbaas.storage.files.ports import Contents, Files, TooLarge
@@ -39,6 +40,8 @@ class Upload:
     tags: Json = None
     directory: Json = None
     limit: int | None = None
+    streamed: bool = False
+    """True if the client said that the body is not to be held in memory; Parse tells such a client in other words that it is too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +70,27 @@ async def upload(app: App, caller: Caller, wanted: Upload) -> Object:
     _check_name(wanted.name)
     if not caller.master:
         _check_type(app.options.file_upload.extensions, wanted.name, wanted.content_type)
+    content_type = wanted.content_type or ("" if wanted.streamed else "text/plain")
     metadata, tags = _object(app, wanted.metadata), _object(app, wanted.tags)
     directory = _directory(caller, wanted.directory)
-    name = f"{directory}{app.ids.hex(16)}_{_with_extension(wanted.name, wanted.content_type)}"
+    prefix = "" if app.options.preserve_file_name else f"{app.ids.hex(16)}_"
+    name = f"{directory}{prefix}{_with_extension(wanted.name, content_type)}"
+    earlier = await app.store.rows.get(_TABLE, name) if app.options.preserve_file_name else None
     key = app.ids.hex(16)
     limit = app.options.max_upload_bytes if wanted.limit is None else wanted.limit
     try:
         size = await place(app).put(key, wanted.parts, limit)
     except TooLarge:
+        if not wanted.streamed:
+            raise Refused("request entity too large", 413) from None
         raise ParseError(Code.FILE_SAVE_ERROR, f"File size exceeds maximum allowed: {limit} bytes.") from None
     if not size:
         await place(app).drop(key)
         raise ParseError(Code.FILE_SAVE_ERROR, "Invalid file upload.")
-    kept = {"key": key, "size": size, "type": _served_type(name, wanted.content_type), "metadata": metadata, "tags": tags}
+    kept = {"key": key, "size": size, "type": _served_type(name, content_type), "metadata": metadata, "tags": tags}
     await app.store.rows.put_many(_TABLE, [Row(name, {**kept, "user": caller.user_id, "at": app.clock.now()})])
+    if earlier is not None:
+        await place(app).drop(earlier.value["key"])
     return {"url": file_url(app, name), "name": name}
 
 
@@ -107,18 +117,28 @@ async def delete(app: App, name: str) -> None:
     await place(app).drop(row.value["key"])
 
 
+def refuse_downloader(app: App, caller: Caller) -> None:
+    """119 for a caller who may not read files."""
+    who = _not_allowed(app.options.file_download, caller)
+    if who:
+        raise ParseError(Code.OPERATION_FORBIDDEN, f"File download by {who} is disabled.")
+
+
 def _refuse_uploader(app: App, caller: Caller) -> None:
-    rules = app.options.file_upload
-    if caller.omnipotent:
-        return
-    if caller.user_id is None:
-        who, allowed = "public", rules.public
-    elif caller.anonymous:
-        who, allowed = "anonymous user", rules.anonymous_user
-    else:
-        who, allowed = "authenticated user", rules.authenticated_user
-    if not allowed:
+    who = _not_allowed(app.options.file_upload, caller)
+    if who:
         raise ParseError(Code.FILE_SAVE_ERROR, f"File upload by {who} is disabled.")
+
+
+def _not_allowed(rules: FileUpload | FileDownload, caller: Caller) -> str:
+    """What the caller is called in a refusal; nothing if she may."""
+    if caller.omnipotent:
+        return ""
+    if caller.user_id is None:
+        return "" if rules.public else "public"
+    if caller.anonymous:
+        return "" if rules.anonymous_user else "anonymous user"
+    return "" if rules.authenticated_user else "authenticated user"
 
 
 def _check_name(name: str) -> None:

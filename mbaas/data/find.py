@@ -24,9 +24,6 @@ from mbaas.kernel.values import Object
 from mbaas.query import ast
 from mbaas.storage import ports
 
-_REMEMBERED = 64
-"""Searches kept for one set of options: one for each group of callers."""
-
 
 async def find(app: App, caller: Caller, class_name: str, options: FindOptions) -> bytes:
     """The JSON answer of a find: `{"results": […]}`, with `count` if asked for."""
@@ -67,11 +64,12 @@ async def get_object(app: App, caller: Caller, class_name: str, object_id: str, 
     where = ast.Equals(("objectId",), object_id)
     policy, rules, schema = admit(app, caller, "get", class_name), app.classes.rules(class_name), app.classes.known_or_blank(class_name)
     search = Search(app, caller, policy, rules, schema, app.classes.get(class_name) is not None, where, options)
+    shape = _shape(search)
     plan = search.plan("get", limit=1)
     found = await app.store.documents.find(plan) if plan else []
     if not found:
         raise not_found()
-    return (await _shaped(search, [found[0].body]))[0]
+    return (await _shaped(search, [found[0].body], shape))[0]
 
 
 async def find_objects(app: App, caller: Caller, class_name: str, options: FindOptions, operation: str | None = None) -> list[Object]:
@@ -119,29 +117,30 @@ def _page(search: Search, operation: str) -> ports.Find | None:
 async def _rows(search: Search) -> list[bytes]:
     rules, options = search.rules, search.options
     operation = _operation(search)
+    if operation == "get":
+        rules.check(search.caller, operation)
+        if rules.narrowed(search.caller, operation) == ast.NOTHING:
+            raise not_found()
     if rules.stored_is_answer and search.policy.plain_reads and not options.shapes:
         page = _page(search, operation)
         if page and search.repeatable and rules.is_open(operation) and not options.count:
-            _remember(options, page)
+            # Every check of it depends on the class's definition and the caller's principals alone.
+            options.remember((page.schema, page.readers), page)
         return await search.app.store.documents.find_raw(page) if page else []
     return [orjson.dumps(body) for body in await _objects(search, operation)]
-
-
-def _remember(options: FindOptions, page: ports.Find) -> None:
-    """Keep a search whose every check depends on the class's definition and the caller's principals alone."""
-    if len(options.memo) >= _REMEMBERED:
-        options.memo.clear()
-    options.memo[page.schema, page.readers] = page
 
 
 async def _objects(search: Search, operation: str) -> list[Object]:
     page = _page(search, operation)
     found = await search.app.store.documents.find(page) if page else []
-    return await _shaped(search, [document.body for document in found])
+    return await _shaped(search, [document.body for document in found], _shape(search))
 
 
-async def _shaped(search: Search, bodies: list[Object]) -> list[Object]:
-    shape = Shape(search.app, search.caller, search.policy, search.rules, search.schema, search.options)
+def _shape(search: Search) -> Shape:
+    return Shape(search.app, search.caller, search.policy, search.rules, search.schema, search.options)
+
+
+async def _shaped(search: Search, bodies: list[Object], shape: Shape) -> list[Object]:
     shown = [shape.show(body) for body in bodies]
     if shape.include:
         fetch = partial(find_objects, search.app, search.caller, operation="get")

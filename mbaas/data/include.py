@@ -59,7 +59,8 @@ def _pointers(value: Json, path: Path) -> Iterator[Object]:
 def _replace(value: Json, path: Path, found: dict[tuple[str, str], Object]) -> Json:
     """The value with its pointers at the path replaced; None for a pointer to nothing."""
     if isinstance(value, list):
-        return [new for new in (_replace(item, path, found) for item in value) if new is not None]
+        replaced = [(item, _replace(item, path, found)) for item in value]
+        return [new for item, new in replaced if new is not None or item is None]
     if not isinstance(value, dict):
         return value
     if not path:

@@ -12,6 +12,8 @@ from mbaas.kernel.values import Json, Object
 from mbaas.query.regex import compiled
 
 Rule = Mapping[str, Any]
+_OF_PLACES = "0123456789.\\[(*?^$"
+"""A pattern without any of these matches no number."""
 _MOST, _LONGEST = 4096, 100
 """How many keys are remembered, and how long they may be: no client fills the memory with names that it makes up."""
 
@@ -24,6 +26,8 @@ class Keywords:
 
     def __init__(self, denylist: Iterable[Rule]) -> None:
         self._denylist = tuple(denylist)
+        self._in_lists = any("key" not in rule or not set(rule["key"]).isdisjoint(_OF_PLACES) for rule in self._denylist)
+        """True if a rule may name an element of a list, whose key is its place."""
         self._harmless: set[str] = set()
         """Keys that every rule rules out: the same columns are written again and again."""
 
@@ -32,10 +36,13 @@ class Keywords:
         stack: list[Json] = [value]
         while stack:
             at = stack.pop()
-            held = at if isinstance(at, dict) else {str(place): item for place, item in enumerate(at)}
-            if not held.keys() <= self._harmless:
-                self._look(held)
-            stack += [inner for inner in held.values() if type(inner) in (dict, list)]
+            if isinstance(at, dict):
+                if not at.keys() <= self._harmless:
+                    self._look(at)
+                at = at.values()
+            elif self._in_lists:
+                self._look({str(place): item for place, item in enumerate(at)})
+            stack += [inner for inner in at if type(inner) in (dict, list)]
 
     def _look(self, held: Object) -> None:
         for key, value in held.items():

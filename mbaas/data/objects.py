@@ -19,7 +19,7 @@ from mbaas.data.policies import Policy, Saved, Write
 from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
-from mbaas.kernel.errors import Code, Duplicate, ParseError, not_found
+from mbaas.kernel.errors import Code, Duplicate, ParseError, forbidden, not_found
 from mbaas.kernel.ops import Set
 from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Json, Object, date_ms
@@ -31,7 +31,7 @@ from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
     """Save a new object."""
     policy = admit(app, caller, "create", class_name)
-    _check_given_id(app, body)
+    _check_given_id(app, class_name, body)
     refuse_unknown_class(app, caller, class_name)
     write = Write(app, caller, class_name, None, dict(body), creating=True)
     await policy.before(write)
@@ -69,7 +69,9 @@ async def delete(app: App, caller: Caller, class_name: str, object_id: str) -> N
         raise
 
 
-def _check_given_id(app: App, body: Object) -> None:
+def _check_given_id(app: App, class_name: str, body: Object) -> None:
+    if class_name == "_User" and isinstance(body.get("objectId"), str) and body["objectId"].startswith("role:"):
+        raise forbidden("Invalid object ID.")
     if app.options.allow_custom_object_id:
         if "objectId" in body and not body["objectId"]:
             raise ParseError(Code.MISSING_OBJECT_ID, "objectId must not be empty, null or undefined")
@@ -93,7 +95,7 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     _default_acl(write, rules)
     now = app.clock.now()
     created, updated = _times(caller, body, now)
-    write.object_id = body.get("objectId") or app.ids.object_id()
+    write.object_id = body.get("objectId") or app.ids.object_id(app.options.object_id_size)
     if rules.demanding:
         write.set_by_server |= fill(schema, rules.demanding, body, creating=True)
     rules.check(caller, "create")
@@ -117,7 +119,7 @@ async def _insert(policy: Policy, write: Write) -> Saved:
         with_urls(app, answer)
     await policy.after(write)
     answer.update(write.answer)
-    return Saved(answer, 201, policy.path(write.class_name) + write.object_id)
+    return Saved(_told(write, rules, answer), 201, policy.path(write.class_name) + write.object_id)
 
 
 async def _change(policy: Policy, write: Write) -> Saved:
@@ -160,7 +162,7 @@ async def _change(policy: Policy, write: Write) -> Saved:
     answer = {**_echo(change, write.after.body), "updatedAt": iso(now)}
     await policy.after(write)
     answer.update(write.answer)
-    return Saved(with_urls(app, answer))
+    return Saved(with_urls(app, _told(write, rules, answer)))
 
 
 async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str) -> None:
@@ -243,7 +245,11 @@ def _echo(change: Change, body: Object) -> Object:
     answer: Object = {}
     for path in change.echo:
         value: Json = body
-        for key in path:
+        for depth, key in enumerate(path):
+            if isinstance(value, list):
+                # What changes inside a list is told as the whole list.
+                path = path[:depth]
+                break
             value = value.get(key) if isinstance(value, dict) else None
         if value is None:
             continue
@@ -252,6 +258,14 @@ def _echo(change: Change, body: Object) -> Object:
             at = at.setdefault(key, {})
         at[path[-1]] = value
     return answer
+
+
+def _told(write: Write, rules: Rules, answer: Object) -> Object:
+    """The answer without protected fields, where they are kept from the one who saves, too."""
+    if write.app.options.protected_fields_save_response_exempt or rules.owns(write.caller, write.object_id):
+        return answer
+    hidden = rules.protected(write.caller)
+    return {name: value for name, value in answer.items() if name not in hidden}
 
 
 def _writable(document: Document, writers: frozenset[str] | None, guard: Node) -> bool:

@@ -15,7 +15,12 @@ _FIND = frozenset(
     "skip limit order count keys excludeKeys include includeAll redirectClassNameForKey where readPreference"
     " includeReadPreference subqueryReadPreference hint explain comment".split()
 )
+_READ_PREFERENCES = frozenset("PRIMARY PRIMARY_PREFERRED SECONDARY SECONDARY_PREFERRED NEAREST".split())
 _MOST_ORDERED = 100
+_MOST_NAMES, _MOST_STEPS = 10_000, 50_000
+"""How many names one argument may have, and how many steps the paths of all of them, each counted from the object at the start."""
+_REMEMBERED = 64
+"""Searches kept for one set of options: one for each group of callers."""
 _GET = frozenset("keys include excludeKeys readPreference includeReadPreference subqueryReadPreference".split())
 
 
@@ -41,6 +46,12 @@ class FindOptions:
     memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
     """Where a search keeps what it worked out for these options, by class definition."""
 
+    def remember(self, key: object, value: object) -> None:
+        """Keep something worked out for these options; what depends on a class that has changed since is not asked for again."""
+        if len(self.memo) >= _REMEMBERED:
+            self.memo.clear()
+        self.memo[key] = value
+
     @property
     def shapes(self) -> bool:
         """True if answers differ from the objects as stored."""
@@ -52,6 +63,8 @@ class FindOptions:
         for name in arguments:
             if name not in _FIND:
                 raise ParseError(Code.INVALID_QUERY, f"Invalid parameter for query: {name}")
+            if name == "readPreference" and str(arguments[name] or "PRIMARY").upper() not in _READ_PREFERENCES:
+                raise ParseError(Code.INVALID_QUERY, "Not supported read preference.")
         shown = _shown(arguments)
         return replace(
             shown,
@@ -79,7 +92,10 @@ def _shown(arguments: Mapping[str, Json]) -> FindOptions:
     keys, excluded = _names(arguments.get("keys")), _names(arguments.get("excludeKeys"))
     include = _names(arguments.get("include")) or ()
     deeper = [name.rpartition(".")[0] for name in (*(keys or ()), *(excluded or ())) if "." in name]
-    paths = {tuple(name.split(".")[:n]) for name in (*include, *deeper) if name != "*" for n in range(1, name.count(".") + 2)}
+    followed = [name for name in dict.fromkeys((*include, *deeper)) if name != "*"]
+    if sum((name.count(".") + 1) ** 2 for name in followed) > _MOST_STEPS:
+        raise ParseError(Code.INVALID_QUERY, "The include, keys and excludeKeys name too many or too deep paths")
+    paths = {tuple(name.split(".")[:n]) for name in followed for n in range(1, name.count(".") + 2)}
     return FindOptions(
         keys=None if keys is None else tuple(dict.fromkeys((*keys, *_ALWAYS))),
         exclude_keys=tuple(name for name in excluded or () if name not in _ALWAYS),
@@ -93,6 +109,8 @@ def _names(value: Json) -> tuple[str, ...] | None:
     if value is None:
         return None
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if text.count(",") > _MOST_NAMES:
+        raise ParseError(Code.INVALID_QUERY, f"A list of fields has no more than {_MOST_NAMES} names")
     return tuple(name for name in text.split(",") if name)
 
 

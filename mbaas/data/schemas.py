@@ -15,26 +15,31 @@ from mbaas.kernel.values import Json, Object
 from mbaas.storage.ports import Find
 
 _TYPES = frozenset({"Number", "String", "Boolean", "Date", "Object", "Array", "GeoPoint", "File", "Bytes", "Polygon"})
+_BY_ID: Mapping[str, Mapping[str, Json]] = {"_id_": {"_id": 1}}
+"""What Parse lists beside the first indexes that an existing class is given."""
+_MADE_BY_USE = frozenset({"_Session", "_Installation"})
+"""Classes that are always there for us; clients of Parse see them from the first object on."""
 
 
 async def all(app: App) -> Object:
     """`GET /schemas`."""
-    return {"results": [describe(app, schema) for schema in app.classes.all()]}
+    return {"results": [describe(app, schema) for schema in app.classes.all() if not await _dormant(app, schema)]}
 
 
 async def read(app: App, name: str) -> Object:
     """`GET /schemas/:class`."""
-    return describe(app, _known(app, name))
+    return describe(app, await _known(app, name))
 
 
 async def create(app: App, name: str, body: Object) -> Object:
     """`POST /schemas/:class`: a class with these columns, permissions and indexes."""
-    if app.classes.get(name) is not None:
+    current = app.classes.get(name)
+    if current is not None and not await _dormant(app, current):
         raise ParseError(Code.INVALID_CLASS_NAME, f"Class {name} already exists.")
     if not class_name_is_valid(name):
         raise invalid_class_name(name)
     blank = app.classes.blank(name)
-    columns = _columns(name, _object(body.get("fields")), blank.fields)
+    columns = _columns(name, _object(body.get("fields")), {})
     fields = {**blank.fields, **columns}
     permissions = _permissions(app, body, blank, fields)
     indexes = {**blank.indexes, **_indexes(_object(body.get("indexes")), blank.indexes, fields)}
@@ -45,14 +50,15 @@ async def create(app: App, name: str, body: Object) -> Object:
 
 async def change(app: App, name: str, body: Object) -> Object:
     """`PUT /schemas/:class`: columns and indexes come and go, permissions are replaced."""
-    current = _known(app, name)
+    current = await _known(app, name)
     wanted = _object(body.get("fields"))
     dropped = _dropped(name, current, wanted)
     kept = {k: f for k, f in current.fields.items() if k not in dropped}
     added = {k: v for k, v in wanted.items() if k not in dropped}
     fields = {**kept, **_columns(name, added, kept)}
     permissions = _permissions(app, body, current, fields)
-    indexes = _indexes(_object(body.get("indexes")), current.indexes, fields)
+    known = current.indexes if "indexes" not in body or _shown_indexes(app, current) else {**_BY_ID, **current.indexes}
+    indexes = _indexes(_object(body.get("indexes")), known, fields)
     indexes = {k: keys for k, keys in indexes.items() if not any(key.partition(".")[0] in dropped for key in keys)}
     changed = replace(current, fields=fields, permissions=permissions, indexes=indexes)
     await app.classes.store(changed, tuple(dropped))
@@ -76,16 +82,20 @@ async def drop(app: App, name: str) -> Object:
 
 def describe(app: App, schema: ClassSchema) -> Object:
     """The wire form of a definition; indexes that the server needs for itself are not shown."""
-    own = app.classes.unique.get(schema.name, {}).get("indexes", {})
     shown: Object = {
         "className": schema.name,
         "fields": {name: column.describe() for name, column in schema.fields.items()},
         "classLevelPermissions": dict(schema.permissions or {}),
     }
-    indexes = {name: dict(keys) for name, keys in schema.indexes.items() if name not in own}
+    indexes = _shown_indexes(app, schema)
     if indexes:
         shown["indexes"] = indexes
     return shown
+
+
+def _shown_indexes(app: App, schema: ClassSchema) -> Object:
+    own = app.classes.unique.get(schema.name, {}).get("indexes", {})
+    return {name: dict(keys) for name, keys in schema.indexes.items() if name not in own}
 
 
 def _with_configured_protection(app: App, schema: ClassSchema) -> Object:
@@ -100,11 +110,21 @@ def _with_configured_protection(app: App, schema: ClassSchema) -> Object:
     return shown
 
 
-def _known(app: App, name: str) -> ClassSchema:
+async def _known(app: App, name: str) -> ClassSchema:
     schema = app.classes.get(name)
-    if schema is None:
+    if schema is None or await _dormant(app, schema):
         raise ParseError(Code.INVALID_CLASS_NAME, f"Class {name} does not exist.")
     return schema
+
+
+async def _dormant(app: App, schema: ClassSchema) -> bool:
+    """True for a class that nobody has used or changed yet."""
+    if schema.name not in _MADE_BY_USE:
+        return False
+    blank = app.classes.blank(schema.name)
+    if (schema.fields, schema.permissions, schema.indexes) != (blank.fields, blank.permissions, blank.indexes):
+        return False
+    return not await app.store.documents.count(Find(schema))
 
 
 def _object(value: Json) -> Object:
@@ -144,7 +164,7 @@ def _columns(class_name: str, wanted: Object, known: Mapping[str, Field]) -> dic
             if not field_name_is_valid(name):
                 raise ParseError(Code.INVALID_KEY_NAME, f"invalid field name: {name}")
         if fixed_column(class_name, name):
-            if name in known and class_name.startswith("_") and name not in ("objectId", "createdAt", "updatedAt", "ACL"):
+            if name in known:
                 continue
             raise ParseError(Code.INSTALLATION_IMMUTABLE_FIELD, f"field {name} cannot be added")
         made[name] = _column(class_name, name, column)
@@ -201,7 +221,8 @@ def _permissions(app: App, body: Object, current: ClassSchema, fields: Mapping[s
     if not isinstance(given, dict):
         raise ParseError(Code.INVALID_JSON, "classLevelPermissions must be an object")
     check_permissions(given, fields, app.options.allow_custom_object_id)
-    return {**{operation: {} for operation in OPERATIONS}, "protectedFields": {}, **given}
+    checked = {key: {} if key in OPERATIONS and isinstance(granted, list) else granted for key, granted in given.items()}
+    return {**{operation: {} for operation in OPERATIONS}, "protectedFields": {}, **checked}
 
 
 def _indexes(wanted: Object, current: Mapping[str, Mapping[str, Json]], fields: Mapping[str, Field]) -> dict[str, Mapping[str, Json]]:
@@ -218,7 +239,7 @@ def _indexes(wanted: Object, current: Mapping[str, Mapping[str, Json]], fields: 
         if not isinstance(keys, dict) or not keys:
             raise ParseError(Code.INVALID_QUERY, f"Index {name} needs the columns it is on.")
         for key, direction in keys.items():
-            if key.partition(".")[0] not in fields:
+            if key.removeprefix("_p_").partition(".")[0] not in fields:
                 raise ParseError(Code.INVALID_QUERY, f"Field {key} does not exist, cannot add index.")
             if direction not in (1, -1, "text", "2dsphere", "2d", "hashed"):
                 raise ParseError(Code.INVALID_QUERY, f"Index {name} has an unknown kind for {key}.")

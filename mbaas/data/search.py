@@ -69,10 +69,11 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
         class_name = redirected(app, class_name, options.redirect_key)
         policy = admit(app, caller, "find", class_name)
     refuse_unknown_class(app, caller, class_name)
+    exists = app.classes.get(class_name) is not None
     schema = app.classes.known_or_blank(class_name)
     rules = app.classes.rules(class_name)
     scope = scope_of(app, caller, schema)
-    read_as = "where", schema, scope.max_depth
+    read_as = "where", schema, scope.max_depth, scope.regex
     where = options.memo.get(read_as)
     if where is None:
         try:
@@ -81,16 +82,15 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
             _refuse_named(rules, caller, options.where)
             rules.check(caller, "count" if options.limit == 0 and options.count else "find")
             raise
-        if b"$relativeTime" not in orjson.dumps(options.where):
-            options.memo[read_as] = where
+        if exists and b"$relativeTime" not in orjson.dumps(options.where):
+            options.remember(read_as, where)
     assert isinstance(where, ast.Node)
-    own = _own_row(rules, caller, where)
+    own = isinstance(options.where, dict) and rules.owns(caller, options.where.get("objectId"))
     if rules.protects and not own and not caller.omnipotent:
         refuse_protected(rules, caller, where)
         for name, _ in options.order:
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
     resolved = await resolve(app, caller, policy.rewrite(caller, where), nested or Subqueries())
-    exists = app.classes.get(class_name) is not None
     for part in where.parts if isinstance(where, ast.And) else (where,):
         if isinstance(part, ast.Text) and exists:
             schema = await app.classes.index_text(class_name, ".".join(part.path))
@@ -101,12 +101,8 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
 
 def scope_of(app: App, caller: Caller, schema: ClassSchema) -> Scope:
     limit = None if caller.omnipotent else app.options.max_query_depth
-    return Scope(schema.fields, app.clock, max_depth=limit if limit is not None else 100)
-
-
-def _own_row(rules: Rules, caller: Caller, where: ast.Node) -> bool:
-    parts = where.parts if isinstance(where, ast.And) else (where,)
-    return any(isinstance(p, ast.Equals) and p.path == ("objectId",) and rules.owns(caller, p.value) for p in parts)
+    regex = caller.omnipotent or app.options.allow_regex
+    return Scope(schema.fields, app.clock, max_depth=limit if limit is not None else 100, regex=regex)
 
 
 def refuse_protected(rules: Rules, caller: Caller, where: ast.Node) -> None:
@@ -145,6 +141,8 @@ async def resolve(app: App, caller: Caller, node: ast.Node, nested: Subqueries) 
         return type(node)(parts)
     if isinstance(node, ast.Subquery):
         values = await _answers(app, caller, node, nested)
+        if node.relation:
+            return ast.Relates(node.path[0], tuple(value["objectId"] for value in values), node.negated)
         return ast.NotIn(node.path, values) if node.negated else ast.In(node.path, values)
     if isinstance(node, ast.RelatedTo):
         return node if await _may_follow(app, caller, node) else ast.NOTHING
@@ -164,6 +162,9 @@ async def _answers(app: App, caller: Caller, node: ast.Subquery, nested: Subquer
     search = await prepare(app, caller, node.class_name, options, nested)
     nested.depth -= 1
     path = tuple(node.key.split("."))
+    most = None if caller.omnipotent else app.options.max_subquery_results
+    if most is not None:
+        return await _first_answers(search, node, path, most)
     if node.pointers:
         ids = await _distinct(search, ("objectId",))
         return tuple(pointer(search.schema.name, object_id) for object_id in ids)
@@ -173,6 +174,16 @@ async def _answers(app: App, caller: Caller, node: ast.Subquery, nested: Subquer
         rows = [shape.show(document.body) for document in await app.store.documents.find(plan)] if plan else []
         return tuple(value for value in (_at(row, path) for row in rows) if value is not None)
     return tuple(await _distinct(search, path))
+
+
+async def _first_answers(search: Search, node: ast.Subquery, path: ast.Path, most: int) -> tuple[Json, ...]:
+    """The values of no more than so many objects."""
+    plan = search.plan("find", limit=most)
+    shape = Shape(search.app, search.caller, search.policy, search.rules, search.schema, search.options)
+    rows = [shape.show(document.body) for document in await search.app.store.documents.find(plan)] if plan else []
+    if node.pointers:
+        return tuple(pointer(search.schema.name, row["objectId"]) for row in rows)
+    return tuple(value for value in (_at(row, path) for row in rows) if value is not None)
 
 
 async def _distinct(search: Search, path: ast.Path) -> list[Json]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 
 PUBLIC = "*"
+MOST_ENTRIES = 5000
 
 
 def allowed(acl: Json, permission: str) -> tuple[str, ...] | None:
@@ -22,9 +24,11 @@ def allowed(acl: Json, permission: str) -> tuple[str, ...] | None:
 
 
 def normal(acl: Json) -> Object:
-    """The list as it is kept: only rights that are granted; anything that is not an object grants nobody."""
+    """The list as it is kept: only rights that are granted; anything that is not an object grants nobody. 123 for too long a list."""
     if not isinstance(acl, dict):
         return {}
+    if len(acl) > MOST_ENTRIES:
+        raise ParseError(Code.INVALID_ACL, f"An access list has no more than {MOST_ENTRIES} entries.")
     kept: Object = {}
     for who, rights in acl.items():
         granted = {p: True for p in ("read", "write") if isinstance(rights, dict) and rights.get(p)}

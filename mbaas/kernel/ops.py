@@ -6,12 +6,13 @@ is: concurrent increments add up and nothing is lost. Source: the Parse REST gui
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, Object, is_number, same
+from mbaas.kernel.values import Json, Object, is_number, value_key
 
 Path = tuple[str, ...]
 
@@ -63,6 +64,10 @@ class Remove:
     values: tuple[Json, ...]
 
 
+_LARGEST = sys.float_info.max
+_MOST_PADDED = 1000
+"""How far behind the end of a list an element may be put."""
+
 Op = Set | Unset | Increment | Add | AddUnique | Remove
 
 
@@ -74,27 +79,55 @@ def apply(ops: Iterable[Op], document: Object) -> Object:
     after = dict(document)
     for op in ops:
         holder = _descend(after, op.path)
-        if holder is not None:
+        if type(holder) is list:
+            _apply_in_list(op, holder)
+        elif isinstance(holder, dict):
             _APPLY[type(op)](op, holder, op.path[-1])
         elif not isinstance(op, Unset):
             raise _mismatch(op.path, "an object")
     return after
 
 
-def _descend(root: Object, path: Path) -> Object | None:
-    """The object that holds the last key of the path, copied on the way so that `root`'s original stays whole."""
-    at = root
+def _descend(root: Object, path: Path) -> Object | list[Json] | None:
+    """What holds the last key of the path, copied on the way so that `root`'s original stays whole; a number is a place in a list."""
+    at: Object | list[Json] = root
     for key in path[:-1]:
-        below = at.get(key)
+        below = at.get(key) if isinstance(at, dict) else at[int(key)] if _is_place(at, key) and int(key) < len(at) else None
         if below is None:
             below = {}
-        elif not isinstance(below, dict):
-            return None
-        else:
+        elif isinstance(below, dict):
             below = dict(below)
-        at[key] = below
+        elif isinstance(below, list):
+            below = list(below)
+        else:
+            return None
+        if isinstance(at, dict):
+            at[key] = below
+        elif _is_place(at, key):
+            _place(at, int(key), below)
+        else:
+            return None
         at = below
-    return at
+    return at if isinstance(at, dict) or _is_place(at, path[-1]) else None
+
+
+def _is_place(at: list[Json], key: str) -> bool:
+    return key.isascii() and key.isdigit() and len(key) < 9 and int(key) < len(at) + _MOST_PADDED
+
+
+def _place(at: list[Json], place: int, value: Json) -> None:
+    at.extend([None] * (place + 1 - len(at)))
+    at[place] = value
+
+
+def _apply_in_list(op: Op, at: list[Json]) -> None:
+    """The operator on an element: a place that is taken out stays as null, and what lies between the end and a new one is null."""
+    key = op.path[-1]
+    place = int(key)
+    element: Object = {key: at[place]} if place < len(at) else {}
+    _APPLY[type(op)](op, element, key)
+    if key in element or place < len(at):
+        _place(at, place, element.get(key))
 
 
 def _set(op: Set, at: Object, key: str) -> None:
@@ -109,7 +142,10 @@ def _increment(op: Increment, at: Object, key: str) -> None:
     before = at.get(key)
     if before is not None and not is_number(before):
         raise _mismatch(op.path, "a number")
-    at[key] = (before or 0) + op.amount
+    total = (before or 0) + op.amount
+    if not -_LARGEST <= total <= _LARGEST:
+        raise ParseError(Code.INCORRECT_TYPE, f"the number at {'.'.join(op.path)} would be too large")
+    at[key] = total
 
 
 def _list(op: Add | AddUnique | Remove, at: Object, key: str) -> list[Json]:
@@ -125,8 +161,11 @@ def _add(op: Add, at: Object, key: str) -> None:
 
 def _add_unique(op: AddUnique, at: Object, key: str) -> None:
     found = _list(op, at, key)
+    known = set(map(value_key, found))
     for value in op.values:
-        if not any(same(value, other) for other in found):
+        mine = value_key(value)
+        if mine not in known:
+            known.add(mine)
             found.append(value)
     at[key] = found
 
@@ -134,7 +173,8 @@ def _add_unique(op: AddUnique, at: Object, key: str) -> None:
 def _remove(op: Remove, at: Object, key: str) -> None:
     if at.get(key) is None:
         return
-    at[key] = [v for v in _list(op, at, key) if not any(same(v, gone) for gone in op.values)]
+    gone = set(map(value_key, op.values))
+    at[key] = [v for v in _list(op, at, key) if value_key(v) not in gone]
 
 
 _APPLY: dict[type[Any], Callable[[Any, Object, str], None]] = {

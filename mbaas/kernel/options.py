@@ -54,6 +54,32 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """What a new password must be like, and how long it holds."""
+
+    pattern: str | None = None
+    """A regular expression that must be found in it."""
+    error: str | None = None
+    """What a password that does not match is answered; None: a text of the server's."""
+    forbid_username: bool = False
+    max_age_days: float | None = None
+    history: int = 0
+    """So many passwords, the present one included, may not be taken again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationOptions:
+    """What becomes of an installation when another one comes with its device token."""
+
+    enforce_auth: bool = False
+    """Only where the caller may do to it what is done."""
+    action: Literal["delete", "update"] = "delete"
+    """It goes, or it loses what it shares with the other."""
+    priority: Literal["deviceToken", "installationId"] = "deviceToken"
+    """Which of two rows for one device stays: the one found by this."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """What belongs to the process and not to one of its apps."""
 
@@ -81,9 +107,11 @@ class AppOptions:
     client_key: str | None = None
     dotnet_key: str | None = None
     webhook_key: str | None = None
+    file_key: str | None = None
+    """The key of the app's files at parse.com, for those that are still there."""
     master_key_ips: tuple[str, ...] = LOOPBACK
     maintenance_key_ips: tuple[str, ...] = LOOPBACK
-    read_only_master_key_ips: tuple[str, ...] = EVERYWHERE
+    read_only_master_key_ips: tuple[str, ...] = LOOPBACK
     app_name: str | None = None
 
     preset: Literal["production", "development", "parse"] = "production"
@@ -115,8 +143,10 @@ class AppOptions:
     read_only_aggregation: bool = True
     aggregation_raw_field_names: bool = False
     aggregation_raw_values: bool = False
+    collection_prefix: str = ""
+    """What the names of collections start with in pipelines that were written for Parse Server."""
     route_allow_list: tuple[str, ...] | None = None
-    installation: Mapping[str, Any] = field(default_factory=dict)
+    installation: InstallationOptions = InstallationOptions()
     schema: Mapping[str, Any] | None = None
     sanitized_errors: bool = True
     allow_public_explain: bool = False
@@ -150,7 +180,7 @@ class AppOptions:
     rate_limit_factor: int = 1
     """How much wider than in production the server's own limits are; 0: they are off."""
     account_lockout: Mapping[str, Any] | None = None
-    password_policy: Mapping[str, Any] | None = None
+    password_policy: PasswordPolicy = PasswordPolicy()
     auth: Mapping[str, Any] = field(default_factory=dict)
     verify_user_emails: bool = False
     email_adapter: Mapping[str, Any] | None = None
@@ -161,6 +191,7 @@ class AppOptions:
     allow_regex: bool = True
     max_query_depth: int = 20
     max_subqueries: int = 10
+    max_subquery_results: int | None = None
     max_include_depth: int = 10
     max_includes: int = 100
     max_batch: int = 1000

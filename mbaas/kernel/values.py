@@ -6,11 +6,13 @@ tell the types apart. Source: the Parse REST guide, and Parse Server 9.10's answ
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, TypeGuard
 
 import orjson
 
 from mbaas.kernel.clock import from_iso, iso
+from mbaas.kernel.errors import Code, ParseError
 
 Json = Any
 """A JSON value: None, bool, int, float, str, list of Json, dict of str to Json."""
@@ -20,17 +22,39 @@ Object = dict[str, Any]
 SPECIAL_TYPES = frozenset({"Date", "Bytes", "Pointer", "Relation", "GeoPoint", "Polygon", "File", "Object", "ACL"})
 
 
+MOST_VALUES = 200_000
+"""How many values one text may hold: what is done with each of them keeps everybody else waiting."""
 DEEPEST = 200
 """How deep what clients send may nest: twice what MongoDB stores, and no danger to the stack."""
 
 
 def read_json(text: str | bytes) -> Json:
-    """The value of a JSON text. ValueError if it is none, or nests too deeply."""
-    value = orjson.loads(text)
+    """The value of a JSON text. ValueError if it is none, or nests too deeply; ParseError 116 if it holds too many values."""
     raw = text if isinstance(text, bytes) else text.encode()
-    if raw.count(b"{") + raw.count(b"[") > DEEPEST and _nests(value, DEEPEST):
+    if len(raw) <= 2 * DEEPEST:
+        return orjson.loads(raw)
+    inner = raw.count(b"{") + raw.count(b"[")
+    if inner > MOST_VALUES:
+        raise _too_many()
+    value = orjson.loads(raw)
+    if inner > DEEPEST and _nests(value, DEEPEST):
         raise ValueError("nested too deeply")
+    if len(raw) > MOST_VALUES and raw.count(b",") > MOST_VALUES and _holds(value) > MOST_VALUES:
+        raise _too_many()
     return value
+
+
+def _too_many() -> ParseError:
+    return ParseError(Code.OBJECT_TOO_LARGE, f"A request has no more than {MOST_VALUES} values.")
+
+
+def _holds(value: Json) -> int:
+    """How many values there are in it."""
+    count, level = 0, [value]
+    while level:
+        count += sum(map(len, level))
+        level = [inner for at in level for inner in (at.values() if isinstance(at, dict) else at) if type(inner) in (dict, list)]
+    return count
 
 
 def read_object(given: Json | bytes) -> Object | None:
@@ -79,12 +103,13 @@ def is_number(value: Json) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def same(left: Json, right: Json) -> bool:
-    """Equality of JSON values: 1 equals 1.0, true does not equal 1, the order of keys does not count."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return len(left) == len(right) and all(k in right and same(v, right[k]) for k, v in left.items())
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
-    return bool(left == right)
+def value_key(value: Json) -> Hashable:
+    """A hashable stand-in for a JSON value: 1 equals 1.0, true does not equal 1, the order of keys does not count."""
+    if isinstance(value, bool):
+        return "b", value
+    if isinstance(value, dict):
+        return "o", frozenset((key, value_key(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return "l", tuple(map(value_key, value))
+    plain: Hashable = value
+    return plain

@@ -195,6 +195,8 @@ class Subquery:
     negated: bool
     pointers: bool
     options: Json = None
+    relation: bool = False
+    """True if the path is a relation column, which Relates is to be put in place for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, is_number
 from mbaas.query import ast
+from mbaas.query.geo import MOST_CORNERS
 
 
 def bad_json(message: str) -> ParseError:
@@ -79,6 +80,8 @@ def _ring(polygon: Json, wrong: str) -> tuple[ast.Point, ...]:
             raise bad_json(f"{wrong}; $polygon should contain at least 3 GeoPoints")
     else:
         raise bad_json(f"{wrong}; $polygon should be Polygon object or Array of Parse.GeoPoint's")
+    if len(points) > MOST_CORNERS:
+        raise bad_json(f"{wrong}; a polygon has no more than {MOST_CORNERS} corners")
     return tuple(_pair(point, wrong, latitude_first=True) for point in points)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from mbaas.kernel.values import is_number
@@ -17,6 +18,9 @@ Window = tuple[float, float, float, float]
 """South, north, west, east in degrees."""
 
 _SLACK = 1e-6
+_MOST_CHECKED = 200
+MOST_CORNERS = 10_000
+"""How many corners a polygon may have."""
 
 
 def point_of(value: Any) -> Point | None:
@@ -72,6 +76,21 @@ def in_polygon(point: Point, corners: Sequence[Point]) -> bool:
             inside = not inside
         y1, x1 = y2, x2
     return inside
+
+
+def crosses_itself(ring: Sequence[Sequence[float]]) -> bool:
+    """True if two edges of a closed ring cross. Rings of very many corners are taken as they are: each pair of edges is looked at."""
+    edges = list(pairwise(ring)) if len(ring) <= _MOST_CHECKED else []
+    return any(_cross(*edges[i], *edges[j]) for i in range(len(edges)) for j in range(i + 2, len(edges)))
+
+
+def _cross(a: Sequence[float], b: Sequence[float], c: Sequence[float], d: Sequence[float]) -> bool:
+    """True if the lines from a to b and from c to d meet in a point that is an end of neither."""
+    return _side(a, b, c) * _side(a, b, d) < 0 and _side(c, d, a) * _side(c, d, b) < 0
+
+
+def _side(a: Sequence[float], b: Sequence[float], point: Sequence[float]) -> float:
+    return (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0])
 
 
 def _on_segment(y: float, x: float, y1: float, x1: float, y2: float, x2: float) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mbaas.kernel.clock import Clock, iso
@@ -17,6 +17,7 @@ from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object, date_ms, is_number
 from mbaas.query import ast
 from mbaas.query.constraints import GEO, bad_json, text_search
+from mbaas.query.regex import LONGEST, literal
 from mbaas.query.relative import instant
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.]*\Z")
@@ -35,6 +36,8 @@ class Scope:
     clock: Clock
     hidden: bool = False
     """True for the server's own queries: keys that start with `_` name hidden fields."""
+    regex: bool = True
+    """False where `$regex` is refused."""
     max_depth: int | None = 20
     max_nodes: int | None = 2000
     max_values: int | None = 50_000
@@ -52,7 +55,7 @@ class _Reader:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.nodes = self.values = 0
+        self.nodes = self.values = self.characters = 0
 
     def group(self, where: Object, depth: int) -> ast.Node:
         if self.scope.max_depth is not None and depth > self.scope.max_depth:
@@ -81,7 +84,7 @@ class _Reader:
 
     def logical(self, key: str, value: Json, depth: int) -> ast.Node:
         if not isinstance(value, list):
-            raise ParseError(Code.INVALID_QUERY, f"{key} must be an array")
+            raise ParseError(Code.INVALID_QUERY, f"{key} must be an array", sanitized="Permission denied")
         if not value:
             raise ParseError(Code.INVALID_QUERY, f"Bad {key} format - use an array of at least 1 value.")
         if not all(isinstance(part, dict) for part in value):
@@ -99,8 +102,8 @@ class _Reader:
             return ast.Equals(path, self.atom(value, field))
         operators = {k: v for k, v in value.items() if k.startswith("$")}
         if not operators:
-            if not value and "." in ".".join(path):
-                return ast.Equals(path, {})
+            if len(path) > 1:
+                return ast.Equals(path, value)
             raise bad_json("You cannot use [object Object] as a query parameter.")
         plain = {k: v for k, v in value.items() if not k.startswith("$")}
         if plain:
@@ -117,7 +120,10 @@ class _Reader:
             elif name in ("$inQuery", "$notInQuery", "$select", "$dontSelect"):
                 part = _subquery(path, name, given[name])
             elif name == "$regex":
+                if not self.scope.regex:
+                    raise ParseError(Code.INVALID_QUERY, "$regex operator is not allowed")
                 part = _regex(path, given)
+                self.pattern(part.pattern, part.flags)
             elif name == "$options":
                 if "$regex" not in given:
                     raise ParseError(Code.INVALID_QUERY, "$options needs a $regex")
@@ -145,6 +151,13 @@ class _Reader:
             return ast.NotEquals(path, value)
         return ast.Compare(path, _COMPARE[name], value)
 
+    def pattern(self, pattern: str, flags: str = "") -> None:
+        """Count a regular expression; one that is plain text is none."""
+        if flags or literal(pattern) is None:
+            self.characters += len(pattern)
+        if self.characters > LONGEST:
+            raise ParseError(Code.INVALID_QUERY, f"The regular expressions of a query have no more than {LONGEST} characters")
+
     def relative(self, field: Field | None, name: str, text: Json) -> Object:
         if field is not None and field.type != "Date":
             raise bad_json("$relativeTime can only be used with Date field")
@@ -159,6 +172,9 @@ class _Reader:
         if self.scope.max_values is not None and self.values > self.scope.max_values:
             raise ParseError(Code.INVALID_QUERY, f"The query compares with more than {self.scope.max_values} values")
         if name == "$all":
+            for value in given:
+                if isinstance(value, dict) and isinstance(value.get("$regex"), str):
+                    self.pattern(value["$regex"])
             return _all(path, given)
         values: list[Json] = []
         for value in given:
@@ -209,7 +225,7 @@ def _all(path: ast.Path, values: list[Json]) -> ast.Node:
     return ast.both(node, ast.All(path, plain)) if plain else node
 
 
-def _regex(path: ast.Path, given: Object) -> ast.Node:
+def _regex(path: ast.Path, given: Object) -> ast.Regex:
     pattern, options = given["$regex"], given.get("$options")
     if not isinstance(pattern, str):
         raise ParseError(Code.INVALID_QUERY, "$regex value must be a string")
@@ -220,7 +236,7 @@ def _regex(path: ast.Path, given: Object) -> ast.Node:
     return ast.Regex(path, pattern, "".join(sorted(set(options or "") - {"u"})))
 
 
-def _subquery(path: ast.Path, name: str, given: Json) -> ast.Node:
+def _subquery(path: ast.Path, name: str, given: Json) -> ast.Subquery:
     wrong = ParseError(Code.INVALID_QUERY, f"improper usage of {name}")
     if not isinstance(given, dict):
         raise wrong
@@ -266,6 +282,10 @@ def _relation(key: str, value: Json) -> ast.Node:
             if value.get(name):
                 found = True
                 node = ast.both(node, ast.Relates(key, ids(value[name]), negated))
+        for name in ("$inQuery", "$notInQuery"):
+            if name in value:
+                found = True
+                node = ast.both(node, replace(_subquery((key,), name, value[name]), relation=True))
     return node if found else ast.NOTHING
 
 

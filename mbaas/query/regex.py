@@ -7,6 +7,7 @@ under a time limit; such a pattern says so by `linear = False`, so that a caller
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,11 @@ SECONDS_PER_VALUE = 0.5
 _FLAGS = frozenset("imsx")
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
+_OPTIONS.max_mem = 1 << 20
+LONGEST = 2000
+"""Characters of a pattern, or of all of a query: to compile one takes time, up to some tens of microseconds for each."""
+_FUZZY = re.compile(r"(?<!\\[pPN])\{[^}]*[idse<>=][^}]*\}")
+"""What the `regex` module takes for approximate matching, of which MongoDB knows nothing and no limit of time is short enough."""
 _PUNCTUATION = frozenset(".^$*+?()[]{}|\\/-_'\"#&@!%,;:=<>~` ")
 
 
@@ -51,6 +57,8 @@ def compiled(pattern: str, flags: str = "") -> Pattern:
     plain = literal(pattern) if not flags else None
     if plain is not None:
         return Pattern(_plain(plain), True)
+    if len(pattern) > LONGEST:
+        raise ParseError(Code.INVALID_QUERY, f"a regular expression has no more than {LONGEST} characters")
     if "x" not in flags:
         prefix = f"(?{''.join(sorted(set(flags)))})" if flags else ""
         found = _linear(prefix + pattern)
@@ -85,6 +93,8 @@ def _plain(plain: Literal) -> Callable[[str], bool]:
 
 def _guarded(pattern: str, flags: str) -> Callable[[str], bool]:
     """The pattern in the `regex` module, with the time limit."""
+    if _FUZZY.search(pattern):
+        raise ParseError(Code.INVALID_QUERY, "invalid regular expression")
     bits: Any = regex.VERSION0
     for flag in flags:
         bits |= getattr(regex, flag.upper())

@@ -110,7 +110,7 @@ class Door:
             self._from(keys.ip, options.master_key_ips, "master")
             return Identity(self.app, self.cors, self.limits, replace(base, master=True), None)
         if _same(keys.master, options.read_only_master_key):
-            self._from(keys.ip, options.master_key_ips, "read-only master")
+            self._from(keys.ip, options.read_only_master_key_ips, "read-only master")
             return Identity(self.app, self.cors, self.limits, replace(base, master=True, read_only=True), None)
         if self._client_keys and not any(_same(getattr(keys, name), key) for name, key in self._client_keys.items()):
             raise Unauthorized
@@ -159,7 +159,8 @@ class Keyring:
             "version": version if isinstance(version, str) else keys.version,
         }
         for name, slot in _BODY_NAMES.items():
-            if value := body.pop(name, None):
+            value = body.pop(name, None)
+            if value or isinstance(value, (dict, list)):
                 taken[slot] = _text_of(value)
         return self._enter(keys._replace(**taken)), body.pop("_context", None)
 

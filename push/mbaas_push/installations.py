@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 from mbaas.data.app import App
 from mbaas.data.policies import Policy, Write
+from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden, not_found
+from mbaas.kernel.ops import Unset
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
-from mbaas.storage.ports import Delete, Find
+from mbaas.storage.ports import Delete, Find, Step, Update
 
 _TOKEN_LENGTH = 64
 """An APNs device token in hexadecimal; its case does not count."""
@@ -119,14 +121,10 @@ class InstallationPolicy(Policy):
         """The row that the write goes into; rows that the same device left behind are removed with it."""
         body = write.body
         if len(found.by_token) == 1 and not found.by_token[0].get("installationId"):
-            other = found.by_token[0]
-            if other["objectId"] != row["objectId"]:
-                self._remove(write, [row])
-            survivor: str = other["objectId"]
-            return survivor
+            return self._merge(write, row, found.by_token[0])
         if body.get("deviceToken") and row.get("deviceToken") != body["deviceToken"] and body.get("installationId"):
             losers = [r for r in found.by_token if r.get("installationId") != body["installationId"]]
-            self._remove(write, [r for r in losers if _same_app(body, r)])
+            self._give_up(write, [r for r in losers if _same_app(body, r)], "deviceToken")
         return str(row["objectId"])
 
     async def _adopt(self, write: Write, installation_id: str | None, found: _Found) -> str | None:
@@ -141,12 +139,34 @@ class InstallationPolicy(Policy):
             text = "Must specify installationId when deviceToken matches multiple Installation objects"
             raise ParseError(Code.INSTALLATION_MISSING_DEVICE_FIELD, text)
         losers = [r for r in rows if r.get("installationId") != installation_id]
-        self._remove(write, [r for r in losers if _same_app(write.body, r)])
+        self._give_up(write, [r for r in losers if _same_app(write.body, r)], "deviceToken")
         return None
 
-    def _remove(self, write: Write, rows: list[Object]) -> None:
+    def _merge(self, write: Write, row: Object, other: Object) -> str:
+        """The one of two rows of the same device that stays: `row` has its installationId, `other` its token alone."""
+        if other["objectId"] == row["objectId"]:
+            return str(row["objectId"])
+        by_token = self._app.options.installation.priority == "deviceToken"
+        survivor, loser, shared = (other, row, "installationId") if by_token else (row, other, "deviceToken")
+        self._give_up(write, [loser], shared)
+        return str(survivor["objectId"])
+
+    def _give_up(self, write: Write, rows: list[Object], shared: str) -> None:
+        """What rows have in common with the one that stays: they go, or lose it, as the app's options say."""
+        options = self._app.options.installation
         schema = self._app.classes.known_or_blank("_Installation")
-        write.steps += [Delete(schema, row["objectId"]) for row in rows]
+        if options.enforce_auth:
+            rows = [row for row in rows if self._may(write.caller, row)]
+        for row in rows:
+            gone: Step = Delete(schema, row["objectId"])
+            write.steps.append(gone if options.action == "delete" else Update(schema, row["objectId"], (Unset((shared,)),)))
+
+    def _may(self, caller: Caller, row: Object) -> bool:
+        try:
+            self._app.classes.rules("_Installation").check(caller, self._app.options.installation.action)
+        except ParseError:
+            return False
+        return caller.omnipotent or acl.permits(acl.allowed(row.get("ACL"), "write"), caller.principals)
 
 
 def _same_app(body: Object, row: Object) -> bool:

@@ -53,6 +53,16 @@ class TestServe:
         assert missing in run.stderr
         assert "Traceback" not in run.stderr
 
+    def test_a_data_folder_has_one_server(self, tmp_path: Path) -> None:
+        with TestServer(tmp_path) as first:
+            assert first.process
+            run = mbaas(tmp_path, "serve", **KEYS, MBAAS_HOST="127.0.0.1", MBAAS_PORT="0", MBAAS_DATA_DIR=str(tmp_path / "data"))
+            assert run.returncode == 2
+            assert f"process id {first.process.pid}" in run.stderr
+            assert "MBAAS_DATA_DIR" in run.stderr
+        with TestServer(tmp_path) as again:
+            assert again.get("/readyz")[0] == 200
+
     def test_a_taken_port_is_a_sentence(self, tmp_path: Path, taken_port: int) -> None:
         run = mbaas(tmp_path, "serve", **KEYS, MBAAS_HOST="127.0.0.1", MBAAS_PORT=str(taken_port))
         assert (run.returncode, run.stdout) == (2, "")

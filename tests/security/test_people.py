@@ -343,3 +343,19 @@ def test_row_37_a_batch_of_guesses_is_many_guesses(production: Target) -> None:
     codes = [answer["error"]["code"] for answer in answers]
     assert codes.count(101) <= 10
     assert codes.count(100) >= 90
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"username": "nobody-here", "password": "x", "challengeData": {"a": 1}}, 101),
+        ({"challengeData": {}, "authData": {"anonymous": {"id": "nobody-here"}}}, 101),
+        ({"challengeData": {}, "authData": {"a": {"id": "1"}, "b": {"id": "2"}}}, -1),
+        ({"challengeData": {}, "authData": "x"}, -1),
+        ({"challengeData": {}, "authData": {"a": "x"}}, -1),
+        ({"challengeData": {"anonymous": {}}}, None),
+    ],
+    ids=json.dumps,
+)
+def test_a_challenge_is_for_one_known_person(parse: Target, body: Any, code: int | None) -> None:
+    assert parse.ask("POST", "/challenge", body, ANON).code == code

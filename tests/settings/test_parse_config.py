@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mbaas.configuration import configure
-from mbaas.kernel.options import AppOptions, FileDownload, RateLimit
+from mbaas.kernel.options import AppOptions, FileDownload, InstallationOptions, PasswordPolicy, RateLimit
 from mbaas.parse_config import APP, LATER, NESTED, RECORDS, SERVER, translate
 from mbaas.settings import Settings, SettingsError
 from tests.house.source import product, short
@@ -45,7 +45,11 @@ def test_defaults_are_those_of_parse_server_9(tmp_path: Path) -> None:
         ("mountPath", "/api/", "mount", "/api"),
         ("serverURL", "http://h:1/parse/", "public_url", "http://h:1/parse"),
         ("sessionLength", 60, "session_length_s", 60),
-        ("protectedFields", {"Post": {"*": ["secret"]}}, "protected_fields", {"Post": {"*": ("secret",)}}),
+        ("protectedFields", {"Post": {"*": ["secret"]}}, "protected_fields", {"Post": {"*": ("secret",)}, "_User": {"*": ("email",)}}),
+        ("protectedFields", {"_User": {"*": []}}, "protected_fields", {"_User": {"*": ("email",)}}),
+        ("userSensitiveFields", ["taxId"], "protected_fields", {"_User": {"*": ("email", "taxId")}}),
+        ("passwordPolicy", {"validatorPattern": "^.{8}", "maxPasswordHistory": 3}, "password_policy", PasswordPolicy("^.{8}", history=3)),
+        ("installation", {"duplicateDeviceTokenAction": "update"}, "installation", InstallationOptions(action="update")),
         ("fileDownload", {"enableForPublic": False}, "file_download", FileDownload(public=False)),
         ("idempotencyOptions", {"paths": ["functions/.*"], "ttl": 5}, "idempotency_paths", ("functions/.*",)),
         ("liveQuery", {"classNames": ["Post"]}, "live_classes", ("Post",)),
@@ -63,6 +67,12 @@ def test_defaults_are_those_of_parse_server_9(tmp_path: Path) -> None:
 def test_option_is_understood(tmp_path: Path, option: str, value: Any, field: str, expected: Any) -> None:
     [app] = served({option: value}, tmp_path).apps
     assert getattr(app, field) == expected
+
+
+def test_what_everybody_may_not_see_of_users_stands_as_it_is_where_owners_are_no_exception(tmp_path: Path) -> None:
+    """Parse Server adds `email` to a list for everybody, unless protectedFieldsOwnerExempt is false."""
+    given = {"protectedFields": {"_User": {"*": ["taxId"]}}, "protectedFieldsOwnerExempt": False}
+    assert served(given, tmp_path).apps[0].protected_fields == {"_User": {"*": ("taxId",)}}
 
 
 def test_the_public_address_wins_over_the_internal_one(tmp_path: Path) -> None:
@@ -100,6 +110,17 @@ def test_options_without_effect_are_named_in_one_warning(tmp_path: Path) -> None
         ({"databaseURI": "postgres://h/db"}, "only mongodb"),
         ({"sessionLength": 0}, "sessionLength must be more than 0"),
         ({"auth": []}, "auth must be an object"),
+        ({"accountLockout": {"duration": 0, "threshold": 5}}, "accountLockout has duration"),
+        ({"accountLockout": {"duration": 5, "threshold": 1000}}, "accountLockout has threshold"),
+        ({"accountLockout": {"duration": 5, "threshold": 5, "unlockOnPasswordReset": 1}}, "accountLockout has unlockOnPasswordReset"),
+        ({"passwordPolicy": {"maxPasswordAge": -1}}, "passwordPolicy has maxPasswordAge"),
+        ({"passwordPolicy": {"maxPasswordHistory": 21}}, "passwordPolicy has maxPasswordHistory"),
+        ({"passwordPolicy": {"validatorPattern": "("}}, "passwordPolicy has validatorPattern"),
+        ({"passwordPolicy": {"doNotAllowUsername": "no"}}, "passwordPolicy has doNotAllowUsername"),
+        ({"passwordPolicy": {"resetTokenReuseIfValid": True}}, "needs resetTokenValidityDuration"),
+        ({"passwordPolicy": {"minimum": 8}}, "passwordPolicy has no option minimum"),
+        ({"installation": {"duplicateDeviceTokenAction": "keep"}}, "installation has duplicateDeviceTokenAction"),
+        ({"installation": {"merge": True}}, "installation has no option merge"),
         ({"masterKey": 5}, "masterKey must be a string"),
     ],
 )

@@ -216,3 +216,16 @@ async def test_another_process_may_hold_the_write_lock_for_a_while(store: Sqlite
     other.close()
     assert len(await work) == 10
     assert await pause < 0.2
+
+
+async def test_a_full_disk_is_told_and_ends_with_room(store: SqliteStore, capsys: pytest.CaptureFixture[str]) -> None:
+    """The client hears that the server failed, the log says why."""
+    await store.schemas.put(POST)
+    connection = writer_of(store).connection
+    connection.pragma("max_page_count", connection.pragma("page_count") + 2)
+    with pytest.raises(ParseError) as told:
+        await store.documents.commit([insert("much", text="x" * 100_000)])
+    assert told.value.code == Code.INTERNAL_SERVER_ERROR
+    assert "disk is full" in capsys.readouterr().out
+    connection.pragma("max_page_count", 100_000)
+    await store.documents.commit([insert("fits")])

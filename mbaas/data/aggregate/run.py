@@ -6,12 +6,14 @@ The documents are read page by page and the pipeline runs in a thread, so that n
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from mbaas.data.aggregate import stages
-from mbaas.data.aggregate.values import enter, instant, leave
+from mbaas.data.aggregate.values import enter, enter_raw, instant, leave, leave_raw
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import Code, ParseError, forbidden
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, read_json
 from mbaas.query.ast import EVERYTHING, And, Node
 from mbaas.query.parse import Scope, parse_where
@@ -23,7 +25,7 @@ _OPTIONS = frozenset({"hint", "explain", "comment", "readPreference", "rawValues
 async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object) -> Object:
     """`{"results": […]}` of a pipeline (a list of stages, or stages as keys), or the distinct values of a column."""
     if caller.read_only and not app.options.read_only_aggregation:
-        raise forbidden("Cannot run an aggregation pipeline when using the readOnlyMasterKey")
+        raise ParseError(Code.OPERATION_FORBIDDEN, "Cannot run an aggregation pipeline when using the readOnlyMasterKey")
     pipeline = _pipeline(arguments)
     where = _where(app, class_name, arguments.get("where"))
     schema = app.classes.get(class_name)
@@ -37,18 +39,36 @@ async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object
         return {"results": await app.store.documents.distinct(plan, path)}
     if arguments.get("explain"):
         return {"results": await app.store.documents.explain(Find(schema, where))}
-    others = {name: await _documents(app, name, EVERYTHING) for name in stages.looked_up(pipeline)}
-    documents = await _documents(app, class_name, where)
-    results = await asyncio.to_thread(lambda: [leave(d) for d in stages.run(pipeline, documents, instant(now), others)])
-    return {"results": [{k: v for k, v in row.items() if not k.startswith("_")} for row in results]}
+    extended = _chosen(arguments, "rawValues", app.options.aggregation_raw_values)
+    names = _chosen(arguments, "rawFieldNames", app.options.aggregation_raw_field_names)
+    taken = enter_raw if names else enter
+    others = {name: await _documents(app, _class_of(app, name), EVERYTHING, taken) for name in stages.looked_up(pipeline)}
+    documents = await _documents(app, class_name, where, taken)
+    found = await asyncio.to_thread(stages.run, pipeline, documents, instant(now), others)
+    if extended or names:
+        return {"results": [leave_raw(row, extended=extended, names=names) for row in found]}
+    return {"results": [{k: v for k, v in leave(row).items() if not k.startswith("_")} for row in found]}
 
 
-async def _documents(app: App, class_name: str, where: Node) -> stages.Documents:
+def _chosen(arguments: Object, name: str, default: bool) -> bool:
+    given = arguments.get(name)
+    return given if isinstance(given, bool) else default
+
+
+def _class_of(app: App, collection: str) -> str:
+    """The class that `$lookup` means: pipelines written for Parse Server name the collection, with its prefix."""
+    return collection.removeprefix(app.options.collection_prefix)
+
+
+async def _documents(app: App, class_name: str, where: Node, taken: Callable[[Object], dict[str, Any]]) -> stages.Documents:
     schema = app.classes.get(class_name)
     if schema is None:
         return []
     plan = Find(schema, where, timeout_ms=app.options.query_timeout_ms)
-    return [enter(document.body) async for document in app.store.documents.scan(plan)]
+    found = [document.body async for document in app.store.documents.scan(plan)]
+    # The store hands them out by id; where a pipeline does not sort, clients expect the order in which objects were made.
+    found.sort(key=lambda body: str(body["createdAt"]))
+    return [taken(body) for body in found]
 
 
 def _where(app: App, class_name: str, given: Json) -> Node:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from mbaas.data.aggregate.expressions import Expression, expression, wrong
-from mbaas.data.aggregate.matching import matcher
+from mbaas.data.aggregate.matching import literal, matcher
 from mbaas.data.aggregate.values import MISSING, group_key, reach, sort_key
+from mbaas.kernel.values import is_number
+from mbaas.query.geo import distance, point_of
 
+_EARTH_METRES = 6_378_100.0
 Documents = list[dict[str, Any]]
 Others = Mapping[str, Documents]
 """The documents of other classes that `$lookup` joins, read before the pipeline runs."""
@@ -86,9 +92,44 @@ def _add_fields(given: Any, now: Any) -> Stage:
     return stage
 
 
+_Tree = dict[str, Any]
+"""Paths as nested objects, True where one ends."""
+
+
+def _tree(paths: Iterable[str]) -> _Tree:
+    root: _Tree = {}
+    for path in paths:
+        at, keys = root, path.split(".")
+        for key in keys[:-1]:
+            below = at.get(key)
+            at[key] = below if isinstance(below, dict) else {}
+            at = at[key]
+        at[keys[-1]] = True
+    return root
+
+
+def _only(value: Any, tree: _Tree) -> Any:
+    """What is left of a value by the paths that are shown, inside the elements of lists too."""
+    if isinstance(value, list):
+        return [_only(item, tree) for item in value if isinstance(item, (dict, list))]
+    if not isinstance(value, dict):
+        return MISSING
+    left = {k: value[k] if sub is True else _only(value[k], sub) for k, sub in tree.items() if k in value}
+    return {k: v for k, v in left.items() if v is not MISSING}
+
+
+def _without(value: Any, tree: _Tree) -> Any:
+    """What is left of a value without these paths."""
+    if isinstance(value, list):
+        return [_without(item, tree) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: _without(v, tree[k]) if k in tree else v for k, v in value.items() if tree.get(k) is not True}
+
+
 def _unset(given: Any, now: Any) -> Stage:
-    names = given if isinstance(given, list) else [given]
-    return lambda documents: [{k: v for k, v in d.items() if k not in names} for d in documents]
+    tree = _tree(map(str, given if isinstance(given, list) else [given]))
+    return lambda documents: [_without(d, tree) for d in documents]
 
 
 def _project(given: Any, now: Any) -> Stage:
@@ -99,17 +140,14 @@ def _project(given: Any, now: Any) -> Stage:
     kept = {key: value for key, value in given.items() if key not in dropped}
     if not kept and dropped != ["_id"]:
         return _unset(dropped, now)
-    fields: list[tuple[list[str], Expression]] = []
-    for key, value in kept.items():
-        shown = value in (1, True) and not isinstance(value, (str, dict, list))
-        fields.append((key.split("."), expression(f"${key}" if shown else value)))
-    with_id = "_id" not in given
+    shown = [key for key, value in kept.items() if value in (1, True) and not isinstance(value, (str, dict, list))]
+    fields = [(key.split("."), expression(value)) for key, value in kept.items() if key not in shown]
+    tree = _tree(shown if "_id" in given else ["_id", *shown])
 
     def stage(documents: Documents) -> Documents:
         made = []
         for document in documents:
-            after: dict[str, Any] = {"_id": document["_id"]} if with_id and "_id" in document else {}
-            scope = _scope(document, now)
+            after, scope = _only(document, tree), _scope(document, now)
             for path, value in fields:
                 _put(after, path, value(scope))
             made.append(after)
@@ -181,6 +219,75 @@ def _group(given: Any, now: Any) -> Stage:
         ]
 
     return stage
+
+
+def _bucket(given: Any, now: Any) -> Stage:
+    bounds = given.get("boundaries") if isinstance(given, dict) else None
+    if not isinstance(bounds, list) or len(bounds) < 2 or "groupBy" not in given:
+        raise wrong("$bucket needs groupBy and at least two boundaries")
+    key, edges = expression(given["groupBy"]), [sort_key(literal(bound)) for bound in bounds]
+    if any(low >= high for low, high in pairwise(edges)):
+        raise wrong("the boundaries of $bucket must be in ascending order")
+    rest, output = given.get("default", MISSING), given.get("output", {"count": {"$sum": 1}})
+    if not isinstance(output, dict):
+        raise wrong("the output of $bucket must be an object")
+    group = _group({**output, "_id": "$_id"}, now)
+
+    def place(document: dict[str, Any]) -> Any:
+        found = sort_key(key(_scope(document, now)))
+        at = bisect_right(edges, found) - 1
+        if 0 <= at < len(edges) - 1 and found[0] == edges[at][0]:
+            return bounds[at]
+        if rest is MISSING:
+            raise wrong("$bucket met a value outside its boundaries, and has no default")
+        return rest
+
+    def stage(documents: Documents) -> Documents:
+        return sorted(group([{**document, "_id": place(document)} for document in documents]), key=lambda d: sort_key(d["_id"]))
+
+    return stage
+
+
+def _geo_near(given: Any, now: Any) -> Stage:
+    """Documents by their distance: in metres of a GeoJSON point, in radians of a pair."""
+    if not isinstance(given, dict) or not isinstance(given.get("distanceField"), str):
+        raise wrong("$geoNear needs a distanceField")
+    near, into = given.get("near"), given["distanceField"].split(".")
+    metric = isinstance(near, dict)
+    pair = near.get("coordinates") if isinstance(near, dict) else near
+    if not isinstance(pair, list) or len(pair) != 2 or not all(map(is_number, pair)):
+        raise wrong("$geoNear needs a point to be near to")
+    bounds = [given.get(name, usual) for name, usual in (("distanceMultiplier", 1), ("minDistance", 0), ("maxDistance", math.inf))]
+    if not all(map(is_number, bounds)):
+        raise wrong("$geoNear takes numbers as distances")
+    factor, least, most = (_EARTH_METRES if metric else 1.0) * bounds[0], bounds[1], bounds[2]
+    test, key = matcher(given.get("query") or {}), given.get("key")
+
+    def stage(documents: Documents) -> Documents:
+        made = []
+        for document in documents:
+            there = _point_in(document, key)
+            if there is None or not test(document):
+                continue
+            radians = distance(pair[1], pair[0], *there)
+            if least <= radians * (_EARTH_METRES if metric else 1.0) <= most:
+                after = dict(document)
+                _put(after, into, radians * factor)
+                made.append((radians, after))
+        return [after for _, after in sorted(made, key=lambda found: found[0])]
+
+    return stage
+
+
+def _point_in(document: dict[str, Any], key: str | None) -> tuple[float, float] | None:
+    """Latitude and longitude of the column, or of the one column that holds a place."""
+    held = [reach(document, key.split("."))] if isinstance(key, str) else list(document.values())
+    for value in held:
+        if (there := point_of(value)) is not None:
+            return there
+        if key is not None and isinstance(value, list) and len(value) == 2 and all(map(is_number, value)):
+            return value[1], value[0]
+    return None
 
 
 def _sort(given: Any, now: Any) -> Stage:
@@ -331,4 +438,6 @@ _STAGES: dict[str, Callable[[Any, Any], Stage]] = {
     "$replaceRoot": _replace_root,
     "$replaceWith": _replace_root,
     "$sample": _sample,
+    "$bucket": _bucket,
+    "$geoNear": _geo_near,
 }

@@ -14,6 +14,8 @@ from mbaas.kernel.values import Json, Object, date_ms, is_number, pointer
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MANAGED = ("createdAt", "updatedAt")
+_RAW_NAMES = {"createdAt": "_created_at", "updatedAt": "_updated_at"}
+_PUBLIC_NAMES = {raw: name for name, raw in _RAW_NAMES.items()}
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "missing", "__bool__": lambda self: False})()
 """What a path leads to where there is nothing; not the same as null."""
 
@@ -28,6 +30,12 @@ class PointerId(str):
         made = super().__new__(cls, object_id)
         made.class_name = class_name
         return made
+
+
+class RawPointer(str):
+    """A pointer as MongoDB holds it: `Class$id`."""
+
+    __slots__ = ()
 
 
 def instant(ms: int) -> datetime:
@@ -64,6 +72,50 @@ def _inside(value: Json) -> Any:
     return {k: _inside(v) for k, v in value.items()}
 
 
+def enter_raw(body: Object) -> dict[str, Any]:
+    """A stored object by MongoDB's names and in its values."""
+    document: dict[str, Any] = {}
+    for key, value in enter(body).items():
+        if isinstance(value, PointerId):
+            document[f"_p_{key}"] = raw_pointer(value)
+        elif isinstance(value, dict) and value.get("__type") == "GeoPoint":
+            document[key] = [value["longitude"], value["latitude"]]
+        else:
+            document[_RAW_NAMES.get(key, key)] = value
+    return document
+
+
+def raw_pointer(value: PointerId) -> RawPointer:
+    """The text that MongoDB holds for a pointer."""
+    return RawPointer(f"{value.class_name}${value}")
+
+
+def leave_raw(document: dict[str, Any], *, extended: bool, names: bool) -> Object:
+    """A result that is not turned into an object of Parse: values as extended JSON or else as JSON, the id as `_id` or as objectId."""
+    shown: Object = {}
+    for key, value in document.items():
+        if key == "_id" and not names:
+            shown["objectId"] = _outside(value, ids=True)
+        elif isinstance(value, PointerId) and key != "_id":
+            shown[f"_p_{key}"] = str(raw_pointer(value))
+        else:
+            shown[_RAW_NAMES.get(key, key)] = _plain(value, extended)
+    return shown
+
+
+def _plain(value: Any, extended: bool) -> Json:
+    if isinstance(value, datetime):
+        text = iso(milliseconds(value))
+        return {"$date": text.replace(".000Z", "Z")} if extended else text
+    if isinstance(value, list):
+        return [_plain(v, extended) for v in value]
+    if isinstance(value, dict):
+        if value.get("__type") == "GeoPoint":
+            return [value.get("longitude"), value.get("latitude")]
+        return {k: _plain(v, extended) for k, v in value.items()}
+    return str(value) if isinstance(value, str) else None if value is MISSING else value
+
+
 def leave(document: dict[str, Any]) -> Object:
     """A result as it is answered: `_id` is called objectId, created and updated times are bare."""
     shown: Object = {}
@@ -78,6 +130,8 @@ def leave(document: dict[str, Any]) -> Object:
 
 
 def _outside(value: Any, ids: bool = False) -> Json:
+    if isinstance(value, RawPointer):
+        return value.partition("$")[2] if ids else str(value)
     if isinstance(value, PointerId):
         return str(value) if ids else pointer(value.class_name, str(value))
     if isinstance(value, datetime):
@@ -93,7 +147,7 @@ def reach(value: Any, path: list[str]) -> Any:
     """What is at the path; a list on the way gives the list of what is in its elements."""
     for i, key in enumerate(path):
         if isinstance(value, dict):
-            value = value.get(key, MISSING)
+            value = value[key] if key in value else _by_raw_name(value, key) if key[:1] == "_" else MISSING
         elif isinstance(value, list):
             if key.isdigit():
                 value = value[int(key)] if int(key) < len(value) else MISSING
@@ -105,7 +159,15 @@ def reach(value: Any, path: list[str]) -> Any:
     return value
 
 
-_RANK = {type(MISSING): 0, type(None): 1, int: 2, float: 2, str: 3, PointerId: 3, dict: 4, list: 5, bool: 8, datetime: 9}
+def _by_raw_name(document: dict[str, Any], key: str) -> Any:
+    """What MongoDB keeps under another name than Parse shows: pipelines may say either."""
+    if key.startswith("_p_"):
+        value = document.get(key[3:], MISSING)
+        return raw_pointer(value) if isinstance(value, PointerId) else MISSING
+    return document.get(_PUBLIC_NAMES.get(key, key), MISSING)
+
+
+_RANK = {type(MISSING): 0, type(None): 1, int: 2, float: 2, str: 3, PointerId: 3, RawPointer: 3, dict: 4, list: 5, bool: 8, datetime: 9}
 
 
 def sort_key(value: Any) -> tuple[int, Any]:

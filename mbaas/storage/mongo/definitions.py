@@ -62,7 +62,7 @@ def definition_out(found: Bson) -> ClassSchema:
         found["_id"],
         fields,
         metadata.get("class_permissions"),
-        {name: {_public(key): direction for key, direction in keys.items()} for name, keys in indexes.items() if name != "_id_"},
+        {name: keys if name == "_id_" else {_public(k): kind for k, kind in keys.items()} for name, keys in indexes.items()},
         frozenset(own.get("unique") or ()),
         frozenset(own.get("folded") or ()),
     )

@@ -41,6 +41,8 @@ def wanted(schema: ClassSchema) -> Wanted:
         if field.type in ("GeoPoint", "Polygon"):
             out[f"{name}_2dsphere"] = ([(name, "2dsphere")], {})
     for name in schema.indexes:
+        if name == "_id_":
+            continue
         keys = list(index_keys(schema, name).items())
         options: dict[str, Any] = {}
         if name in schema.unique:

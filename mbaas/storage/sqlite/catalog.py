@@ -62,20 +62,27 @@ class Table:
         return Duplicate("_id_")
 
 
+_CLASSES = "SELECT n, name, definition FROM classes"
 Catalog = dict[str, Table]
 """Every class by name; replaced as a whole when a definition changes."""
 
 
 def load(connection: apsw.Connection) -> Catalog:
     """Read the catalog from the database."""
-    side: dict[int, list[tuple[int, str, str, Any]]] = {}
-    for n, owner, kind, name, spec in fetch(connection, "SELECT n, class, kind, name, spec FROM side ORDER BY n"):
-        side.setdefault(owner, []).append((n, kind, name, orjson.loads(spec)))
-    relations: dict[int, set[str]] = {}
-    for owner, key in fetch(connection, "SELECT class, key FROM relation_keys"):
-        relations.setdefault(owner, set()).add(key)
-    classes = fetch(connection, "SELECT n, name, definition FROM classes ORDER BY n")
-    return {name: _table(n, _schema(name, definition), side.get(n, []), frozenset(relations.get(n, ()))) for n, name, definition in classes}
+    return {name: _read(connection, n, name, kept) for n, name, kept in fetch(connection, f"{_CLASSES} ORDER BY n")}
+
+
+def load_one(connection: apsw.Connection, name: str) -> Table | None:
+    """Read one class; None if there is no such."""
+    found = fetch(connection, f"{_CLASSES} WHERE name=?", (name,))
+    return _read(connection, *found[0]) if found else None
+
+
+def _read(connection: apsw.Connection, number: int, name: str, kept: str) -> Table:
+    rows = fetch(connection, "SELECT n, kind, name, spec FROM side WHERE class=? ORDER BY n", (number,))
+    side = [(n, kind, column, orjson.loads(spec)) for n, kind, column, spec in rows]
+    relations = frozenset(key for (key,) in fetch(connection, "SELECT key FROM relation_keys WHERE class=?", (number,)))
+    return _table(number, _schema(name, kept), side, relations)
 
 
 def _table(number: int, schema: ClassSchema, side: list[tuple[int, str, str, Any]], relations: frozenset[str]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import apsw
 
 from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.observe.logs import get_logger
 
 
 def told(error: BaseException) -> MbaasError:
@@ -14,9 +15,21 @@ def told(error: BaseException) -> MbaasError:
     if isinstance(error, (apsw.TooBigError, UnicodeEncodeError)) or _too_complex(error):
         answer = ParseError(Code.INVALID_QUERY, "the query is too large")
     else:
+        get_logger(__name__).error("the database failed", reason=_reason(error))
         answer = ParseError(Code.INTERNAL_SERVER_ERROR, "Internal server error.")
     answer.__cause__ = error
     return answer
+
+
+def _reason(error: BaseException) -> str:
+    """What an operator should know; one that only a programmer understands is told as it is."""
+    if isinstance(error, apsw.FullError):
+        return "the disk is full: make room in the data folder"
+    if isinstance(error, (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError)):
+        return "the data folder cannot be written to: look at its owner and its permissions"
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return "the database file is damaged: restore a copy of it"
+    return repr(error)
 
 
 def _too_complex(error: BaseException) -> bool:

@@ -36,7 +36,7 @@ class SqliteSchemas:
         return {name: table.schema for name, table in self._known().items()}
 
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
-        await self._change(lambda connection: self._put(connection, schema, dropped))
+        await self._change(schema.name, lambda connection: self._put(connection, schema, dropped))
 
     async def ensure(self, schema: ClassSchema, relations: Iterable[str]) -> None:
         """Make the class if it is new, and its relations; an existing definition stays."""
@@ -48,11 +48,11 @@ class SqliteSchemas:
                 sql = "INSERT OR IGNORE INTO relation_keys(class, key) SELECT n, ? FROM classes WHERE name=?"
                 connection.execute(sql, (key, schema.name))
 
-        await self._change(work)
+        await self._change(schema.name, work)
 
     async def drop(self, schema: ClassSchema) -> None:
         def work(connection: apsw.Connection) -> None:
-            table = catalog.load(connection).get(schema.name)
+            table = catalog.load_one(connection, schema.name)
             if table is None:
                 return
             for n, kind in fetch(connection, "SELECT n, kind FROM side WHERE class=?", (table.number,)):
@@ -62,11 +62,11 @@ class SqliteSchemas:
             for sql in ("side WHERE class=?", "relation_keys WHERE class=?", "classes WHERE n=?"):
                 connection.execute(f"DELETE FROM {sql}", (table.number,))
 
-        await self._change(work)
+        await self._change(schema.name, work)
 
     async def purge(self, schema: ClassSchema) -> None:
         def work(connection: apsw.Connection) -> None:
-            table = catalog.load(connection).get(schema.name)
+            table = catalog.load_one(connection, schema.name)
             if table is None:
                 return
             connection.execute(
@@ -79,16 +79,21 @@ class SqliteSchemas:
                 connection.execute(f"DELETE FROM {name}")
             _drop_relations(connection, table)
 
-        await self._change(work)
+        await self._change(schema.name, work)
 
-    async def _change(self, work: Callable[[apsw.Connection], None]) -> None:
+    async def _change(self, name: str, work: Callable[[apsw.Connection], None]) -> None:
+        """Do the work, which is on one class, and let the catalog show it."""
         connection = self._writer.connection
 
-        def change() -> Catalog:
+        def change() -> Table | None:
             work(connection)
-            return catalog.load(connection)
+            return catalog.load_one(connection, name)
 
-        await self._writer.submit(change, heavy=True, then=self._adopt)
+        def adopt(table: Table | None) -> None:
+            others = {known: one for known, one in self._known().items() if known != name}
+            self._adopt(others if table is None else {**others, name: table})
+
+        await self._writer.submit(change, heavy=True, then=adopt)
 
     def _put(self, connection: apsw.Connection, schema: ClassSchema, dropped: Sequence[str]) -> None:
         kept = catalog.definition(schema)
@@ -173,6 +178,8 @@ def _wanted(schema: ClassSchema) -> Side:
         if at is not None:
             side["geo", name] = {}
     for name, keys in schema.indexes.items():
+        if name == "_id_":
+            continue
         texts = [key for key, kind in keys.items() if kind == "text"]
         if texts:
             side["text", name] = texts

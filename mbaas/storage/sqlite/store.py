@@ -52,6 +52,9 @@ class SqliteStore:
 
     async def ping(self) -> None:
         self._reader.point("SELECT 1", ())
+        if self._writer.failing:
+            touch = "UPDATE meta SET value=value WHERE key='feed_trimmed'"
+            await self._writer.submit(lambda: self._writer.cursor.execute(touch), shielded=False)
 
     async def close(self) -> None:
         await self._writer.close()

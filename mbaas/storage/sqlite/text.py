@@ -10,11 +10,14 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.query.ast import Text
 from mbaas.query.reach import leaves
 
 _TOKEN = re.compile(r'(-?)"([^"]*)"?|(\S+)')
 _WORD = re.compile(r"\w+")
+_MOST_TERMS = 50
+"""A search in the index cannot be interrupted, and each word makes it longer."""
 
 
 def _terms(term: str) -> tuple[list[str], list[str], list[str]]:
@@ -30,7 +33,10 @@ def _terms(term: str) -> tuple[list[str], list[str], list[str]]:
             negated.extend(_WORD.findall(word))
         else:
             words.extend(_WORD.findall(word))
-    return words, phrases, negated
+    distinct = [list(dict.fromkeys(group)) for group in (words, phrases, negated)]
+    if sum(map(len, distinct)) > _MOST_TERMS:
+        raise ParseError(Code.INVALID_QUERY, f"A text search has no more than {_MOST_TERMS} different words")
+    return distinct[0], distinct[1], distinct[2]
 
 
 def _quoted(text: str) -> str:

@@ -61,6 +61,8 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._busy = False
         self._closed = False
+        self.failing = False
+        """True if the last group could not be written."""
         self._commit_seconds = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -218,6 +220,7 @@ class Writer:
     def _settle(self, error: BaseException | None) -> None:
         """The group is on disk, or lost; go on with the next."""
         group, self._group = self._group, []
+        self.failing = error is not None
         for unit in group:
             unit.settle(error)
         if error is None:

@@ -14,10 +14,14 @@ from collections.abc import AsyncIterator
 import orjson
 
 from mbaas.data import files, media_types
+from mbaas.data.app import App
 from mbaas.data.files import Stored, Upload
+from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, Refused
+from mbaas.kernel.options import FileDownload
 from mbaas.kernel.values import Json, Object
 from mbaas.wire.cors import Header
+from mbaas.wire.dispatch import sign_in
 from mbaas.wire.errors import PERMISSION_DENIED, Unauthorized, master_needed
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
@@ -54,6 +58,7 @@ def _from_stream(request: Request) -> Upload:
         tags=_json_header(request, "X-Parse-File-Tags") if streaming else None,
         directory=request.header(b"x-parse-file-directory") or None if streaming else None,
         limit=_own_limit(request),
+        streamed=streaming,
     )
 
 
@@ -114,10 +119,23 @@ async def download(request: Request) -> Answer:
     app = request.dispatcher.apps.get(request.params[0])
     if app is None:
         raise Refused(PERMISSION_DENIED)
+    await _refuse_reader(request, app)
     stored = await files.open_file(app, request.params[1])
     if stored is None:
         return Answer(404, b"File not found.", content_type=b"text/plain")
     return await _ranged(stored, request.header(b"range"), request.header(b"if-range"), request.header(b"if-none-match"))
+
+
+async def _refuse_reader(request: Request, app: App) -> None:
+    """119 for a caller whom the app hands no files. Most apps hand them to everybody, and nobody is looked up."""
+    if app.options.file_download == FileDownload():
+        return
+    caller: Caller | None = getattr(request, "caller", None)
+    if caller is None or request.app is not app:
+        request.app, request.caller = app, Caller()
+        if token := request.header(b"x-parse-session-token"):
+            await sign_in(request, token)
+    files.refuse_downloader(app, request.caller)
 
 
 async def _ranged(stored: Stored, asked: str | None, if_range: str | None, known: str | None) -> Answer:
@@ -164,7 +182,13 @@ def _headers(stored: Stored) -> list[Header]:
 async def metadata(request: Request) -> Json:
     """What a client stored beside a file."""
     app = request.dispatcher.apps.get(request.params[0])
-    return await files.metadata(app, request.params[1]) if app else {}
+    if app is None:
+        return {}
+    try:
+        await _refuse_reader(request, app)
+    except ParseError as error:
+        raise ParseError(error.code, error.message, status=403) from error
+    return await files.metadata(app, request.params[1])
 
 
 async def delete(request: Request) -> Answer:

@@ -23,6 +23,7 @@ async def read(request: Request) -> Json:
 
 async def create(request: Request) -> Json:
     """Make a class; its name is in the path, the body, or both."""
+    _refuse_locked(request)
     body, named = request.object(), request.params
     name = named[0] if named else body.get("className")
     if not isinstance(name, str) or not name:
@@ -33,6 +34,7 @@ async def create(request: Request) -> Json:
 
 async def change(request: Request) -> Json:
     """Change a class's columns, permissions and indexes."""
+    _refuse_locked(request)
     body = request.object()
     _refuse_other_name(body.get("className"), request.params[0])
     return await schemas.change(request.app, request.params[0], body)
@@ -52,6 +54,11 @@ async def purge(request: Request) -> Json:
 async def aggregate(request: Request) -> Json:
     """Run a pipeline over a class."""
     return await aggregating(request.app, request.caller, request.params[0], request.arguments())
+
+
+def _refuse_locked(request: Request) -> None:
+    if (request.app.options.schema or {}).get("lockSchemas") is True:
+        raise ParseError(Code.OPERATION_FORBIDDEN, "Cannot perform this operation when schemas options is used.")
 
 
 def _refuse_other_name(in_body: Json, in_path: str) -> None:

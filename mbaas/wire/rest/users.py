@@ -50,7 +50,7 @@ async def request_mail(request: Request) -> Json:
 
 async def challenge(request: Request) -> Json:
     """Ask a provider for its challenge."""
-    return await accounts.challenge(request.app, request.object())
+    return await accounts.challenge(request.app, request.caller, request.object())
 
 
 ROUTES = (

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MASTER, Parse, fails, fresh, reread, thing } from "./setup.mjs";
+import { MASTER, Parse, fails, fresh, reread, rows, thing } from "./setup.mjs";
 
 const TEXT = "ParseA string of data: äöü";
 const bytes = [...Buffer.from(TEXT)];
@@ -137,4 +137,18 @@ test("a file in a map and in a list comes back as a file", async () => {
   const again = await reread(await thing({ map: { file }, list: [file] }).save());
   assert.equal(again.get("map").file.url(), file.url());
   assert.equal(again.get("list")[0].name(), file.name());
+});
+
+test("a file put into an object by a dotted key keeps its address", async () => {
+  const file = await new Parse.File("in.txt", { base64: "AA==" }).save();
+  const [made] = await rows([{ o: {} }]);
+  made.set("o.file", file);
+  await made.save();
+  assert.equal((await reread(made)).get("o").file.url(), file.url());
+});
+
+test("an upload that says nothing of its type is text", async () => {
+  const headers = { "X-Parse-Application-Id": "app", "X-Parse-Javascript-Key": "js" };
+  const answer = await fetch(`${process.env.SERVER_URL}/files/bare`, { method: "POST", headers, body: Buffer.from("hello") });
+  assert.match((await answer.json()).name, /_bare\.txt$/);
 });

@@ -102,3 +102,20 @@ test("distance helpers agree with the server's bound", async () => {
   assert.equal(await new Parse.Query(made.className).withinKilometers("at", centre, km + 1, false).count(), 1);
   assert.equal(await new Parse.Query(made.className).withinKilometers("at", centre, km - 1, false).count(), 0);
 });
+
+test("a pipeline starts with the nearest", async () => {
+  const made = await rows([{ n: 1, at: new Parse.GeoPoint(3, 3) }, { n: 2, at: new Parse.GeoPoint(1, 1) }, { n: 3, at: new Parse.GeoPoint(2, 2) }]);
+  for (const near of [{ type: "Point", coordinates: [1, 1] }, [1, 1]]) {
+    const results = await new Parse.Query(made[0].className).aggregate([
+      { $geoNear: { near, key: "at", spherical: true, distanceField: "away", query: { n: { $gte: 2 } } } },
+    ]);
+    assert.deepEqual(results.map((row) => row.n), [2, 3]);
+    assert.equal(results[0].away, 0);
+    assert.ok(results[1].away > 0);
+  }
+});
+
+test("a polygon whose edges cross is refused", async () => {
+  const crossed = new Parse.Polygon([[0, 0], [0, 1], [1, 0], [1, 1]]);
+  await fails(thing({ crossed }).save(), Parse.Error.INCORRECT_TYPE);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Parse, fails, reread, thing } from "./setup.mjs";
+import { Parse, fails, reread, rows, thing } from "./setup.mjs";
 
 const bare = (object) => new Parse.Object(object.className, { id: object.id });
 
@@ -228,4 +228,14 @@ test("op tells what is pending", () => {
   object.increment("n", 4);
   assert.ok(object.op("n"));
   assert.equal(object.op("other"), undefined);
+});
+
+test("an element of a list is reached by its place", async () => {
+  const [made] = await rows([{ items: [{ value: "a", count: 5 }, { value: "b", count: 1 }] }]);
+  made.increment("items.0.count", 15);
+  made.increment("items.1.count", 4);
+  await made.save();
+  const wanted = [{ value: "a", count: 20 }, { value: "b", count: 5 }];
+  assert.deepEqual(made.get("items"), wanted);
+  assert.deepEqual((await reread(made)).get("items"), wanted);
 });

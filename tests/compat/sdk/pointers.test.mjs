@@ -161,3 +161,12 @@ test("pointers of a list that dangle are left out under include", async () => {
   const found = await query(parent).include("kids").first();
   assert.deepEqual(found.get("kids").map((o) => o.get("n")), [2]);
 });
+
+test("nulls of a list stay under include", async () => {
+  const [kid] = await rows([{ n: 1 }]);
+  const [parent] = await rows([{ kids: [null, kid] }]);
+  Parse.Object._clearAllState();
+  const [nothing, found] = (await query(parent).include("kids").first()).get("kids");
+  assert.equal(nothing, null);
+  assert.equal(found.get("n"), 1);
+});

@@ -393,3 +393,42 @@ test("cancel ends a running query without an error", async () => {
   assert.equal((await query(made).find()).length, 1);
   assert.equal(found?.length ?? 0, 0);
 });
+
+test("an object inside an object is equal as a whole", async () => {
+  const made = await rows([{ o: { in: { a: 1 } } }, { o: { in: { a: 2 } } }]);
+  assert.deepEqual((await query(made).equalTo("o.in", { a: 1 }).find()).map((o) => o.id), [made[0].id]);
+});
+
+test("a pipeline joins by a pointer's stored form", async () => {
+  const targets = await rows([{ value: 1 }, { value: 2 }]);
+  const made = await rows(targets.map((target) => ({ target })));
+  const name = targets[0].className;
+  const results = await query(made).aggregate([
+    { $project: { id: { $substr: ["$_p_target", name.length + 1, -1] } } },
+    { $lookup: { from: name, localField: "id", foreignField: "_id", as: "joined" } },
+    { $unwind: { path: "$joined" } },
+    { $match: { "joined.value": 2 } },
+  ]);
+  assert.deepEqual(results.map((row) => row.objectId), [made[1].id]);
+});
+
+test("a pipeline shows and hides keys inside lists and objects", async () => {
+  const made = await rows([{ l: [{ a: 1, b: 2 }, { a: 3, b: 4 }], o: { a: 1, b: 2 } }]);
+  const [shown] = await query(made).aggregate([{ $project: { _id: 0, "l.a": 1, "o.b": 1 } }]);
+  assert.deepEqual(shown, { l: [{ a: 1 }, { a: 3 }], o: { b: 2 } });
+  const [hidden] = await query(made).aggregate([{ $project: { l: 0, "o.a": 0, createdAt: 0, updatedAt: 0 } }]);
+  assert.deepEqual(hidden, { objectId: made[0].id, o: { b: 2 } });
+});
+
+test("a pipeline counts by ranges", async () => {
+  const made = await rows([{ n: 1 }, { n: 12 }, { n: 14 }, { n: 99 }]);
+  const pipeline = [{ $bucket: { groupBy: "$n", boundaries: [0, 10, 20], default: "more", output: { count: { $sum: 1 } } } }];
+  assert.deepEqual(await query(made).aggregate(pipeline), [
+    { objectId: 0, count: 1 }, { objectId: 10, count: 2 }, { objectId: "more", count: 1 },
+  ]);
+});
+
+test("a read preference that does not exist is refused", async () => {
+  const asked = new Parse.Query(fresh()).readPreference("NOWHERE");
+  await fails(asked.find(), Parse.Error.INVALID_QUERY);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Parse, fails, reread, rows, thing } from "./setup.mjs";
+import { Parse, fails, fresh, reread, rows, thing } from "./setup.mjs";
 
 const parentWith = async (children) => {
   const parent = await thing().save();
@@ -133,4 +133,18 @@ test("include inside a relation's query", async () => {
   const parent = await parentWith([kid]);
   const found = await parent.relation("kids").query().include("deep").first();
   assert.equal(found.get("deep").get("name"), "deep");
+});
+
+test("objects whose relation holds what a query matches, or does not", async () => {
+  const [one, two] = await rows([{ n: 1 }, { n: 2 }]);
+  const name = fresh("Parent");
+  for (const kid of [one, two]) {
+    const parent = new Parse.Object(name, { of: kid.get("n") });
+    parent.relation("kids").add(kid);
+    await parent.save();
+  }
+  const second = new Parse.Query(one.className).equalTo("n", 2);
+  const of = async (query) => (await query.find()).map((parent) => parent.get("of"));
+  assert.deepEqual(await of(new Parse.Query(name).matchesQuery("kids", second)), [2]);
+  assert.deepEqual(await of(new Parse.Query(name).doesNotMatchQuery("kids", second)), [1]);
 });
