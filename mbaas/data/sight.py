@@ -22,7 +22,8 @@ class Sight:
 
     def __init__(self, app: App, caller: Caller, class_name: str) -> None:
         """Raises what a find would: 119, or 101 to the signed-out."""
-        policy, self.rules = admit(app, caller, "find", class_name), app.classes.rules(class_name)
+        policy = self._policy = admit(app, caller, "find", class_name)
+        self.rules = app.classes.rules(class_name)
         self.rules.check(caller, "find")
         where = ast.both(policy.scope(caller, "find"), self.rules.narrowed(caller, "find"))
         self._caller = caller
@@ -37,8 +38,8 @@ class Sight:
         return self._holds is None or self._holds(body)
 
     def show(self, body: Object) -> Object:
-        """The object as a find would return it; a new dict."""
-        return self._shape.show(body)
+        """The object as a find would return it, less what its class does not announce; a new dict."""
+        return self._policy.announce(self._caller, self._shape.show(body))
 
     def refuse_hidden(self, where: ast.Node, watched: tuple[str, ...]) -> None:
         """119 if a condition, or a watched field, is on what the caller may not see."""

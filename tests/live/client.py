@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +19,8 @@ class Client:
     """One connection."""
 
     def __init__(self, url: str) -> None:
-        self._socket = connect(url, open_timeout=10, close_timeout=1)
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(connect(url, open_timeout=10, close_timeout=1))
         self._connected = False
 
     def __enter__(self) -> Client:
@@ -63,10 +65,11 @@ class Client:
 
     def subscribe(self, class_name: str, where: Frame | None = None, request_id: int = 1, **more: Any) -> Frame:
         """Subscribe; the answer. `more` are `keys` and `watch`, which go into the query, and members of the message."""
-        query = {"className": class_name, "where": where or {}, **{k: more.pop(k) for k in ("keys", "watch") if k in more}}
+        query: Frame = {"className": class_name, "where": where or {}}
+        query.update({name: more.pop(name) for name in ("keys", "watch") if name in more})
         self.send({"op": "subscribe", "requestId": request_id, "query": query, **more})
         return self.receive()
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        self._open.close()

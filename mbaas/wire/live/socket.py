@@ -149,6 +149,9 @@ class Socket:
             given = read_json(message.get("text") or message.get("bytes") or "")
         except ValueError:
             return  # Parse Server answers nothing to what is not JSON.
+        except ParseError as error:
+            self._error(error.code, error.message, reconnect=True, request_id=None)
+            return
         try:
             wrong = complaint(given)
             if wrong is not None:
