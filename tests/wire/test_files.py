@@ -142,7 +142,7 @@ HANDED_OUT = (
     ("a.js", "text/javascript", "text/javascript", False),
     ("a.exe", "application/octet-stream", "application/octet-stream", False),
     ("a.weird", "application/vnd.api+json", "application/vnd.api+json", False),
-    ("a.weird", "", "application/octet-stream", False),
+    ("a.weird", "", "text/plain", True),
 )
 
 

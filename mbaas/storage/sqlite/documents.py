@@ -103,11 +103,11 @@ class SqliteDocuments:
         if table is None or find.limit == 0:
             return [], None
         kept = find.memo.get(columns)
-        if kept is not None and kept[0] is catalog:
+        if kept is not None and kept[0] is table:
             search: Plan = kept[1]
         else:
             search = plan(catalog, table, find, columns)
-            find.memo[columns] = catalog, search
+            find.memo[columns] = table, search
         rows = self._reader.attempt(search.run, find.timeout_ms) if search.linear else TOO_LONG
         if rows is TOO_LONG:
             rows = await self._reader.run(search.run, find.timeout_ms, linear=False)
