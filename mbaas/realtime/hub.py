@@ -105,6 +105,12 @@ class Hub:
             self._add(subscription)
         return whole
 
+    async def caught_up(self) -> None:
+        """Wait until what has been committed has been sent."""
+        async with self._turn:
+            if self._position is not None:
+                await self._drain()
+
     def unsubscribe(self, subscription: Subscription) -> None:
         """Send nothing more for it."""
         audience = subscription.audience
