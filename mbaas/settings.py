@@ -174,7 +174,11 @@ def read(env_file: Path | None = Path(".env")) -> Settings:
 def _names_in(env_file: Path | None) -> list[str]:
     from dotenv import dotenv_values
 
-    return list(dotenv_values(env_file)) if env_file else []
+    try:
+        return list(dotenv_values(env_file)) if env_file else []
+    except (OSError, UnicodeDecodeError) as error:
+        why = "is not UTF-8 text; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error.strerror}"
+        raise SettingsError(f"{env_file} {why}") from error
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:

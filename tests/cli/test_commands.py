@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -68,6 +69,35 @@ class TestServe:
         assert (run.returncode, run.stdout) == (2, "")
         assert "MBAAS_PORT" in run.stderr
         assert "Traceback" not in run.stderr
+
+    @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=1"}, "127.0.0.1:9: [Errno 111]"),
+            ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:nine/x"}, "Port contains non-digit characters"),
+            ({"MBAAS_DATA_DIR": "file/data"}, "cannot be made: Not a directory; choose another by MBAAS_DATA_DIR"),
+            ({"MBAAS_DATA_DIR": "torn"}, "mbaas.db is damaged or no database: file is not a database; put a backup in its place"),
+            ({"MBAAS_DATA_DIR": "shut"}, "mbaas.db cannot be opened for writing: unable to open database file; change its owner"),
+            ({"MBAAS_DATA_DIR": "newer"}, "mbaas.db is of version 1000; this server knows"),
+        ],
+    )
+    def test_what_keeps_it_from_starting_is_a_sentence(self, tmp_path: Path, variables: dict[str, str], said: str) -> None:
+        (tmp_path / "file").write_text("")
+        (tmp_path / "torn").mkdir()
+        (tmp_path / "torn/mbaas.db").write_text("no database " * 100)
+        (tmp_path / "shut/mbaas.db").mkdir(parents=True)
+        (tmp_path / "newer").mkdir()
+        sqlite3.connect(tmp_path / "newer/mbaas.db").execute("PRAGMA user_version = 1000").connection.close()
+        run = mbaas(tmp_path, "serve", **KEYS, **variables, MBAAS_HOST="127.0.0.1", MBAAS_PORT="0")
+        assert run.returncode == 2
+        assert run.stderr.startswith("error: ")
+        assert said in run.stderr
+        assert run.stderr.count("\n") == 1
+
+    def test_an_env_file_that_is_no_utf8_is_a_sentence(self, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_bytes("MBAAS_APP_ID=für".encode("utf-16"))
+        run = mbaas(tmp_path, "serve")
+        assert (run.returncode, run.stderr) == (2, "error: .env is not UTF-8 text; save it as UTF-8\n")
 
     def test_it_takes_parse_servers_options_file(self, tmp_path: Path) -> None:
         (tmp_path / "options.json").write_text(json.dumps({"appId": "parse-app", "masterKey": "parse-master", "cloud": "./main.js"}))
