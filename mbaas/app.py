@@ -112,6 +112,11 @@ def _outside_the_mount(services: Services, server: Server) -> Starlette:
         async with server.opened():
             yield
 
+    mount = next(iter(services.apps.values())).mount
+
+    async def front(_: Request) -> Response:
+        return JSONResponse({"parse": mount or "/", "docs": "/docs"})
+
     async def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -125,8 +130,8 @@ def _outside_the_mount(services: Services, server: Server) -> Starlette:
         body, content_type = services.metrics.render()
         return Response(body, headers={"content-type": content_type})
 
-    own = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
-    return Starlette(routes=[*own, *docs.routes(next(iter(services.apps.values())).mount)], lifespan=lifespan)
+    own = [Route("/", front), Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return Starlette(routes=[*own, *docs.routes(mount)], lifespan=lifespan)
 
 
 async def _answers(app: App) -> bool:

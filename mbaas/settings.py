@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     @classmethod
     def _database_url(cls, value: str | None) -> str | None:
         if value and not value.startswith(("mongodb://", "mongodb+srv://")):
-            raise ValueError("only mongodb:// and mongodb+srv:// are known; leave it unset for SQLite")
+            raise ValueError("must begin with mongodb:// or mongodb+srv://; leave it unset for SQLite")
         return value
 
     @field_validator("public_url")
