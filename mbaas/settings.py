@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     app_id: str | None = Field(None, description="Application id")
     master_key: Key = Field(description="Passes every permission")
     read_only_master_key: Key = Field(description="Reads everything, writes nothing")
-    maintenance_key: Key = Field(description="May also set the server's internal fields")
+    maintenance_key: Key = Field(description="Passes permissions on objects, sets their times")
     master_key_ips: Networks = Field(LOOPBACK, description="From where the master key is accepted")
     maintenance_key_ips: Networks = Field(LOOPBACK, description="From where the maintenance key is accepted")
     rest_api_key: Key = Field(description="Key of plain REST clients")
