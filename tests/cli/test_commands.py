@@ -83,7 +83,7 @@ class TestServe:
         [
             ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=1"}, "127.0.0.1:9: [Errno 111]"),
             ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:nine/x"}, "Port contains non-digit characters"),
-            ({"MBAAS_DATA_DIR": "file/data"}, "cannot be made: Not a directory; choose another by MBAAS_DATA_DIR"),
+            ({"MBAAS_DATA_DIR": "file/data"}, "cannot be written to (Not a directory); choose another by MBAAS_DATA_DIR"),
             ({"MBAAS_DATA_DIR": "torn"}, "mbaas.db is damaged or no database: file is not a database; put a backup in its place"),
             ({"MBAAS_DATA_DIR": "shut"}, "mbaas.db cannot be opened for writing: unable to open database file; change its owner"),
             ({"MBAAS_DATA_DIR": "newer"}, "mbaas.db is of version 1000; this server knows"),
