@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mbaas.data.classes import field_name_is_valid, mismatch
-from mbaas.data.columns import ARRAY, OBJECT, stored, stored_inside, type_of
+from mbaas.data.columns import ARRAY, OBJECT, nested_key, stored, stored_inside, type_of
 from mbaas.kernel import acl
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ops import Add, AddUnique, Increment, Op, Remove, Set, Unset
@@ -16,6 +16,8 @@ from mbaas.kernel.values import Json, Object, is_number
 
 _MANAGED = ("objectId", "createdAt", "updatedAt")
 _SCALARS = (str, int, float, bool)
+_LEVELS = 30
+"""How deep a dotted key may reach; what it puts there may nest as deep as any body, and both together still fit into an answer."""
 _ECHOED = ("Increment", "Add", "AddUnique", "Remove", "SetOnInsert")
 
 
@@ -76,9 +78,17 @@ def adds_columns(schema: ClassSchema, body: Object) -> bool:
 
 def _root(name: str) -> str:
     """The column that a key addresses; a key that starts with a dot is no path."""
-    root = name.partition(".")[0] if name.find(".") > 0 else name
+    if name.find(".") <= 0:
+        if not field_name_is_valid(name):
+            raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {name}.")
+        return name
+    root, *below = name.split(".")
     if not field_name_is_valid(root):
         raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {root}.")
+    if "" in below or len(below) > _LEVELS:
+        raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {name[:200]}.")
+    if "$" in name:
+        raise nested_key()
     return root
 
 
