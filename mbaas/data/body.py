@@ -43,8 +43,7 @@ class Change:
 def columns_of(schema: ClassSchema, body: Object) -> dict[str, Field]:
     """The columns that a body needs beyond the class's. Raises 105 for a name, 111 for a type, in the order of the fields."""
     wanted: dict[str, Field] = {}
-    points = [name for name, value in body.items() if isinstance(value, dict) and value.get("__type") == "GeoPoint"]
-    if len(points) > 1:
+    if sum([type(value) is dict and value.get("__type") == "GeoPoint" for value in body.values()]) > 1:
         raise ParseError(Code.INCORRECT_TYPE, "there can only be one geopoint field in a class")
     for name, value in body.items():
         kind = type_of(value)
