@@ -11,13 +11,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 import mbaas_auth.room
 import mbaas_push.installations
 from mbaas.data.app import App
 from mbaas.data.upkeep import keep_up
 from mbaas.kernel.addresses import client_address, within
+from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
 from mbaas.observe.logs import get_logger
 from mbaas.realtime.hub import Hub
@@ -31,7 +32,7 @@ LOCAL = ("127.0.0.0/8", *LOOPBACK)
 PING_SECONDS = 2
 
 
-def build(server: ServerOptions, apps: Iterable[AppOptions]) -> ASGIApp:
+def build(server: ServerOptions, apps: Iterable[AppOptions]) -> Server:
     """The whole server as one ASGI application. Nothing is opened before its lifespan starts."""
     return Server(Services(server, {app.app_id: app for app in apps}))
 
@@ -49,8 +50,13 @@ class Server:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open every app for as long as the server runs."""
+        """Open every app for as long as the server runs. An MbaasError says why one cannot be opened."""
         server = self._services.server
+        try:
+            server.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            text = f"the data dir {server.data_dir} cannot be made: {error.strerror}; choose another by MBAAS_DATA_DIR"
+            raise MbaasError(text) from error
         async with AsyncExitStack() as stack:
             apps = {}
             for options in self._services.apps.values():
@@ -112,9 +118,13 @@ def _outside_the_mount(services: Services, server: Server) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        services.server.data_dir.mkdir(parents=True, exist_ok=True)
         async with server.opened():
             yield
+
+    mount = next(iter(services.apps.values())).mount
+
+    async def front(_: Request) -> Response:
+        return JSONResponse({"parse": mount or "/", "docs": "/docs"})
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -129,8 +139,8 @@ def _outside_the_mount(services: Services, server: Server) -> Starlette:
         body, content_type = services.metrics.render()
         return Response(body, headers={"content-type": content_type})
 
-    own = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
-    return Starlette(routes=[*own, *docs.routes(next(iter(services.apps.values())).mount)], lifespan=lifespan)
+    own = [Route("/", front), Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return Starlette(routes=[*own, *docs.routes(mount)], lifespan=lifespan)
 
 
 async def _answers(app: App) -> bool:

@@ -50,7 +50,9 @@ def configure(
     several = _from_apps_file(settings)
     apps = [_app(own, file.app, server, server.data_dir)] if not several or parse_config or settings.app_id else []
     folder = server.data_dir / "apps"
-    apps += [_app(common, entry.app, server, folder / _folder(entry.app.get("app_id", ""))) for entry in several]
+    for position, entry in enumerate(several, 1):
+        own_folder = folder / _folder(entry.app.get("app_id", ""))
+        apps.append(_app(common, entry.app, server, own_folder, place=f"{settings.apps_file}, app {position}"))
     _distinct(apps)
     ignored = sorted({*file.ignored, *(name for entry in several for name in entry.ignored)})
     return Configuration(server, tuple(apps), tuple(_warnings(not_built_yet(settings), ignored)))
@@ -92,13 +94,19 @@ def _identity(settings: Settings, keys: Mapping[str, str]) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value}
 
 
-def _app(common: Mapping[str, Any], own: Mapping[str, Any], server: ServerOptions, data_dir: Path) -> AppOptions:
-    """One app's options, or a SettingsError that names what is missing."""
+_NEEDED = {
+    "app_id": ("an application id (MBAAS_APP_ID, or appId in an options file)", "an application id (appId)"),
+    "master_key": ("a master key (MBAAS_MASTER_KEY, or masterKey in an options file)", "a master key (masterKey)"),
+}
+"""What no app can do without: as it is called in the environment, and in a file of several apps."""
+
+
+def _app(common: Mapping[str, Any], own: Mapping[str, Any], server: ServerOptions, data_dir: Path, *, place: str = "") -> AppOptions:
+    """One app's options, or a SettingsError that names what is missing; `place` is where in a file of several apps it stands."""
     merged = {**common, "data_dir": data_dir, **own}
     if missing := [name for name in ("app_id", "master_key") if not merged.get(name)]:
-        names = {"app_id": "an application id (MBAAS_APP_ID, or appId in an options file)"}
-        names["master_key"] = "a master key (MBAAS_MASTER_KEY, or masterKey in an options file)"
-        raise SettingsError("\n".join(f"the server needs {names[name]}" for name in missing))
+        whose = f"{place} needs" if place else "the server needs"
+        raise SettingsError("\n".join(f"{whose} {_NEEDED[name][bool(place)]}" for name in missing))
     secrets = [merged[name] for name in ("master_key", "read_only_master_key", "maintenance_key") if merged.get(name)]
     if len(set(secrets)) < len(secrets):
         raise SettingsError("the master key, the read-only master key and the maintenance key must differ from each other")

@@ -15,8 +15,10 @@ DEEPEST = 200
 
 def text(value: Any) -> str:
     """A string that is not empty."""
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         raise ValueError("must be a string")
+    if not value:
+        raise ValueError("must not be empty; leave it out instead")
     return value
 
 
@@ -139,5 +141,5 @@ def url(value: Any) -> str:
 def mongo(value: Any) -> str:
     """A MongoDB address; the other databases that Parse Server knows are not ours."""
     if not text(value).startswith(("mongodb://", "mongodb+srv://")):
-        raise ValueError("only mongodb:// and mongodb+srv:// are known; leave it out for the embedded store")
+        raise ValueError("must begin with mongodb:// or mongodb+srv://; leave it out for the embedded store")
     return str(value)

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     app_id: str | None = Field(None, description="Application id")
     master_key: Key = Field(description="Passes every permission")
     read_only_master_key: Key = Field(description="Reads everything, writes nothing")
-    maintenance_key: Key = Field(description="May also set the server's internal fields")
+    maintenance_key: Key = Field(description="Passes permissions on objects, sets their times")
     master_key_ips: Networks = Field(LOOPBACK, description="From where the master key is accepted")
     maintenance_key_ips: Networks = Field(LOOPBACK, description="From where the maintenance key is accepted")
     rest_api_key: Key = Field(description="Key of plain REST clients")
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     @classmethod
     def _database_url(cls, value: str | None) -> str | None:
         if value and not value.startswith(("mongodb://", "mongodb+srv://")):
-            raise ValueError("only mongodb:// and mongodb+srv:// are known; leave it unset for SQLite")
+            raise ValueError("must begin with mongodb:// or mongodb+srv://; leave it unset for SQLite")
         return value
 
     @field_validator("public_url")
@@ -174,7 +174,11 @@ def read(env_file: Path | None = Path(".env")) -> Settings:
 def _names_in(env_file: Path | None) -> list[str]:
     from dotenv import dotenv_values
 
-    return list(dotenv_values(env_file)) if env_file else []
+    try:
+        return list(dotenv_values(env_file)) if env_file else []
+    except (OSError, UnicodeDecodeError) as error:
+        why = "is not UTF-8 text; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error.strerror}"
+        raise SettingsError(f"{env_file} {why}") from error
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:

@@ -234,6 +234,16 @@ class UserPolicy(Policy):
         if operation == "delete" and caller.user_id is None and not caller.omnipotent:
             raise ParseError(Code.SESSION_MISSING, "Insufficient auth to delete user")
 
+    async def forestalled(self, write: Write, error: Duplicate) -> Saved | None:
+        """Of those who come with the same provider's id at the same time, one is signed up and the others are signed in."""
+        given = write.body.get("authData")
+        if not error.index.startswith("auth_data_") or not isinstance(given, dict):
+            return None
+        owner = await self.linked(given)
+        if owner is None or write.caller.user_id not in (None, owner.body["objectId"]):
+            return None
+        return await self._log_in_with(write, owner, given)
+
     def refusal(self, error: Duplicate) -> MbaasError:
         if error.index == "username_unique":
             return ParseError(Code.USERNAME_TAKEN, "Account already exists for this username.")

@@ -41,7 +41,7 @@ def dev(parse_config: OptionsFile = None) -> None:
 
 @app.command()
 def init(folder: Annotated[Path, typer.Argument(help="The folder to make.")]) -> None:
-    """Make a project folder: cloud functions, settings, a README."""
+    """Make a project folder: settings and a README."""
     from mbaas.cli.init import init as run
 
     run(folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +16,8 @@ from mbaas.cli.serve import listen, run
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.options import AppOptions
 
-EMULATOR = "10.0.2.2"
+HERE, PHONES, EMULATOR = "this machine", "phones", "Android emulator"
+FROM_EMULATOR = "10.0.2.2"
 """The Android emulator's name for the machine that it runs on."""
 
 
@@ -34,17 +37,19 @@ def greet(console: Console, configuration: Configuration, *, keys_made: bool) ->
     """Print the addresses, the keys and a snippet for each SDK."""
     server = configuration.server
     console.print(f"\n[bold]mbaas {__version__}[/]  {configuration.apps[0].preset}, data in {server.data_dir}\n")
+    reach = reachable(server.host)
     for app in configuration.apps:
-        for label, address in _addresses(server.host):
+        for label, address in reach.items():
             _row(console, label, f"http://{address}:{server.port}{app.mount}")
+        if _is_loopback(server.host):
+            _row(console, PHONES, f"cannot reach {server.host}", "  start with MBAAS_HOST=0.0.0.0 to let them")
         _row(console, "application id", app.app_id)
         _row(console, "master key", app.master_key, "  for servers and consoles only, never in an app")
         if keys_made:
             _row(console, "kept in", str(server.data_dir / FILE))
         console.print()
     app = configuration.apps[0]
-    lan = next((address for label, address in _addresses(server.host) if label == "phones"), "localhost")
-    for language, code in snippets(app, lan, server.port).items():
+    for language, code in snippets(app, reach, server.port).items():
         console.print(Text(language, style="bold"))
         console.print(Text("\n".join("  " + line for line in code.splitlines()), style="cyan"))
         console.print()
@@ -54,27 +59,40 @@ def _row(console: Console, label: str, value: str, note: str = "") -> None:
     console.print(Text.assemble(f"  {label:<18}", (value, "green"), (note, "dim")))
 
 
-def _addresses(host: str) -> list[tuple[str, str]]:
-    """Where the server can be reached: label and address."""
-    if host not in ("0.0.0.0", "::"):
-        return [("this machine", "localhost" if host.startswith("127.") else host)]
-    return [("this machine", "localhost"), *(("phones", address) for address in lan_addresses()), ("Android emulator", EMULATOR)]
+def reachable(host: str) -> dict[str, str]:
+    """By whom the server can be reached, and where."""
+    if host in ("0.0.0.0", "::"):
+        lan = lan_address()
+        return {HERE: "localhost", **({PHONES: lan} if lan else {}), EMULATOR: FROM_EMULATOR}
+    if _is_loopback(host):
+        return {HERE: "[::1]" if host == "::1" else "localhost", EMULATOR: FROM_EMULATOR}
+    address = f"[{host}]" if ":" in host else host
+    return {HERE: address, PHONES: address, EMULATOR: address}
 
 
-def lan_addresses() -> list[str]:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def lan_address() -> str | None:
     """This machine's IPv4 address on the way out. Connecting a datagram socket sends nothing: it only picks the route."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # an address that is reserved for documentation
             address = str(probe.getsockname()[0])
         except OSError:
-            return []
-    return [] if address.startswith("127.") else [address]
+            return None
+    return None if address.startswith("127.") else address
 
 
-def snippets(app: AppOptions, lan: str, port: int) -> dict[str, str]:
+def snippets(app: AppOptions, reach: Mapping[str, str], port: int) -> dict[str, str]:
     """The first lines of an app in each language, with addresses and keys filled in."""
-    near, far, emulator = (f"http://{host}:{port}{app.mount}" for host in ("localhost", lan, EMULATOR))
+    here = reach[HERE]
+    near, far, emulator = (f"http://{host}:{port}{app.mount}" for host in (here, reach.get(PHONES, here), reach[EMULATOR]))
+    on_a_phone = f"  // on a phone: {far}/" if PHONES in reach else ""
     client, script = app.client_key, app.javascript_key
     swift_key = f', clientKey: "{client}"' if client else ""
     dart_key = f', clientKey: "{client}"' if client else ""
@@ -93,7 +111,7 @@ def snippets(app: AppOptions, lan: str, port: int) -> dict[str, str]:
         ),
         "Kotlin": (
             f'Parse.initialize(Parse.Configuration.Builder(this)\n    .applicationId("{app.app_id}"){kotlin_key}\n'
-            f'    .server("{emulator}/")  // on a phone: {far}/\n    .build())'
+            f'    .server("{emulator}/"){on_a_phone}\n    .build())'
         ),
         "Dart": f'await Parse().initialize("{app.app_id}", "{far}"{dart_key});',
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +24,9 @@ FREE_BYTES = 256 * 1024**2
 RELEASED = 1_790_000_000
 """A moment shortly before this version was made: a clock that shows less is wrong."""
 
+_VARIABLE = re.compile(r"MBAAS_\w+")
+_NEEDS_KEYS = "`mbaas serve` needs MBAAS_APP_ID and MBAAS_MASTER_KEY, which `mbaas keys` prints for a .env file"
+
 
 class Wrong(Exception):
     """A check that failed: what is wrong, and how to mend it."""
@@ -34,21 +39,32 @@ class Wrong(Exception):
 def doctor(parse_config: Path | None) -> None:
     """Run the checks; exit 1 at the first that fails."""
     try:
-        for fine in _checks(parse_config):
+        keyless = _keyless(parse_config)
+        for fine in _checks(parse_config, keyless):
             typer.echo(f"ok     {fine}")
     except Wrong as wrong:
         typer.echo(f"wrong  {wrong.what}\nmend   {wrong.remedy}")
         raise SystemExit(1) from None
-    typer.echo("all is well")
+    typer.echo(f"all is well for `mbaas dev`; {_NEEDS_KEYS}" if keyless else "all is well")
 
 
-def _checks(parse_config: Path | None) -> Iterator[str]:
+def _keyless(parse_config: Path | None) -> bool:
+    """True where `dev` would make keys, and `serve` would ask for them."""
+    try:
+        found = settings.read()
+    except settings.SettingsError:
+        return False  # the check of the settings says what is wrong
+    return not (found.app_id and found.master_key) and not found.apps_file and not parse_config
+
+
+def _checks(parse_config: Path | None, keyless: bool) -> Iterator[str]:
     """Yields a sentence for each check that passes."""
     yield _python()
     yield _packages()
     yield _clock()
-    configuration = _settings(parse_config)
-    yield f"settings are complete ({', '.join(app.app_id for app in configuration.apps)})"
+    configuration = _settings(parse_config, keyless)
+    own = "application id and master key are those that `mbaas dev` makes"
+    yield f"settings ({own if keyless else ', '.join(app.app_id for app in configuration.apps)})"
     checks: tuple[Callable[[Configuration], str], ...] = (_data_dir, _sqlite, _databases, _port)
     for check in checks:
         yield check(configuration)
@@ -75,17 +91,33 @@ def _clock() -> str:
     return "clock"
 
 
-def _settings(parse_config: Path | None) -> Configuration:
-    """As `serve` reads them; keys that `dev` keeps in the data dir count too."""
-    from mbaas.cli.keys import FILE, kept_keys
+def _settings(parse_config: Path | None, keyless: bool) -> Configuration:
+    """As `serve` reads them, or as `dev` does where there are no keys; none are written."""
+    from mbaas.cli.keys import FILE, kept_keys, new_keys
 
     try:
         found = settings.read()
-        kept = kept_keys(found.data_dir) if (found.data_dir / FILE).exists() else {}
-        return configure(found, parse_config=parse_config, keys=kept)
+        keys = (kept_keys(found.data_dir) if (found.data_dir / FILE).exists() else new_keys()) if keyless else {}
+        return configure(found, parse_config=parse_config, keys=keys)
     except settings.SettingsError as error:
         first = str(error).splitlines()[0]
-        raise Wrong(first, "`mbaas keys` prints keys for a .env file; docs/settings.md lists every setting") from error
+        raise Wrong(*_remedied(first)) from error
+
+
+def _remedied(said: str) -> tuple[str, str]:
+    """What is wrong with the settings, and what mends it: what the sentence itself advises, else what fits its kind."""
+    if "is not a setting" in said:
+        return said, "spell it so, or take it out; docs/settings.md lists every setting"
+    what, _, advice = said.partition("; ")
+    if advice:
+        return what, advice
+    if "needs a" in said:
+        return said, "`mbaas keys` prints an application id and a master key"
+    if "must differ" in said or said.startswith("two apps"):
+        return said, "give each a value of its own; `mbaas keys` prints new ones"
+    if variable := _VARIABLE.match(said):
+        return said, f"correct {variable[0]} in the environment or in .env; docs/settings.md says what it may be"
+    return said, "correct that file; docs/settings.md says what may be in it"
 
 
 def _data_dir(configuration: Configuration) -> str:
@@ -126,6 +158,12 @@ def _databases(configuration: Configuration) -> str:
     return "MongoDB answers" if urls else "embedded store"
 
 
+_OTHERWISE: dict[object, str] = {
+    errno.EADDRINUSE: "stop what listens there, or choose another by MBAAS_PORT",
+    errno.EACCES: "choose a port above 1023 by MBAAS_PORT",
+}
+
+
 def _port(configuration: Configuration) -> str:
     from mbaas.cli.serve import listen
 
@@ -133,6 +171,6 @@ def _port(configuration: Configuration) -> str:
     try:
         listen(server).close()
     except settings.SettingsError as error:
-        remedy = "stop what listens there, or choose another by MBAAS_PORT"
+        remedy = _OTHERWISE.get(getattr(error.__cause__, "errno", 0), "set MBAAS_HOST to an address of this machine, or to 0.0.0.0")
         raise Wrong(str(error).partition(";")[0], remedy) from error
     return f"port {server.port} is free"

@@ -8,23 +8,13 @@ import typer
 
 from mbaas.settings import SettingsError
 
-_MAIN = '''"""Cloud functions: what runs on the server for this app."""
-
-from mbaas_functions import cloud
-
-
-@cloud.define("hello")
-async def hello(request):
-    return f"hello {request.params.get('name', 'world')}"
-'''
-
 _ENV = """# Copy to .env, which `mbaas` reads from the folder it is started in. `mbaas keys` prints new keys.
 MBAAS_APP_ID=
 MBAAS_MASTER_KEY=
 MBAAS_DATA_DIR=data
-MBAAS_FUNCTIONS=functions
 # MBAAS_PUBLIC_URL=https://api.example.com
-# MBAAS_DATABASE_URL=mongodb://localhost:27017/app
+# MongoDB instead of the embedded store; it must be a replica set (one member is enough: mongod --replSet rs0).
+# MBAAS_DATABASE_URL=mongodb://localhost:27017/app?replicaSet=rs0
 """
 
 _README = """# {name}
@@ -33,14 +23,13 @@ _README = """# {name}
     mbaas doctor     name the first thing that is wrong
     mbaas serve      serve with the safe defaults of production (needs .env, see .env.example)
 
-Cloud functions live in `functions/main.py`.
+Cloud functions come with a later version of the server; they will live in `functions/main.py`.
 """
 
 
 def init(folder: Path) -> None:
     """Write the project's files."""
     files = {
-        "functions/main.py": _MAIN,
         ".env.example": _ENV,
         ".gitignore": ".env\ndata/\n__pycache__/\n",
         "README.md": _README.format(name=folder.absolute().name),

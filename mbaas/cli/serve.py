@@ -7,14 +7,16 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import uvicorn
 
 from mbaas import __version__, settings
-from mbaas.app import build
+from mbaas.app import Server, build
 from mbaas.cli.claim import claim
 from mbaas.configuration import Configuration, configure
+from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import ServerOptions
 from mbaas.observe.logs import get_logger, start_logging
 
@@ -45,22 +47,58 @@ def listen(server: ServerOptions) -> socket.socket:
 
 def run(configuration: Configuration, listener: socket.socket) -> None:
     """Serve on the socket. A first signal lets running requests finish, a second one does not."""
-    server, apps = configuration.server, configuration.apps
+    apps = configuration.apps
     keys = [(app.master_key, app.read_only_master_key, app.maintenance_key, app.webhook_key) for app in apps]
-    start_logging(server.log_format, secrets=[key for per_app in keys for key in per_app if key])
+    start_logging(configuration.server.log_format, secrets=[key for per_app in keys for key in per_app if key])
     log = get_logger("mbaas")
     for warning in configuration.warnings:
         log.warning(warning)
     for app in apps:
         if not app.database_url:
             claim(app.data_dir)
-    config = uvicorn.Config(
-        build(server, apps),
+    web = _Web(configuration)
+    _tune_interpreter()
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises the signal again once it has stopped: leave with 0
+    try:
+        web.run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    except MbaasError as error:
+        raise settings.SettingsError(error.message) from error
+    finally:
+        listener.close()
+    log.info("stopped")
+
+
+class _Web(uvicorn.Server):
+    """Opens the apps before anybody is answered, and says so when they are."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._app = build(configuration.server, configuration.apps)
+        super().__init__(_config(self._app))
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        async with AsyncExitStack() as self._opened:
+            await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._opened.enter_async_context(self._app.opened())
+        await super().startup(sockets)
+        server, apps = self._configuration.server, self._configuration.apps
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        url = f"http://{host}:{server.port}{apps[0].mount}"
+        get_logger("mbaas").info("serving", version=__version__, url=url, apps=[app.app_id for app in apps])
+
+
+def _config(app: Server) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
@@ -68,19 +106,6 @@ def run(configuration: Configuration, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    log.info("serving", version=__version__, url=f"http://{server.host}:{server.port}", apps=[app.app_id for app in apps])
-    _tune_interpreter()
-    web = uvicorn.Server(config)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises the signal again once it has stopped: leave with 0
-    try:
-        web.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.close()
-    if not web.started:
-        raise SystemExit(3)
-    log.info("stopped")
 
 
 def _tune_interpreter() -> None:

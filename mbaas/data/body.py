@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mbaas.data.classes import field_name_is_valid, mismatch
-from mbaas.data.columns import ARRAY, OBJECT, stored, stored_inside, type_of
+from mbaas.data.columns import ARRAY, OBJECT, nested_key, stored, stored_inside, type_of
 from mbaas.kernel import acl
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ops import Add, AddUnique, Increment, Op, Remove, Set, Unset
@@ -16,6 +16,8 @@ from mbaas.kernel.values import Json, Object, is_number
 
 _MANAGED = ("objectId", "createdAt", "updatedAt")
 _SCALARS = (str, int, float, bool)
+_LEVELS = 30
+"""How deep a dotted key may reach; what it puts there may nest as deep as any body, and both together still fit into an answer."""
 _ECHOED = ("Increment", "Add", "AddUnique", "Remove", "SetOnInsert")
 
 
@@ -41,8 +43,7 @@ class Change:
 def columns_of(schema: ClassSchema, body: Object) -> dict[str, Field]:
     """The columns that a body needs beyond the class's. Raises 105 for a name, 111 for a type, in the order of the fields."""
     wanted: dict[str, Field] = {}
-    points = [name for name, value in body.items() if isinstance(value, dict) and value.get("__type") == "GeoPoint"]
-    if len(points) > 1:
+    if sum([type(value) is dict and value.get("__type") == "GeoPoint" for value in body.values()]) > 1:
         raise ParseError(Code.INCORRECT_TYPE, "there can only be one geopoint field in a class")
     for name, value in body.items():
         kind = type_of(value)
@@ -76,9 +77,17 @@ def adds_columns(schema: ClassSchema, body: Object) -> bool:
 
 def _root(name: str) -> str:
     """The column that a key addresses; a key that starts with a dot is no path."""
-    root = name.partition(".")[0] if name.find(".") > 0 else name
+    if name.find(".") <= 0:
+        if not field_name_is_valid(name):
+            raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {name}.")
+        return name
+    root, *below = name.split(".")
     if not field_name_is_valid(root):
         raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {root}.")
+    if "" in below or len(below) > _LEVELS:
+        raise ParseError(Code.INVALID_KEY_NAME, f"Invalid field name: {name[:200]}.")
+    if "$" in name:
+        raise nested_key()
     return root
 
 

@@ -76,6 +76,11 @@ def invalid(kind: Json) -> ParseError:
     return ParseError(Code.INCORRECT_TYPE, f"This is not a valid {kind}")
 
 
+def nested_key() -> ParseError:
+    """121 in Parse's words, for a key inside a value or a dotted key that reaches into one."""
+    return ParseError(Code.INVALID_NESTED_KEY, "Nested keys should not contain the '$' or '.' characters")
+
+
 def stored(value: Json) -> Json:
     """The form in which a column's value is kept: special values checked and normalised, the ones inside it too.
 
@@ -94,7 +99,7 @@ def stored_inside(value: Json) -> Json:
             return _KEEP[kind](value)
         for key in value:
             if "$" in key or "." in key:
-                raise ParseError(Code.INVALID_NESTED_KEY, "Nested keys should not contain the '$' or '.' characters")
+                raise nested_key()
         return {k: stored_inside(v) if type(v) in (dict, list) else v for k, v in value.items()}
     if isinstance(value, list):
         return [stored_inside(v) if type(v) in (dict, list) else v for v in value]

@@ -110,6 +110,8 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     try:
         written = await commit(app, caller, steps)
     except Duplicate as error:
+        if (reply := await policy.forestalled(write, error)) is not None:
+            return reply
         raise policy.refusal(error) from error
     write.after = written[0].after or document
     answer = {"objectId": write.object_id, "createdAt": iso(created)}

@@ -97,6 +97,10 @@ class Policy:
     def purged(self) -> None:
         """After every object of the class was removed at once."""
 
+    async def forestalled(self, write: Write, error: Duplicate) -> Saved | None:
+        """The answer to a create that came second, where the class has a better one than a refusal."""
+        return None
+
     def refusal(self, error: Duplicate) -> MbaasError:
         """The error that tells a client which unique value is taken."""
         return error

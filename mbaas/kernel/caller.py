@@ -16,7 +16,7 @@ class Caller:
 
     `principals` is what access lists are compared with: `*`, the user's id, and `role:<name>` for each role
     she has, inherited ones included. `master` passes every permission; `read_only` takes its writes away.
-    `maintenance` may also see and set the server's internal fields.
+    `maintenance` passes the permissions on objects and says when new ones were made; it opens no route of the master key's.
     """
 
     master: bool = False

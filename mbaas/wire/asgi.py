@@ -250,6 +250,8 @@ def _inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
         raise Refused("The request body could not be decompressed.", 400) from None
     if len(plain) > limit:
         raise Refused(TOO_LARGE, 413)
+    if not inflater.eof or inflater.unused_data:
+        raise Refused("The compressed request body is cut short, or followed by something else.", 400)
     return plain
 
 

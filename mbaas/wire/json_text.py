@@ -1,11 +1,14 @@
 """Why a text is not JSON, in the words that Parse clients know: the messages of V8's `JSON.parse` and of body-parser.
 
-Runs only after the fast decoder has refused a text. One pass, no recursion; accepts what JavaScript accepts.
+`unkept` tells of JSON that this server cannot keep. The rest runs only after the fast decoder has refused a text: one pass,
+no recursion; accepts what JavaScript accepts.
 """
 
 from __future__ import annotations
 
 import re
+
+from mbaas.kernel.values import DEEPEST
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
@@ -15,8 +18,22 @@ _CONTEXT = 10
 _END = "Unexpected end of JSON input"
 
 
+_UNKEPT = {
+    "infinity": "The JSON holds a number that is too large: the largest is 1.8e308.",
+    "surrogate in string": "The JSON holds a text with half of a surrogate pair, which is no character.",
+    "depth limit": f"The JSON nests deeper than {DEEPEST} levels.",
+    "nested too deeply": f"The JSON nests deeper than {DEEPEST} levels.",
+}
+"""What of the decoder's words says that a text is JSON, but cannot be kept."""
+
+
 class _Wrong(Exception):
     """Carries the message out of the scanner."""
+
+
+def unkept(error: ValueError) -> str | None:
+    """What JSON holds that cannot be kept, by the decoder's error; None where it is another mistake."""
+    return next((text for sign, text in _UNKEPT.items() if sign in str(error)), None)
 
 
 def why(text: str) -> str | None:

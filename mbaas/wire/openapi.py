@@ -24,7 +24,22 @@ _FIND = {
     "keys": "Only these fields",
     "excludeKeys": "All fields but these",
     "include": "Pointers to be replaced by their objects; dots go deeper, `*` is all",
-    "count": "1: tell also how many objects match",
+    "includeAll": "`true`: include every pointer of the class",
+    "count": "`1`: tell also how many objects match",
+    "redirectClassNameForKey": "A pointer column: find objects of the class that it points to",
+    "hint": "The name of an index that the store should use",
+    "explain": "Tell how the store answers instead of the objects (master key)",
+    "comment": "A note for the store's log",
+}
+_AGGREGATE = {
+    "pipeline": "Stages of MongoDB's aggregation, as a JSON list",
+    "where": "Constraints on the objects that enter the pipeline",
+    "distinct": "The column whose different values are wanted, instead of a pipeline",
+    "hint": _FIND["hint"],
+    "explain": _FIND["explain"],
+    "comment": _FIND["comment"],
+    "rawValues": "`true`: values as MongoDB's extended JSON",
+    "rawFieldNames": "`true`: fields by the names that MongoDB has for them",
 }
 _GET = ("keys", "excludeKeys", "include")
 _KEYS = {
@@ -86,6 +101,10 @@ _SCHEMAS: Object = {
     "Bytes": _special("Bytes", base64=_TEXT),
     "FileValue": _special("File", name=_TEXT),
 }
+_REFUSED = (
+    "The keys were not accepted, or the master key is needed. Where the app is not known the answer has no Content-Type, as Parse Server's."
+)
+_NO_MAIL = "Code 1: the server has nothing to send mails with, as Parse Server answers it"
 _GIVES = {"find": "Results", "create": "Created", "update": "Updated", "batch": "BatchResults", "upload": "File"}
 
 
@@ -103,7 +122,10 @@ def document(mount: str = "/parse") -> Object:
         "components": {
             "schemas": _SCHEMAS,
             "securitySchemes": {name: {"type": "apiKey", "in": "header", "name": header} for name, header in _KEYS.items()},
-            "responses": {"Error": {"description": "What was wrong", "content": _json("Error")}},
+            "responses": {
+                "Error": {"description": "What was wrong", "content": _json("Error")},
+                "Refused": {"description": _REFUSED, "content": _json("Error")},
+            },
         },
     }
 
@@ -129,7 +151,7 @@ def _operation(route: Route) -> Object:
         "tags": [route.tag],
         "parameters": [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names] + _query(route),
         "security": _security(route),
-        "responses": {**_success(route), "4XX": {"$ref": "#/components/responses/Error"}},
+        "responses": {**_success(route), **_failures(route)},
     }
     if route.once:
         made["parameters"].append(
@@ -147,8 +169,8 @@ def _operation_id(route: Route) -> str:
 
 def _query(route: Route) -> list[Object]:
     name = getattr(route.handler, "__name__", "")
-    shown = _FIND if name == "find" else _GET if name == "get" else ()
-    return [{"name": key, "in": "query", "schema": _TEXT, "description": _FIND[key]} for key in shown]
+    about = {"find": _FIND, "get": {key: _FIND[key] for key in _GET}, "aggregate": _AGGREGATE}.get(name, {})
+    return [{"name": key, "in": "query", "schema": _TEXT, "description": text} for key, text in about.items()]
 
 
 def _security(route: Route) -> list[Object]:
@@ -164,6 +186,17 @@ def _success(route: Route) -> Object:
     schema = _GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything"
     created = {"201": {"description": "Made", "content": _json(schema)}} if name in ("create", "upload") else {}
     return {"200": {"description": "Done", "content": _json(schema)}, **created}
+
+
+def _failures(route: Route) -> Object:
+    name = getattr(route.handler, "__name__", "")
+    found: Object = {"403": {"$ref": "#/components/responses/Refused"}} if route.keys else {}
+    if name == "download":
+        found["404"] = {"description": "There is no such file", "content": {"text/plain": {"schema": _TEXT}}}
+    found["4XX"] = {"$ref": "#/components/responses/Error"}
+    if name == "request_mail":
+        found["500"] = {"description": _NO_MAIL, "content": _json("Error")}
+    return found
 
 
 def _json(schema: str) -> Object:

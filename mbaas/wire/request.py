@@ -13,7 +13,7 @@ from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, Refused
 from mbaas.kernel.values import Json, Object, read_json
 from mbaas.wire.cors import Cors, Header
-from mbaas.wire.json_text import why
+from mbaas.wire.json_text import unkept, why
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -202,19 +202,21 @@ def decode_body(raw: bytes, content_type: str) -> Json:
         raw = raw[3:]
     try:
         value = read_json(raw)
-    except ValueError:
-        raise Refused(_complaint(raw), 400) from None
+    except ValueError as error:
+        if text := unkept(error):
+            raise ParseError(Code.INVALID_JSON, text) from None
+        raise Refused(_complaint(raw, str(error)), 400) from None
     if not isinstance(value, (dict, list)):
-        raise Refused(_complaint(raw), 400)
+        raise Refused(_complaint(raw, "it is neither an object nor a list"), 400)
     return value
 
 
-def _complaint(raw: bytes) -> str:
-    """What is wrong with a body that is not JSON. Where is looked for in short ones only: it takes time, and anybody may ask."""
+def _complaint(raw: bytes, said: str) -> str:
+    """What is wrong with a body that is not JSON, in JavaScript's words for short ones: to find them takes time, and anybody may ask."""
     if len(raw) > _JUDGED:
-        return "The request body is not JSON, or is nested too deeply."
+        return f"The request body is not JSON: {said}"
     try:
         text = raw.decode()
     except UnicodeDecodeError:
         return "The request body is not valid UTF-8."
-    return why(text) or "The JSON is nested too deeply, or holds a number or a text that cannot be kept."
+    return why(text) or f"The request body is not JSON: {said}"

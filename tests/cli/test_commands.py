@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -12,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from mbaas.cli.dev import greet
+from mbaas.configuration import configure
+from mbaas.settings import Settings
 from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment
 
 KEYS = {"MBAAS_APP_ID": APP_ID, "MBAAS_MASTER_KEY": MASTER_KEY}
@@ -34,6 +40,9 @@ class TestServe:
     def test_it_serves_until_it_is_told_to_stop(self, tmp_path: Path) -> None:
         server = TestServer(tmp_path).start()
         assert server.get("/livez") == (200, {"status": "ok"})
+        assert server.get("/") == (200, {"parse": "/parse", "docs": "/docs"})
+        assert server.get("/nowhere")[0] == 404
+        assert f"{server.url}/parse" in server.log.read_text()
         assert server.get("/readyz") == (200, {"status": "ok"})
         assert server.stop() == 0
         events = [json.loads(line)["event"] for line in server.log.read_text().splitlines()]
@@ -68,6 +77,35 @@ class TestServe:
         assert (run.returncode, run.stdout) == (2, "")
         assert "MBAAS_PORT" in run.stderr
         assert "Traceback" not in run.stderr
+
+    @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=1"}, "127.0.0.1:9: [Errno 111]"),
+            ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:nine/x"}, "Port contains non-digit characters"),
+            ({"MBAAS_DATA_DIR": "file/data"}, "cannot be written to (Not a directory); choose another by MBAAS_DATA_DIR"),
+            ({"MBAAS_DATA_DIR": "torn"}, "mbaas.db is damaged or no database: file is not a database; put a backup in its place"),
+            ({"MBAAS_DATA_DIR": "shut"}, "mbaas.db cannot be opened for writing: unable to open database file; change its owner"),
+            ({"MBAAS_DATA_DIR": "newer"}, "mbaas.db is of version 1000; this server knows"),
+        ],
+    )
+    def test_what_keeps_it_from_starting_is_a_sentence(self, tmp_path: Path, variables: dict[str, str], said: str) -> None:
+        (tmp_path / "file").write_text("")
+        (tmp_path / "torn").mkdir()
+        (tmp_path / "torn/mbaas.db").write_text("no database " * 100)
+        (tmp_path / "shut/mbaas.db").mkdir(parents=True)
+        (tmp_path / "newer").mkdir()
+        sqlite3.connect(tmp_path / "newer/mbaas.db").execute("PRAGMA user_version = 1000").connection.close()
+        run = mbaas(tmp_path, "serve", **KEYS, **variables, MBAAS_HOST="127.0.0.1", MBAAS_PORT="0")
+        assert run.returncode == 2
+        assert run.stderr.startswith("error: ")
+        assert said in run.stderr
+        assert run.stderr.count("\n") == 1
+
+    def test_an_env_file_that_is_no_utf8_is_a_sentence(self, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_bytes("MBAAS_APP_ID=für".encode("utf-16"))
+        run = mbaas(tmp_path, "serve")
+        assert (run.returncode, run.stderr) == (2, "error: .env is not UTF-8 text; save it as UTF-8\n")
 
     def test_it_takes_parse_servers_options_file(self, tmp_path: Path) -> None:
         (tmp_path / "options.json").write_text(json.dumps({"appId": "parse-app", "masterKey": "parse-master", "cloud": "./main.js"}))
@@ -117,6 +155,22 @@ class TestDev:
         assert f'applicationId: "{APP_ID}", clientKey: "the-client-key"' in printed
         assert not (tmp_path / "data/keys.json").exists()
 
+    @pytest.mark.parametrize(
+        ("host", "shown", "hidden"),
+        [
+            ("127.0.0.1", ("cannot reach 127.0.0.1", "MBAAS_HOST=0.0.0.0", "http://10.0.2.2:PORT"), "on a phone"),
+            ("192.168.1.5", ("http://192.168.1.5:PORT/parse", "on a phone: http://192.168.1.5:PORT/parse"), "localhost"),
+            ("::1", ("http://[::1]:PORT/parse", "cannot reach ::1"), "on a phone"),
+        ],
+    )
+    def test_it_says_who_can_reach_it(self, host: str, shown: tuple[str, ...], hidden: str, tmp_path: Path) -> None:
+        configuration = configure(Settings(host=host, app_id="a", master_key="m", data_dir=tmp_path))
+        console = Console(record=True, width=200, file=io.StringIO())
+        greet(console, configuration, keys_made=False)
+        printed = console.export_text().replace(str(configuration.server.port), "PORT")
+        assert all(text in printed for text in shown), printed
+        assert hidden not in printed
+
     def test_the_log_never_shows_the_master_key(self, tmp_path: Path) -> None:
         with TestServer(tmp_path, "dev") as server:
             pass
@@ -131,13 +185,13 @@ class TestInit:
             ".env.example",
             ".gitignore",
             "README.md",
-            "functions/main.py",
         }
         keys = mbaas(tmp_path, "keys").stdout
         example = (tmp_path / "taxi/.env.example").read_text()
         (tmp_path / "taxi/.env").write_text(example.replace("MBAAS_APP_ID=\nMBAAS_MASTER_KEY=\n", keys))
         with TestServer(tmp_path / "taxi", bare=True) as server:
             assert server.get("/readyz")[0] == 200
+        assert [json.loads(line)["event"] for line in server.log.read_text().splitlines()] == ["serving", "stopped"]
 
     def test_it_overwrites_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "README.md").write_text("mine")
@@ -155,15 +209,20 @@ class TestDoctor:
         assert list(tmp_path.iterdir()) == []  # it only looks
 
     @pytest.mark.parametrize(
-        ("variables", "wrong"),
+        ("variables", "wrong", "mend"),
         [
-            ({"MBAAS_MASTER_KEY": ""}, "needs a master key"),
-            ({"MBAAS_PROT": "1"}, "nearest is MBAAS_PORT"),
-            ({"MBAAS_DATA_DIR": "file/data"}, "cannot be written"),
-            ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:9/x"}, "MongoDB does not answer"),
+            ({"MBAAS_PROT": "1"}, "nearest is MBAAS_PORT", "spell it so"),
+            ({"MBAAS_PORT": "many"}, "MBAAS_PORT: ", "correct MBAAS_PORT in"),
+            ({"MBAAS_PRESET": "open"}, "MBAAS_PRESET: ", "correct MBAAS_PRESET in"),
+            ({"MBAAS_DATABASE_URL": "postgres://x"}, "MBAAS_DATABASE_URL: must begin", "leave it unset"),
+            ({"MBAAS_READ_ONLY_MASTER_KEY": MASTER_KEY}, "must differ", "a value of its own"),
+            ({"MBAAS_APPS_FILE": "absent.json"}, "absent.json: No such file", "correct that file"),
+            ({"MBAAS_HOST": "192.0.2.1", "MBAAS_PORT": "0"}, "cannot listen on 192.0.2.1", "set MBAAS_HOST to an address of this machine"),
+            ({"MBAAS_DATA_DIR": "file/data"}, "cannot be written", "MBAAS_DATA_DIR"),
+            ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1:9/x"}, "MongoDB does not answer", "MBAAS_DATABASE_URL"),
         ],
     )
-    def test_the_first_wrong_thing_is_named_with_its_remedy(self, tmp_path: Path, variables: dict[str, str], wrong: str) -> None:
+    def test_the_first_wrong_thing_is_named_with_its_remedy(self, tmp_path: Path, variables: dict[str, str], wrong: str, mend: str) -> None:
         (tmp_path / "file").write_text("")
         run = mbaas(tmp_path, "doctor", **{**KEYS, **variables})
         *_, what, remedy = run.stdout.splitlines()
@@ -171,6 +230,13 @@ class TestDoctor:
         assert what.startswith("wrong  ")
         assert wrong in what
         assert remedy.startswith("mend   ")
+        assert mend in remedy
+
+    def test_a_place_without_keys_is_fit_for_development(self, tmp_path: Path) -> None:
+        run = mbaas(tmp_path, "doctor", MBAAS_PORT="0")
+        assert run.returncode == 0, run.stdout
+        assert "all is well for `mbaas dev`; `mbaas serve` needs MBAAS_APP_ID and MBAAS_MASTER_KEY" in run.stdout
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_taken_port(self, tmp_path: Path, taken_port: int) -> None:
         run = mbaas(tmp_path, "doctor", **KEYS, MBAAS_HOST="127.0.0.1", MBAAS_PORT=str(taken_port))

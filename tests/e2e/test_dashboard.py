@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -12,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from mbaas.testing.process import TestServer, free_port
 
 COMPAT = Path(__file__).parents[1] / "compat"
-BROWSER = "/usr/bin/chromium"
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync".split()
 MASTER = {"X-Parse-Application-Id": "app", "X-Parse-Master-Key": "master"}
 
 
@@ -55,19 +52,6 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
         except OSError:
             time.sleep(0.05)
     raise RuntimeError(f"Parse Dashboard did not start:\n{log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A page that reaches this machine alone."""
-    if not shutil.which(BROWSER):
-        pytest.fail("Chromium is missing: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        opened = browser.new_page(viewport={"width": 1400, "height": 850})
-        opened.route(lambda url: "localhost" not in url and "127.0.0.1" not in url, lambda route: route.abort())
-        yield opened
-        browser.close()
 
 
 def call(server: TestServer, method: str, path: str, body: Any = None) -> Any:

@@ -287,3 +287,28 @@ def test_row_54_one_odd_write_does_not_spoil_the_next(target: Target, way: Way) 
             target.ask("POST", f"/classes/{quote(class_name)}", {"name": "x"}, sent, way)
             target.ask("POST", "/push_audiences", {"name": "x", "query": "{}"}, sent, way)
     assert target.make("Plain", {"n": 1})
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("key", "code"), [("o.$x", 121), ("o.c.$x", 121), ("o.a$b", 121), ("o.", 105), ("o..c", 105), (".o", 105), ("o" + ".d" * 31, 105)]
+)
+def test_a_dotted_key_reaches_nothing_that_an_object_may_not_hold(plain: Target, key: str, code: int, way: Way) -> None:
+    class_name = plain.name("Dotted")
+    plain.schema(class_name, fields={"o": {"type": "Object"}})
+    made = plain.make(class_name, {"o": {"x": 1}})
+    for value in (1, {"a": 1}, {"__op": "Increment", "amount": 1}, None):
+        assert plain.ask("PUT", f"/classes/{class_name}/{made}", {key: value}, MASTER, way).code == code
+        assert plain.ask("POST", f"/classes/{class_name}", {key: value}, MASTER, way).code == code
+    assert [row["o"] for row in plain.ask("GET", f"/classes/{class_name}", None, MASTER).results] == [{"x": 1}]
+
+
+def test_what_a_dotted_key_puts_deep_down_is_still_answered(plain: Target) -> None:
+    class_name = plain.name("Deep")
+    plain.schema(class_name, fields={"o": {"type": "Object"}})
+    made = plain.make(class_name, {})
+    deep: Any = 1
+    for _ in range(195):
+        deep = [deep]
+    assert plain.ask("PUT", f"/classes/{class_name}/{made}", {"o" + ".d" * 30: deep}, MASTER).code is None
+    assert len(plain.ask("GET", f"/classes/{class_name}", None, MASTER).results) == 1

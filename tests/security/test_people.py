@@ -240,6 +240,18 @@ def test_row_34_one_of_many_parallel_sign_ups_wins(parse: Target, body: Any) -> 
     assert parse.ask("GET", "/users", {"where": where, "count": 1}, MASTER).body["count"] == 1
 
 
+def test_row_34_who_comes_second_with_a_providers_id_is_signed_in(parse: Target) -> None:
+    """A first launch that sends its sign-up twice gets one account, and a session each time."""
+    wanted = {"authData": {"anonymous": {"id": parse.name("launch")}}}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: parse.ask("POST", "/users", wanted), range(8)))
+    assert sorted(answer.status for answer in answers) == [200] * 7 + [201]
+    assert len({answer.body["objectId"] for answer in answers}) == 1
+    for answer in answers:
+        me = parse.ask("GET", "/users/me", None, {**ANON, "X-Parse-Session-Token": answer.body["sessionToken"]})
+        assert me.body["objectId"] == answer.body["objectId"]
+
+
 def test_row_34_parallel_requests_of_one_batch_too(parse: Target) -> None:
     name = parse.name("batch")
     part = {"method": "POST", "path": "/parse/users", "body": {"username": name, "password": "x"}}

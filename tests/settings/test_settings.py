@@ -157,6 +157,12 @@ def test_apps_file_that_makes_no_sense_is_refused(given: Any, tmp_path: Path, en
         given(MBAAS_APPS_FILE="apps.json")
 
 
+def test_an_app_without_an_id_is_named_by_its_place(given: Any, tmp_path: Path) -> None:
+    (tmp_path / "apps.json").write_text(json.dumps([{"appId": "a", "masterKey": "m"}, {"masterKey": "m"}]))
+    with pytest.raises(SettingsError, match=r"^apps\.json, app 2 needs an application id \(appId\)$"):
+        given(MBAAS_APPS_FILE="apps.json")
+
+
 @pytest.mark.parametrize(
     ("text", "ms"), [("500ms", 500), ("90", 90_000), ("15m", 900_000), ("1.5h", 5_400_000), ("7d", 604_800_000), ("x", None)]
 )

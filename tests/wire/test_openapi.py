@@ -9,6 +9,7 @@ import orjson
 import pytest
 from starlette.applications import Starlette
 
+from mbaas.data.options import _FIND
 from mbaas.wire.docs import routes
 from mbaas.wire.openapi import document, files
 from mbaas.wire.rest.table import table
@@ -27,6 +28,22 @@ def test_every_route_is_in_the_document_once() -> None:
     assert len(found) == len(set(found)) == len(table().routes)
     ids = [operation["operationId"] for operations in document()["paths"].values() for operation in operations.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_what_a_search_takes_is_in_the_document() -> None:
+    """Every option that the server does not refuse, but for those that choose among MongoDB's servers."""
+    taken = {name for name in _FIND if not name.endswith("eadPreference")}
+    assert {given["name"] for given in document()["paths"]["/classes/{className}"]["get"]["parameters"]} == {*taken, "className"}
+
+
+def test_answers_that_are_not_like_the_others_are_in_the_document() -> None:
+    paths = document()["paths"]
+    assert {path for path, ops in paths.items() for op in ops.values() if "500" in op["responses"]} == {
+        "/requestPasswordReset",
+        "/verificationEmailRequest",
+    }
+    assert "text/plain" in paths["/files/{appId}/{path}"]["get"]["responses"]["404"]["content"]
+    assert "403" in paths["/classes/{className}"]["get"]["responses"]
 
 
 def test_every_write_is_closed_to_the_read_only_key() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import socket
 from urllib.parse import urlsplit
@@ -66,13 +67,16 @@ SDK_BODIES = (
     Case("context of the body", "POST", "/classes/S", 400, ('"code":107',), sent=TEXT, content=_sdk(_context='"x"')),
 )
 
+ZIPPED = gzip.compress(b'{"a":1}')
 MALFORMED = (
     Case("broken", "POST", "/classes/M", 400, ("Unexpected end of JSON input",), ("code",), JSON, content=b'{"a":'),
     Case("a text", "POST", "/classes/M", 400, ("Unexpected token '\\\"'",), sent=JSON, content=b'"x"'),
     Case("not UTF-8", "POST", "/classes/M", 400, ("not valid UTF-8",), sent=JSON, content=b'{"a":"\xff"}'),
-    Case("lone surrogate", "POST", "/classes/M", 400, sent=JSON, content=b'{"a":"\\ud800"}'),
-    Case("endless number", "POST", "/classes/M", 400, sent=JSON, content=b'{"a":1e999}'),
-    Case("deep", "POST", "/classes/M", 400, sent=JSON, content=b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+    Case("lone surrogate", "POST", "/classes/M", 400, ('"code":107', "surrogate"), sent=JSON, content=b'{"a":"\\ud800"}'),
+    Case("endless number", "POST", "/classes/M", 400, ('"code":107', "too large"), sent=JSON, content=b'{"a":1e999}'),
+    Case("deep", "POST", "/classes/M", 400, ('"code":107', "200 levels"), sent=JSON, content=b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"),
+    Case("deeper", "POST", "/classes/M", 400, ("200 levels",), sent=JSON, content=b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+    Case("long and broken", "POST", "/classes/M", 400, ("not JSON: trailing comma",), sent=JSON, content=b"[" + b"1," * 20_000 + b"]"),
     Case("byte order mark", "POST", "/classes/M", 201, sent=JSON, content=b'\xef\xbb\xbf{"a":3}'),
     Case("path not UTF-8", "GET", "/classes/%ff", 400),
     Case("too large", "POST", "/classes/M", 413, ("request entity too large",), sent=STRICT, content=b"{" + b" " * 3000 + b"}"),
@@ -85,6 +89,9 @@ MALFORMED = (
         content=json.dumps({**SDK, "_ApplicationId": "strict", "a": "x" * 3000}).encode(),
     ),
     Case("not gzip", "POST", "/classes/M", 400, sent={**JSON, "Content-Encoding": "gzip"}, content=b"{}"),
+    Case("gzip", "POST", "/classes/M", 201, sent={**JSON, "Content-Encoding": "gzip"}, content=ZIPPED),
+    Case("gzip cut short", "POST", "/classes/M", 400, ("cut short",), sent={**JSON, "Content-Encoding": "gzip"}, content=ZIPPED[:-9]),
+    Case("gzip with more", "POST", "/classes/M", 400, ("cut short",), sent={**JSON, "Content-Encoding": "gzip"}, content=ZIPPED + b"x"),
     Case("unknown encoding", "POST", "/classes/M", 415, sent={**JSON, "Content-Encoding": "br"}, content=b"{}"),
     Case("no such route", "PATCH", "/classes/M", 404),
     Case("nothing", "GET", "", 404),

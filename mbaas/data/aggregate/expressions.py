@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from mbaas.data.aggregate.values import MISSING, group_key, instant, milliseconds, reach, same, sort_key
+from mbaas.data.aggregate.values import MISSING, bounded, group_key, instant, milliseconds, reach, same, sort_key
 from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Code, ParseError
 
@@ -76,8 +76,8 @@ def _operator(name: str, given: Any) -> Expression:
     def run(scope: Scope) -> Any:
         values = [part(scope) for part in parts]
         try:
-            return plain(*values)
-        except (TypeError, ValueError, ArithmeticError, AttributeError, IndexError, OverflowError) as error:
+            return bounded(plain(*values))
+        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
             raise wrong(f"{name} cannot be computed for these values") from error
 
     return run
@@ -114,6 +114,27 @@ def _product(*values: Any) -> Any:
 def _divide(left: Any, right: Any) -> Any:
     result = _number(left) / _number(right)
     return int(result) if result.is_integer() and abs(result) < 2**53 else result
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """Whole numbers stay whole as long as 64 bits hold them; the rest is floating, and its errors come before any work."""
+    base, exponent = _number(base), _number(exponent)
+    whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
+    if whole and (abs(base) < 2 or exponent * math.log2(abs(base)) < 63):
+        return base**exponent
+    return math.pow(base, exponent)
+
+
+def _places(places: Any) -> Any:
+    """How many decimal places to keep, in MongoDB's bounds."""
+    if not -20 <= places <= 100:
+        raise ValueError(places)
+    return places
+
+
+def _truncate(value: Any, places: Any = 0) -> Any:
+    scale = 10 ** _places(places)
+    return math.trunc(value * scale) / scale if places else math.trunc(value)
 
 
 def _true(value: Any) -> bool:
@@ -158,7 +179,7 @@ def _merge(*objects: Any) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for value in objects:
         if value is not None and value is not MISSING:
-            merged.update(value)
+            merged.update(_object(value))
     return merged
 
 
@@ -188,10 +209,10 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "$abs": _nullable(abs),
     "$ceil": _nullable(math.ceil),
     "$floor": _nullable(math.floor),
-    "$round": _nullable(lambda value, places=0: round(value, places)),
-    "$trunc": _nullable(lambda value, places=0: math.trunc(value * 10**places) / 10**places if places else math.trunc(value)),
+    "$round": _nullable(lambda value, places=0: round(value, _places(places))),
+    "$trunc": _nullable(_truncate),
     "$sqrt": _nullable(math.sqrt),
-    "$pow": _nullable(lambda a, b: a**b),
+    "$pow": _nullable(_power),
     "$exp": _nullable(math.exp),
     "$ln": _nullable(math.log),
     "$log10": _nullable(math.log10),
@@ -235,7 +256,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "$setIsSubset": lambda a, b: all(any(same(v, w) for w in b) for v in a),
     "$mergeObjects": _merge,
     "$objectToArray": _nullable(lambda value: [{"k": k, "v": v} for k, v in value.items()]),
-    "$arrayToObject": _nullable(lambda items: {item["k"]: item["v"] for item in items}),
+    "$arrayToObject": _nullable(lambda items: {_key(item["k"]): item["v"] for item in items}),
     "$type": _type,
     "$sum": _sum,
     "$avg": lambda *values: (lambda found: sum(found) / len(found) if found else None)(_numbers(values)),
@@ -256,6 +277,18 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 
 def _array(value: Any) -> list[Any]:
     if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    return value
+
+
+def _key(value: Any) -> str:
+    if not isinstance(value, str):
         raise TypeError(value)
     return value
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from mbaas.data.aggregate.expressions import expression, wrong
-from mbaas.data.aggregate.values import MISSING, group_key, instant, reach, same, sort_key
+from mbaas.data.aggregate.values import MISSING, instant, reach, same, sort_key
 from mbaas.kernel.clock import from_iso
-from mbaas.kernel.values import date_ms
+from mbaas.kernel.values import date_ms, is_number
 from mbaas.query.regex import compiled
 
 Test = Callable[[Any], bool]
@@ -105,6 +105,13 @@ def _ordered(name: str, value: Any) -> Test:
     return lambda found: _any(found, one)
 
 
+def _modulo(value: Any) -> Test:
+    if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)) or not value[0]:
+        raise wrong("$mod needs a divisor, which is not 0, and a remainder")
+    divisor, remainder = value
+    return lambda found: _any(found, lambda v: is_number(v) and v % divisor == remainder)
+
+
 def _operator(name: str, value: Any, beside: dict[str, Any]) -> Test:
     if name in ("$gt", "$gte", "$lt", "$lte"):
         return _ordered(name, value)
@@ -134,6 +141,6 @@ def _operator(name: str, value: Any, beside: dict[str, Any]) -> Test:
     if name == "$elemMatch":
         inner = _condition(value) if any(k.startswith("$") for k in value) else matcher(value)
         return lambda found: isinstance(found, list) and any(inner(v) for v in found)
-    if name == "$mod" and isinstance(value, list) and len(value) == 2 and value[0]:
-        return lambda found: _any(found, lambda v: group_key(v)[0] is float and v % value[0] == value[1] if v is not None else False)
+    if name == "$mod":
+        return _modulo(value)
     raise wrong(f"unknown operator: {name}")

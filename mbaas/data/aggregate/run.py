@@ -6,10 +6,12 @@ The documents are read page by page and the pipeline runs in a thread, so that n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mbaas.data.aggregate import stages
+from mbaas.data.aggregate.expressions import wrong
 from mbaas.data.aggregate.values import enter, enter_raw, instant, leave, leave_raw
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
@@ -31,7 +33,8 @@ async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object
     schema = app.classes.get(class_name)
     now = app.clock.now()
     if schema is None:
-        stages.compile_stages(pipeline, instant(now), {})
+        with _computed():
+            stages.compile_stages(pipeline, instant(now), {})
         return {"results": []}
     if arguments.get("distinct"):
         path = tuple(str(arguments["distinct"]).split("."))
@@ -44,10 +47,20 @@ async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object
     taken = enter_raw if names else enter
     others = {name: await _documents(app, _class_of(app, name), EVERYTHING, taken) for name in stages.looked_up(pipeline)}
     documents = await _documents(app, class_name, where, taken)
-    found = await asyncio.to_thread(stages.run, pipeline, documents, instant(now), others)
-    if extended or names:
-        return {"results": [leave_raw(row, extended=extended, names=names) for row in found]}
-    return {"results": [{k: v for k, v in leave(row).items() if not k.startswith("_")} for row in found]}
+    with _computed():
+        found = await asyncio.to_thread(stages.run, pipeline, documents, instant(now), others)
+        if extended or names:
+            return {"results": [leave_raw(row, extended=extended, names=names) for row in found]}
+        return {"results": [{k: v for k, v in leave(row).items() if not k.startswith("_")} for row in found]}
+
+
+@contextmanager
+def _computed() -> Iterator[None]:
+    """An argument or a value that a stage has no use for is the pipeline's mistake (102), not the server's."""
+    try:
+        yield
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
+        raise wrong("the pipeline holds an argument, or meets a value, that cannot be computed with") from error
 
 
 def _chosen(arguments: Object, name: str, default: bool) -> bool:

@@ -33,7 +33,7 @@ def compile_stages(pipeline: list[dict[str, Any]], now: Any, others: Others) -> 
     """Check a pipeline and make its stages. Raises 102 for a stage that is not known."""
     stages = []
     for given in pipeline:
-        ((name, argument),) = given.items()
+        name, argument = _named(given)
         if name == "$lookup":
             stages.append(_lookup(argument, others))
         elif name == "$facet":
@@ -45,14 +45,21 @@ def compile_stages(pipeline: list[dict[str, Any]], now: Any, others: Others) -> 
     return stages
 
 
+def _named(given: Any) -> tuple[str, Any]:
+    if not isinstance(given, dict) or len(given) != 1:
+        raise wrong("a pipeline stage must be an object with exactly one field")
+    return next(iter(given.items()))
+
+
 def looked_up(pipeline: list[dict[str, Any]]) -> set[str]:
     """The classes that the pipeline's `$lookup` stages join."""
-    found = {stage["$lookup"].get("from") for stage in pipeline if isinstance(stage.get("$lookup"), dict)}
-    for stage in pipeline:
-        if isinstance(stage.get("$facet"), dict):
-            for inner in stage["$facet"].values():
-                found |= looked_up(inner) if isinstance(inner, list) else set()
-    return {name for name in found if isinstance(name, str)}
+    found: set[str] = set()
+    for name, argument in map(_named, pipeline):
+        if name == "$lookup" and isinstance(argument, dict) and isinstance(argument.get("from"), str):
+            found.add(argument["from"])
+        elif name == "$facet" and isinstance(argument, dict):
+            found = found.union(*(looked_up(inner) for inner in argument.values() if isinstance(inner, list)))
+    return found
 
 
 def _scope(document: dict[str, Any], now: Any) -> dict[str, Any]:
@@ -342,6 +349,8 @@ def _unwind(given: Any, now: Any) -> Stage:
     name, keep, index = options.get("path"), bool(options.get("preserveNullAndEmptyArrays")), options.get("includeArrayIndex")
     if not isinstance(name, str) or not name.startswith("$"):
         raise wrong("path option to $unwind stage should be prefixed with a '$'")
+    if index is not None and not isinstance(index, str):
+        raise wrong("includeArrayIndex option to the $unwind stage must be a string")
     path = name[1:].split(".")
 
     def stage(documents: Documents) -> Documents:

@@ -16,6 +16,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MANAGED = ("createdAt", "updatedAt")
 _RAW_NAMES = {"createdAt": "_created_at", "updatedAt": "_updated_at"}
 _PUBLIC_NAMES = {raw: name for name, raw in _RAW_NAMES.items()}
+_LONGEST = 16 * 1024**2
+_DEEPEST = 200
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "missing", "__bool__": lambda self: False})()
 """What a path leads to where there is nothing; not the same as null."""
 
@@ -103,17 +105,19 @@ def leave_raw(document: dict[str, Any], *, extended: bool, names: bool) -> Objec
     return shown
 
 
-def _plain(value: Any, extended: bool) -> Json:
+def _plain(value: Any, extended: bool, room: int = _DEEPEST) -> Json:
+    if not room:
+        raise ValueError("deeper than JSON may be")
     if isinstance(value, datetime):
         text = iso(milliseconds(value))
         return {"$date": text.replace(".000Z", "Z")} if extended else text
     if isinstance(value, list):
-        return [_plain(v, extended) for v in value]
+        return [_plain(v, extended, room - 1) for v in value]
     if isinstance(value, dict):
         if value.get("__type") == "GeoPoint":
             return [value.get("longitude"), value.get("latitude")]
-        return {k: _plain(v, extended) for k, v in value.items()}
-    return str(value) if isinstance(value, str) else None if value is MISSING else value
+        return {k: _plain(v, extended, room - 1) for k, v in value.items()}
+    return str(value) if isinstance(value, str) else None if value is MISSING else bounded(value)
 
 
 def leave(document: dict[str, Any]) -> Object:
@@ -129,7 +133,18 @@ def leave(document: dict[str, Any]) -> Object:
     return shown
 
 
-def _outside(value: Any, ids: bool = False) -> Json:
+def bounded(value: Any) -> Any:
+    """What an operator made: a whole number beyond 64 bits is a floating one, as in MongoDB, and nothing outgrows a document."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value)
+    if isinstance(value, (str, list)) and len(value) > _LONGEST:
+        raise ValueError("longer than a document may be")
+    return value
+
+
+def _outside(value: Any, ids: bool = False, room: int = _DEEPEST) -> Json:
+    if not room:
+        raise ValueError("deeper than JSON may be")
     if isinstance(value, RawPointer):
         return value.partition("$")[2] if ids else str(value)
     if isinstance(value, PointerId):
@@ -137,10 +152,10 @@ def _outside(value: Any, ids: bool = False) -> Json:
     if isinstance(value, datetime):
         return {"__type": "Date", "iso": iso(milliseconds(value))}
     if isinstance(value, list):
-        return [_outside(v, ids) for v in value]
+        return [_outside(v, ids, room - 1) for v in value]
     if isinstance(value, dict):
-        return {k: _outside(v, ids) for k, v in value.items()}
-    return None if value is MISSING else value
+        return {k: _outside(v, ids, room - 1) for k, v in value.items()}
+    return None if value is MISSING else bounded(value)
 
 
 def reach(value: Any, path: list[str]) -> Any:
@@ -149,7 +164,7 @@ def reach(value: Any, path: list[str]) -> Any:
         if isinstance(value, dict):
             value = value[key] if key in value else _by_raw_name(value, key) if key[:1] == "_" else MISSING
         elif isinstance(value, list):
-            if key.isdigit():
+            if key.isdecimal():
                 value = value[int(key)] if int(key) < len(value) else MISSING
             else:
                 found = (reach(v, path[i:]) for v in value if isinstance(v, dict))

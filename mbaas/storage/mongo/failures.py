@@ -1,4 +1,4 @@
-"""What a client is told when MongoDB fails: never MongoDB's own words."""
+"""What a client is told when MongoDB fails: never MongoDB's own words. An operator is told the part of them that helps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pymongo.errors import DocumentTooLarge, DuplicateKeyError, ExecutionTimeout
 from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
 
 _INDEX = re.compile(r"index: (?:\S+\.\$)?(\S+)")
+_ASIDE = re.compile(r" \(configured timeouts:[^)]*\)")
 _BAD_QUERY = frozenset({2, 9, 14, 16, 17287, 51091, 51108})
 _NO_INDEX, _TOO_LARGE = 27, 10334
 NO_PLACE = frozenset({16572, 16755, 16756})
@@ -47,6 +48,11 @@ def _told(error: Exception) -> MbaasError:
         if error.code == _TOO_LARGE:
             return ParseError(Code.OBJECT_TOO_LARGE, "The object is too large.")
     return ParseError(Code.INTERNAL_SERVER_ERROR, "Internal server error.")
+
+
+def reason(error: Exception) -> str:
+    """What the driver says for people: without its timeouts, its picture of the servers, and the server's raw answer."""
+    return _ASIDE.sub("", str(error)).partition(", Timeout:")[0].partition(", full error:")[0]
 
 
 def index_name(error: OperationFailure) -> str:

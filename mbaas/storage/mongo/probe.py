@@ -8,9 +8,11 @@ def unreachable(url: str, timeout_ms: int = 3000) -> str | None:
     from pymongo import MongoClient
     from pymongo.errors import PyMongoError
 
+    from mbaas.storage.mongo.failures import reason
+
     try:
         with MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=timeout_ms) as client:
             client.admin.command("ping")
     except (PyMongoError, ValueError) as error:
-        return str(error).partition(",")[0]
+        return reason(error)
     return None

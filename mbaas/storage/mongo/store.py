@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.errors import MbaasError
 from mbaas.storage.mongo.documents import MongoDocuments
-from mbaas.storage.mongo.failures import told
+from mbaas.storage.mongo.failures import reason, told
 from mbaas.storage.mongo.feed import MongoFeed
 from mbaas.storage.mongo.rows import MongoRows
 from mbaas.storage.mongo.schemas import MongoSchemas
@@ -45,8 +45,11 @@ class MongoStore:
 
 async def open_store(url: str, clock: Clock, *, timeout_ms: int = 10_000) -> MongoStore:
     """Open the database at the address, which must be a replica set: units are transactions, the feed is its change stream."""
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url, serverSelectionTimeoutMS=timeout_ms)
-    store = MongoStore(client, clock)
+    try:
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url, serverSelectionTimeoutMS=timeout_ms)
+        store = MongoStore(client, clock)
+    except (PyMongoError, ValueError) as error:
+        raise MbaasError(f"the address of MongoDB cannot be used: {reason(error)}; correct MBAAS_DATABASE_URL") from error
     try:
         hello = await client.admin.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
@@ -54,7 +57,7 @@ async def open_store(url: str, clock: Clock, *, timeout_ms: int = 10_000) -> Mon
         await store.rows.prepare()
     except PyMongoError as error:
         await store.close()
-        raise MbaasError(f"MongoDB does not answer: {str(error).partition(',')[0]}") from error
+        raise MbaasError(f"MongoDB does not answer: {reason(error)}; start it, or correct MBAAS_DATABASE_URL") from error
     except BaseException:
         await store.close()
         raise

@@ -25,7 +25,7 @@ class Tuning:
     mmap: int = 1 << 30
     checkpoint_pages: int = 4000
     turn_units: int = 64
-    quick_units: int = 16
+    quick_units: int = 32
     """Units of a group where the disk is quick: small groups let the loop work while the one before is written."""
     quick_seconds: float = 0.002
     """A commit that takes longer makes the next groups large: then it is the disk that has to be spared."""

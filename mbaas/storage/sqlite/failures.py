@@ -1,6 +1,8 @@
-"""What a client is told when SQLite fails: never SQLite's own words."""
+"""What a client is told when SQLite fails: never SQLite's own words. An operator is told them, and what to do."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import apsw
 
@@ -37,6 +39,16 @@ def _too_complex(error: BaseException) -> bool:
         return False
     text = str(error)
     return "too large" in text or "too many SQL variables" in text or "parser stack overflow" in text
+
+
+def unopened(file: Path, error: OSError | apsw.Error) -> MbaasError:
+    """Why the store does not open, and what an operator can do."""
+    said = f"{error.strerror}" if isinstance(error, OSError) else str(error)
+    if isinstance(error, (apsw.NotADBError, apsw.CorruptError)):
+        return MbaasError(f"{file} is damaged or no database: {said}; put a backup in its place, or move it away to begin anew")
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return MbaasError(f"{file} is in use: {said}; stop the other server that has it open")
+    return MbaasError(f"{file} cannot be opened for writing: {said}; change its owner, or choose another folder by MBAAS_DATA_DIR")
 
 
 def timed_out() -> ParseError:

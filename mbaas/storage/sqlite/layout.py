@@ -12,6 +12,8 @@ import os
 
 import apsw
 
+from mbaas.kernel.errors import MbaasError
+
 MIGRATIONS = (
     """
     CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -39,7 +41,8 @@ def migrate(connection: apsw.Connection) -> str:
     try:
         version = connection.pragma("user_version")
         if version > len(MIGRATIONS):
-            raise RuntimeError(f"the database is of version {version}; this server knows {len(MIGRATIONS)}")
+            text = f"{connection.filename} is of version {version}; this server knows {len(MIGRATIONS)}: use a newer server"
+            raise MbaasError(text)
         for statements in MIGRATIONS[version:]:
             connection.execute(statements)
         connection.execute("INSERT OR IGNORE INTO meta VALUES('store', ?)", (os.urandom(4).hex(),))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
+
 from mbaas.kernel.clock import Clock
 from mbaas.storage.sqlite import catalog
 from mbaas.storage.sqlite.catalog import Catalog
 from mbaas.storage.sqlite.connection import Tuning, connect
 from mbaas.storage.sqlite.documents import SqliteDocuments
+from mbaas.storage.sqlite.failures import unopened
 from mbaas.storage.sqlite.feed import SqliteFeed
 from mbaas.storage.sqlite.layout import migrate
 from mbaas.storage.sqlite.reader import Reader
@@ -69,5 +72,8 @@ async def open_store(
     feed_retention_ms: int = DAY_MS,
     feed_retention_bytes: int = 1024**3,
 ) -> SqliteStore:
-    """Open the store in a folder, which is made if it is not there. Other files in it are left alone."""
-    return SqliteStore(folder, clock, tuning or Tuning(), feed_retention_ms, feed_retention_bytes)
+    """Open the store in a folder, which is made if it is not there. Other files in it are left alone. MbaasError if it cannot be."""
+    try:
+        return SqliteStore(folder, clock, tuning or Tuning(), feed_retention_ms, feed_retention_bytes)
+    except (OSError, apsw.Error) as error:
+        raise unopened(folder / FILE, error) from error

@@ -28,6 +28,7 @@ from mbaas.wire.routes import Route
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?\Z", re.IGNORECASE)
+_MOST_DIGITS = 18
 _UNITS = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
@@ -158,15 +159,19 @@ async def _ranged(stored: Stored, asked: str | None, if_range: str | None, known
 def _span(asked: str, size: int) -> tuple[int, int] | tuple[()] | None:
     """Start and end of the one range asked for; () if it lies outside; None to send everything."""
     found = _RANGE.match(asked.strip())
-    if not found or found.group(0) == "bytes=-" or max(len(part) for part in found.groups()) > 18:
+    if not found or found.group(0) == "bytes=-":
         return None
-    first, last = found.groups()
-    if not first:
-        return (max(0, size - int(last)), size) if int(last) and size else ()
-    start, end = int(first), min(int(last) + 1, size) if last else size
-    if last and int(last) < int(first):
+    first, last = (_bytes(part) for part in found.groups())
+    if first is None:
+        return (max(0, size - last), size) if last and size else ()
+    if last is not None and last < first:
         return None
-    return (start, end) if start < size else ()
+    return (first, size if last is None else min(last + 1, size)) if first < size else ()
+
+
+def _bytes(digits: str) -> int | None:
+    """A number of bytes, None where none is given; beyond 18 digits all are alike: more than any file has."""
+    return int(digits.lstrip("0")[:_MOST_DIGITS] or 0) if digits else None
 
 
 def _headers(stored: Stored) -> list[Header]:
