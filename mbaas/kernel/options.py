@@ -174,8 +174,11 @@ class AppOptions:
     live_sequences: bool = True
     """Events of live queries carry `seq`, whoever subscribed; else only for those who sent `since`."""
     live_connections: int = 20_000
+    """Sockets of the app at the same time."""
     live_subscriptions: int = 200
+    """Subscriptions of one socket."""
     live_queue_bytes: int = 1024 * 1024
+    """Characters that may wait to be sent to one socket."""
     rate_limits: tuple[RateLimit, ...] = ()
     rate_limit_factor: int = 1
     """How much wider than in production the server's own limits are; 0: they are off."""
