@@ -74,7 +74,7 @@ class Hub:
     async def audience(self, token: str | None, *, master: bool) -> Audience:
         """Those who come with this token. One that is nobody's counts as none: they are the public."""
         found = self._audiences.get((token, master))
-        if found is None or not found.subscriptions:
+        if found is None:
             found = Audience(token, master, MASTER if master else ANONYMOUS)
             await self._identify(found)
         return found
@@ -98,10 +98,9 @@ class Hub:
             since, whole = await self._replay(query, subscription, since)
         async with self._turn:
             await self._open()
+            await self._seat(subscription)
             if since is not None and whole:
                 since, whole = await self._replay(query, subscription, since)
-            self._audiences[subscription.audience.token, subscription.audience.master] = subscription.audience
-            subscription.audience.subscriptions.add(subscription)
             self._add(subscription)
         return whole
 
@@ -118,6 +117,16 @@ class Hub:
         audience.subscriptions.discard(subscription)
         if not audience.subscriptions and self._audiences.get((audience.token, audience.master)) is audience:
             del self._audiences[audience.token, audience.master]
+
+    async def _seat(self, subscription: Subscription) -> None:
+        """Put a subscription to all others of its audience, who are then told together when their rights change."""
+        audience = subscription.audience
+        known = self._audiences.setdefault((audience.token, audience.master), audience)
+        if known is audience and not audience.subscriptions:
+            # Asked again: the session may have ended since, before anybody watched for it.
+            await self._identify(audience)
+        subscription.audience = known
+        known.subscriptions.add(subscription)
 
     async def _open(self) -> None:
         """Be at the end of the feed, so that whoever joins now gets what comes now."""
@@ -152,7 +161,12 @@ class Hub:
                 self._position = await self._app.store.feed.latest()
                 return
             for entry in entries:
-                await self._take(entry)
+                try:
+                    await self._take(entry)
+                except Exception:
+                    # One entry that nobody foresaw must not end everybody's events; that some are missing is told.
+                    get_logger(__name__).exception("an entry of the feed could not be sent", class_name=entry.class_name)
+                    self._resync()
                 self._position = entry.seq
             if len(entries) < _PAGE:
                 return
