@@ -20,6 +20,7 @@ from mbaas.realtime.hub import Hub
 from mbaas.realtime.subscriptions import Subscription
 from mbaas.wire.errors import Unauthorized, body_of, record
 from mbaas.wire.keys import Identity, Keyring, Keys
+from mbaas.wire.live.frames import direct
 from mbaas.wire.live.messages import complaint
 from mbaas.wire.request import Receive, Scope, Send
 
@@ -94,6 +95,8 @@ class Socket:
         self._hub: Hub | None = None
         self._names: Object = {}
         self._subscriptions: dict[float, Subscription] = {}
+        self._direct = direct(send)
+        self._sending = False
         self._outbox: deque[str] = deque()
         self._waiting = 0
         """Characters in the outbox: about as many bytes."""
@@ -117,7 +120,7 @@ class Socket:
 
     def push(self, frame: str) -> None:
         """Queue a frame. Who lets too many characters wait is disconnected: a client that reads has a bounded memory here."""
-        if self._closing is not None:
+        if self._closing is not None or (not self._outbox and not self._sending and self._direct(frame)):
             return
         self._outbox.append(frame)
         self._waiting += len(frame)
@@ -282,7 +285,9 @@ class Socket:
             self._waiting -= len(frame)
             if self._outbox:
                 self._room.clear()
+            self._sending = True
             await self._send({"type": "websocket.send", "text": frame})
+            self._sending = False
         await self._send({"type": "websocket.close", "code": self._closing})
 
 
