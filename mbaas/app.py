@@ -21,10 +21,12 @@ from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
 from mbaas.observe.logs import get_logger
+from mbaas.realtime.hub import Hub
 from mbaas.services import Services
 from mbaas.storage.ports import Store
 from mbaas.wire import docs
 from mbaas.wire.asgi import Wire
+from mbaas.wire.live.socket import Live
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
 PING_SECONDS = 2
@@ -41,6 +43,7 @@ class Server:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._wire: Wire | None = None
+        self._live: Live | None = None
         self.apps: tuple[App, ...] = ()
         self._outside = _outside_the_mount(services, self)
         self._mount = next(iter(services.apps.values())).mount
@@ -61,13 +64,19 @@ class Server:
                 stack.push_async_callback(app.close)
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())
+            hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}
+            for hub in hubs.values():
+                stack.push_async_callback(hub.close)
             self._wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies, metrics=self._services.metrics)
+            self._live = Live(self._wire.keyring, hubs, server.trusted_proxies, self._services.metrics)
             yield
-            self._wire, self.apps = None, ()
+            self._wire, self._live, self.apps = None, None, ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._wire is not None and scope["type"] == "http" and _below(scope["path"], self._mount):
             await self._wire(scope, receive, send)
+        elif self._live is not None and scope["type"] == "websocket" and (scope["path"] == "/" or _below(scope["path"], self._mount)):
+            await self._live.serve(scope, receive, send)
         else:
             await self._outside(scope, receive, send)
 

@@ -71,12 +71,31 @@ def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open
     )
 
 
+_OF_EVERY_APP = (
+    "mount",
+    "live_classes",
+    "live_connections",
+    "live_subscriptions",
+    "live_queue_bytes",
+    "master_key_ips",
+    "maintenance_key_ips",
+)
+
+
 def _common(settings: Settings) -> dict[str, Any]:
     """What holds for every app of the process, as far as it was given."""
     given = settings.model_fields_set
     kept_ms, kept_bytes = retention(settings.feed_retention)
     out: dict[str, Any] = {"feed_retention_ms": kept_ms, "feed_retention_bytes": kept_bytes, "functions": settings.functions}
-    for name in ("mount", "live_classes", "master_key_ips", "maintenance_key_ips"):
+    for name in (
+        "mount",
+        "live_classes",
+        "live_connections",
+        "live_subscriptions",
+        "live_queue_bytes",
+        "master_key_ips",
+        "maintenance_key_ips",
+    ):
         if name in given:
             out[name] = getattr(settings, name)
     if "master_key_ips" in given:

@@ -163,6 +163,7 @@ DEFAULTS: dict[str, Any] = {
     "read_only_master_key_ips": EVERYWHERE,
     "sanitized_errors": True,
     "live_classes": (),
+    "live_sequences": False,
     "idempotency_paths": (),
     "max_query_depth": DEEPEST,
     "max_include_depth": UNLIMITED,
@@ -175,7 +176,7 @@ _LATER = """
     analyticsAdapter auth cacheAdapter cacheMaxSize cacheTTL cloud cluster customPages databaseAdapter directAccess
     emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid emailVerifyTokenValidityDuration
     enableCollationCaseComparison enableExpressErrorHandler enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey
-    filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQuery.classNames liveQueryServerOptions
+    filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQueryServerOptions
     logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
     preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail push requestContextMiddleware scheduledPush security
     sendUserEmailVerification serverCloseComplete silent startLiveQueryServer verbose verifyServerUrl verifyUserEmails webhookKey

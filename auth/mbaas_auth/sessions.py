@@ -7,6 +7,7 @@ is shown to the session that it belongs to and to no other.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mbaas.data.app import App
@@ -18,7 +19,7 @@ from mbaas.kernel.ids import token_hash
 from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Object, date, date_ms, pointer
 from mbaas.query import ast
-from mbaas.storage.ports import Delete, Document, Find, Insert, Step
+from mbaas.storage.ports import Delete, Document, Entry, Find, Insert, Step
 from mbaas_auth.roles import roles_of
 
 _REMEMBERED = 20_000
@@ -69,7 +70,24 @@ class Sessions:
             principals=known.principals,
             session_id=known.session_id,
             session_token=token,
+            session_expires=known.expires if self._app.options.expire_inactive_sessions else None,
         )
+
+    def touched(self, entry: Entry) -> Callable[[Caller], bool] | None:
+        """Whose rights an entry of the feed changes, of whichever process; what is remembered of them is forgotten."""
+        changed = entry.object_id
+        if entry.class_name == "_Role":
+            self.forget_all()
+            return lambda caller: caller.user_id is not None
+        if entry.op == "create":
+            return None
+        if entry.class_name == "_Session":
+            self.forget_session(changed)
+            return lambda caller: caller.session_id == changed
+        if entry.class_name == "_User":
+            self.forget_user(changed)
+            return lambda caller: caller.user_id == changed
+        return None
 
     async def _load(self, token: str) -> Known:
         document = await self.find(token)

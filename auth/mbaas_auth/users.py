@@ -263,6 +263,12 @@ class UserPolicy(Policy):
             body.pop("authData", None)
         return body
 
+    def announce(self, caller: Caller, body: Object) -> Object:
+        """How people sign in elsewhere is told to those who ask, not sent about."""
+        if not caller.omnipotent:
+            body.pop("authData", None)
+        return body
+
     def single(self, caller: Caller, body: Object) -> Object:
         if caller.session_token is not None and body.get("objectId") == caller.user_id:
             body["sessionToken"] = caller.session_token

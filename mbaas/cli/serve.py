@@ -21,6 +21,10 @@ from mbaas.kernel.options import ServerOptions
 from mbaas.observe.logs import get_logger, start_logging
 
 DRAIN_SECONDS = 25
+_MESSAGE_BYTES = 1024 * 1024
+"""The longest message of a live-query client."""
+_PING_SECONDS = 30.0
+"""How often an idle socket is asked whether it is still there, and how long it has to answer."""
 _GARBAGE = 20_000
 """Allocations between two searches for unreachable cycles. At Python's 700 they take a tenth of a busy server's time."""
 
@@ -98,6 +102,9 @@ def _config(app: Server) -> uvicorn.Config:
         http="httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
+        ws_max_size=_MESSAGE_BYTES,
+        ws_ping_interval=_PING_SECONDS,
+        ws_ping_timeout=_PING_SECONDS,
         lifespan="off",
         log_config=None,
         log_level=logging.WARNING,

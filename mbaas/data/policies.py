@@ -117,6 +117,10 @@ class Policy:
         """An object as the caller may see it, beyond the class's protected fields; `body` is the policy's to change."""
         return body
 
+    def announce(self, caller: Caller, body: Object) -> Object:
+        """An object as an event tells of it, beyond `reveal`; `body` is the policy's to change."""
+        return body
+
     def single(self, caller: Caller, body: Object) -> Object:
         """What a get of one object shows beyond `reveal`."""
         return body

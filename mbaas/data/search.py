@@ -72,7 +72,7 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     exists = app.classes.get(class_name) is not None
     schema = app.classes.known_or_blank(class_name)
     rules = app.classes.rules(class_name)
-    scope = _scope(app, caller, schema)
+    scope = scope_of(app, caller, schema)
     read_as = "where", schema, scope.max_depth, scope.regex
     where = options.memo.get(read_as)
     if where is None:
@@ -99,7 +99,7 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     return Search(app, caller, policy, rules, schema, exists, resolved, options, repeatable)
 
 
-def _scope(app: App, caller: Caller, schema: ClassSchema) -> Scope:
+def scope_of(app: App, caller: Caller, schema: ClassSchema) -> Scope:
     limit = None if caller.omnipotent else app.options.max_query_depth
     regex = caller.omnipotent or app.options.allow_regex
     return Scope(schema.fields, app.clock, max_depth=limit if limit is not None else 100, regex=regex)

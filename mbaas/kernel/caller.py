@@ -29,6 +29,8 @@ class Caller:
     principals: frozenset[str] = EVERYBODY
     session_id: str | None = None
     session_token: str | None = None
+    session_expires: int | None = None
+    """When the session ends, in ms; None if it does not, or there is none."""
     installation_id: str | None = None
     client_version: str | None = None
     ip: str = ""

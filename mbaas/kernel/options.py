@@ -170,6 +170,15 @@ class AppOptions:
     idempotency_paths: tuple[str, ...] = (".*",)
     idempotency_ttl_s: int = 300
     live_classes: tuple[str, ...] = ("*",)
+    """Patterns of the names of classes whose writes are published; `*` is all."""
+    live_sequences: bool = True
+    """Events of live queries carry `seq`, whoever subscribed; else only for those who sent `since`."""
+    live_connections: int = 20_000
+    """Sockets of the app at the same time."""
+    live_subscriptions: int = 200
+    """Subscriptions of one socket."""
+    live_queue_bytes: int = 1024 * 1024
+    """Characters that may wait to be sent to one socket."""
     rate_limits: tuple[RateLimit, ...] = ()
     rate_limit_factor: int = 1
     """How much wider than in production the server's own limits are; 0: they are off."""

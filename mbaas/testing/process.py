@@ -56,6 +56,7 @@ class TestServer:
     def start(self) -> TestServer:
         """Start the process and wait until `/readyz` says so."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = 0
         with self.log.open("wb") as log, (self.folder / "server.out").open("wb") as out:
             self.process = subprocess.Popen(self._command, cwd=self.folder, env=self.environment, stdout=out, stderr=log)
         deadline = time.monotonic() + START_SECONDS

@@ -72,9 +72,9 @@ class Wire:
         self._heads = Heads()
         self._table = table()
         self.dispatcher = Dispatcher(self._table, apps, self.mount)
-        self._keyring = Keyring(apps)
+        self.keyring = Keyring(apps)
         self._trusted = tuple(trusted_proxies)
-        self._cors = next(iter(self._keyring.doors.values())).cors
+        self._cors = next(iter(self.keyring.doors.values())).cors
         self._limit = max(app.options.max_upload_bytes for app in apps.values())
         self._count = (metrics or Metrics()).request
 
@@ -116,7 +116,7 @@ class Wire:
         ip = client[0] if client else ""
         if self._trusted and other is not _NONE:
             ip = client_address(ip, other.get(b"x-forwarded-for", b"").decode("latin-1"), self._trusted)
-        identity = self._keyring.by_headers(ip, signs)
+        identity = self.keyring.by_headers(ip, signs)
         found = self._table.find(request.method, parts)
         context: Json = None
         if other is not _NONE:
@@ -129,7 +129,7 @@ class Wire:
                 request.params = found[1]
                 return await found[0].handler(request)
             if identity is None:
-                identity, in_body = self._keyring.by_body(ip, signs, request.body)
+                identity, in_body = self.keyring.by_body(ip, signs, request.body)
                 context = in_body or context
                 if len(request.raw) > identity.app.options.max_upload_bytes:
                     raise Refused(TOO_LARGE, 413)

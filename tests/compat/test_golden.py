@@ -11,7 +11,7 @@ import pytest
 from mbaas.testing.process import TestServer
 from tests.compat.transcript import FOLDER, Replay, scenarios
 
-PLAIN = "acl aggregate batch clp files installations objects operators protected protocol queries roles schemas sessions users".split()
+PLAIN = "acl aggregate batch clp files installations live objects operators protected protocol queries roles schemas sessions users".split()
 SANITIZED = ("sanitized", "sanitized_access")
 DIFFERENCES: dict[str, str] = json.loads((FOLDER / "differences.json").read_text())
 """`theme | scenario | step` of each step that differs, with the name of the difference in docs/parse-differences.md."""
@@ -25,7 +25,9 @@ def replay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Replay]:
     theme, _ = request.param
     options = json.loads((FOLDER / ("server-sanitized.json" if theme in SANITIZED else "server.json")).read_text())
     with TestServer.with_parse_options(tmp_path, options) as server:
-        yield Replay(f"{server.url}/parse")
+        replayed = Replay(f"{server.url}/parse")
+        yield replayed
+        replayed.close()
 
 
 @pytest.mark.parametrize(("replay", "case"), [(c, c) for c in CASES], indirect=["replay"], ids=[f"{t}-{n}" for t, n in CASES])

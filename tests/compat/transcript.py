@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from tests.live.client import Client
+
 FOLDER = Path(__file__).parent / "golden"
 _ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 _SHAPES = {
@@ -48,9 +50,34 @@ class Replay:
 
     base: str
     bound: dict[str, str] = field(default_factory=dict)
+    sockets: dict[str, Client] = field(default_factory=dict)
 
     def run(self, step: dict[str, Any]) -> list[str]:
-        """Make the step's request; the differences between what was wanted and what came."""
+        """Do what the step says; the differences between what was wanted and what came."""
+        return self._live(step) if step.get("kind") == "live" else self._request(step)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for socket in self.sockets.values():
+            socket.close()
+
+    def _live(self, step: dict[str, Any]) -> list[str]:
+        """A step of a live-query socket. Waits are Parse Server's: here, nothing takes effect later."""
+        do = step["live"]
+        if "wait" in do:
+            return []
+        name = do["socket"]
+        if do.get("open"):
+            self.sockets[name] = Client(self.base.replace("http", "ws", 1))
+        socket = self.sockets[name]
+        if do.get("close"):
+            self.sockets.pop(name).close()
+            return []
+        if "send" in do or "text" in do:
+            socket.send(self._fill(do["send"]) if "send" in do else do["text"])
+        return self._differences(step.get("expect", []), socket.due(), "", bool(step.get("unordered")))
+
+    def _request(self, step: dict[str, Any]) -> list[str]:
         status, headers, raw = self._send(step.get("as", "anon"), self._fill(step["request"]))
         wanted = step["response"]
         kind, got = _decoded(headers, raw)

@@ -1,0 +1,75 @@
+"""One entry of the feed as its watchers see it: which event it is for whom, and its frame, encoded once for all alike."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+
+from mbaas.data.sight import Sight
+from mbaas.kernel.values import Object
+from mbaas.query.compare import canonical
+from mbaas.storage.ports import Entry
+
+ALWAYS = ("objectId", "createdAt", "updatedAt", "ACL")
+"""Columns that an event shows whatever its `keys`."""
+
+
+class Event(NamedTuple):
+    """`op` is the event's name; `now` and `then` say which states are shown as `object` and `original` (`after`, `before`)."""
+
+    op: str
+    now: str
+    then: str | None
+
+
+class View:
+    """One entry as one group of callers sees it. `encoded` holds the frames' common parts, each made at first use."""
+
+    def __init__(self, entry: Entry, sight: Sight) -> None:
+        self._entry, self.sight = entry, sight
+        self._states = {"before": entry.before, "after": entry.after}
+        self._sees = {name: state is not None and sight.sees(state.body) for name, state in self._states.items()}
+        self._shown: dict[str, Object] = {}
+        self._encoded: dict[tuple[Event, tuple[str, ...]], str] = {}
+
+    def event(self, before: bool, after: bool) -> Event | None:
+        """What happened to a query that matched the object before, after, or both; None for nothing that may be told.
+
+        To lose the right to read an object is to see it leave, as it was; to gain it is to see it enter.
+        """
+        was, is_now = before and self._sees["before"], after and self._sees["after"]
+        if self._entry.op == "delete":
+            return Event("delete", "before", None) if was else None
+        if was and is_now:
+            return Event("update", "after", "before")
+        if was:
+            return Event("leave", "after" if self._sees["after"] else "before", "before")
+        if is_now:
+            return Event("enter" if self._entry.before else "create", "after", "before" if self._sees["before"] else None)
+        return None
+
+    def changed(self, names: tuple[str, ...]) -> bool:
+        """True if one of the columns has another value than before."""
+        before, after = (state.body if state is not None else {} for state in self._states.values())
+        return any((name in before) != (name in after) or canonical(before.get(name)) != canonical(after.get(name)) for name in names)
+
+    def members(self, event: Event, keys: tuple[str, ...]) -> str:
+        """The `object` and `original` of an event's frame, as JSON text."""
+        made = self._encoded.get((event, keys))
+        if made is None:
+            made = f'"object":{self._text(event.now, keys)}'
+            if event.then is not None:
+                made += f',"original":{self._text(event.then, keys)}'
+            self._encoded[event, keys] = made
+        return made
+
+    def _text(self, state: str, keys: tuple[str, ...]) -> str:
+        shown = self._shown.get(state)
+        if shown is None:
+            document = self._states[state]
+            assert document is not None
+            shown = self._shown[state] = {**self.sight.show(document.body), "className": self._entry.class_name}
+        if keys:
+            shown = {name: value for name, value in shown.items() if name in keys or name in ALWAYS or name == "className"}
+        return orjson.dumps(shown).decode()

@@ -1,0 +1,318 @@
+"""The hub of one app's live queries: reads the feed in order, and sends each event to those who may see it.
+
+Whoever subscribes sees every write that commits afterwards, once and in order; with a position of the feed, also what she
+missed since. Rights are those of the moment at which an event is sent: sessions that end and roles that change are
+entries of the same feed, and take effect before the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Hashable, Iterable, Mapping
+
+import orjson
+
+from mbaas.data.app import App
+from mbaas.data.policies import PLAIN
+from mbaas.data.sight import Sight, watchable
+from mbaas.kernel.caller import ANONYMOUS, MASTER
+from mbaas.kernel.errors import MbaasError, ParseError
+from mbaas.observe.logs import get_logger
+from mbaas.query.match import matcher
+from mbaas.realtime.events import Event, View
+from mbaas.realtime.ports import Identities, Touched
+from mbaas.realtime.subscriptions import Audience, Index, Query, Subscription
+from mbaas.storage.ports import Entry
+
+_PAGE = 500
+_AGAIN_SECONDS = 1.0
+_SIGHTS = 20_000
+
+Groups = Mapping[Hashable, Iterable[Subscription]]
+
+
+class Counters:
+    """What the hub counts, for metrics: entries read, queries matched against one, rights checked, frames sent."""
+
+    def __init__(self) -> None:
+        self.entries = self.matches = self.checks = self.frames = 0
+
+
+class Hub:
+    """One app's subscriptions and the task that serves them."""
+
+    def __init__(self, app: App, identities: Identities) -> None:
+        self._app, self._identities = app, identities
+        self.options = app.options
+        self._publishes = [re.compile(".*" if name == "*" else name) for name in app.options.live_classes]
+        self._index = Index(self._key_of, self._group_of)
+        self._audiences: dict[tuple[str | None, bool], Audience] = {}
+        self._sights: dict[tuple[str, Hashable], Sight] = {}
+        self._soonest: int | None = None
+        """When the first of the sessions ends that are watched with, in ms."""
+        self._position: str | None = None
+        """Up to where the feed has been sent; None while nobody watches."""
+        self._turn = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._leave = app.store.feed.listen(self._woken.set)
+        self.counters = Counters()
+
+    @property
+    def size(self) -> int:
+        """How many subscriptions there are."""
+        return self._index.size
+
+    async def close(self) -> None:
+        """Stop sending."""
+        self._leave()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def audience(self, token: str | None, *, master: bool) -> Audience:
+        """Those who come with this token. One that is nobody's counts as none: they are the public."""
+        found = self._audiences.get((token, master))
+        if found is None:
+            found = Audience(token, master, MASTER if master else ANONYMOUS)
+            await self._identify(found)
+        return found
+
+    def check(self, subscription: Subscription) -> Query:
+        """The subscription's query. Raises what a find by the same caller would, and 102 for what no single object can answer."""
+        sight = Sight(self._app, subscription.audience.caller, subscription.class_name)
+        query = self._query(None, subscription)
+        sight.refuse_hidden(query.node, subscription.watch)
+        return query
+
+    async def join(self, query: Query, subscription: Subscription, since: str | None = None) -> bool:
+        """Begin to send what a checked subscription matches, from the moment at which this returns.
+
+        With `since`, what came after that position is sent first. False if the feed no longer reaches back so far: then only
+        what comes now is sent, and the client has to ask for the rest anew.
+        """
+        whole = True
+        if since is not None:
+            # The long part beside the others, the rest with them standing still: nothing is missed and nothing comes twice.
+            since, whole = await self._replay(query, subscription, since)
+        async with self._turn:
+            await self._open()
+            await self._seat(subscription)
+            if since is not None and whole:
+                since, whole = await self._replay(query, subscription, since)
+            self._add(subscription)
+        return whole
+
+    async def caught_up(self) -> None:
+        """Wait until what has been committed has been sent."""
+        async with self._turn:
+            if self._position is not None:
+                await self._drain()
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Send nothing more for it."""
+        audience = subscription.audience
+        self._index.remove(subscription)
+        audience.subscriptions.discard(subscription)
+        if not audience.subscriptions and self._audiences.get((audience.token, audience.master)) is audience:
+            del self._audiences[audience.token, audience.master]
+
+    async def _seat(self, subscription: Subscription) -> None:
+        """Put a subscription to all others of its audience, who are then told together when their rights change."""
+        audience = subscription.audience
+        known = self._audiences.setdefault((audience.token, audience.master), audience)
+        if known is audience and not audience.subscriptions:
+            # Asked again: the session may have ended since, before anybody watched for it.
+            await self._identify(audience)
+        subscription.audience = known
+        known.subscriptions.add(subscription)
+
+    async def _open(self) -> None:
+        """Be at the end of the feed, so that whoever joins now gets what comes now."""
+        if self._position is None:
+            self._position = await self._app.store.feed.latest()
+            if self._task is None:
+                self._task = asyncio.get_running_loop().create_task(self._serve())
+        elif self._woken.is_set():
+            await self._drain()
+
+    async def _serve(self) -> None:
+        while True:
+            await self._woken.wait()
+            try:
+                async with self._turn:
+                    await self._drain()
+            except MbaasError as error:
+                get_logger(__name__).warning("the feed cannot be read", app=self._app.options.app_id, reason=str(error))
+                self._woken.set()
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _drain(self) -> None:
+        """Send everything up to the end of the feed."""
+        self._woken.clear()
+        if not self._index.size:
+            self._position = None
+        while self._position is not None:
+            entries = await self._app.store.feed.after(self._position, _PAGE)
+            if entries is None:
+                get_logger(__name__).warning("the feed was trimmed before it was sent", app=self._app.options.app_id)
+                self._resync()
+                self._position = await self._app.store.feed.latest()
+                return
+            for entry in entries:
+                try:
+                    await self._take(entry)
+                except Exception:
+                    # One entry that nobody foresaw must not end everybody's events; that some are missing is told.
+                    get_logger(__name__).exception("an entry of the feed could not be sent", class_name=entry.class_name)
+                    self._resync()
+                self._position = entry.seq
+            if len(entries) < _PAGE:
+                return
+            await asyncio.sleep(0)
+
+    async def _take(self, entry: Entry) -> None:
+        self.counters.entries += 1
+        touched = self._identities.touched(entry)
+        if touched is not None:
+            await self._identify_all(touched)
+        now = self._app.clock.now()
+        if self._soonest is not None and now >= self._soonest:
+            self._soonest = None
+            await self._identify_all(lambda caller: caller.user_id is not None)
+        queries = self._index.of_class(entry.class_name)
+        if queries and self._published(entry.class_name):
+            views: dict[Hashable, View | ParseError] = {}
+            for query in queries:
+                self._send(entry, query, query.groups, views)
+
+    async def _replay(self, query: Query, subscription: Subscription, since: str) -> tuple[str, bool]:
+        """Send one subscription what came after a position; returns where that ended, and False if it cannot be known."""
+        groups = {self._group_of(subscription): (subscription,)}
+        while True:
+            entries = await self._app.store.feed.after(since, _PAGE)
+            if entries is None:
+                return since, False
+            for entry in entries:
+                if entry.class_name == subscription.class_name and self._published(entry.class_name):
+                    self._send(entry, query, groups, {})
+                since = entry.seq
+            if len(entries) < _PAGE:
+                return since, True
+            await subscription.sink.drained()
+
+    async def _identify_all(self, touched: Touched) -> None:
+        for audience in [a for a in self._audiences.values() if touched(a.caller)]:
+            await self._identify(audience)
+
+    async def _identify(self, audience: Audience) -> None:
+        """Find out who they are now, and put their subscriptions with those of their like."""
+        caller = audience.base
+        if audience.token is not None:
+            try:
+                caller = await self._identities.caller(audience.token, caller)
+            except ParseError:
+                pass  # nobody's token any more: the public
+        if caller.session_expires is not None:
+            self._soonest = min(self._soonest or caller.session_expires, caller.session_expires)
+        moved = [s for s in audience.subscriptions if s.query is not None]
+        for subscription in moved:
+            self._index.remove(subscription)
+        audience.caller = caller
+        for subscription in moved:
+            self._add(subscription)
+
+    def _published(self, class_name: str) -> bool:
+        return any(name.fullmatch(class_name) for name in self._publishes)
+
+    def _add(self, subscription: Subscription) -> None:
+        self._index.add(subscription, lambda key: self._query(key, subscription))
+
+    def _key_of(self, subscription: Subscription) -> Hashable:
+        """What makes two subscriptions ask the same: the `where`, and who asks, if the class's own room reads it by that."""
+        where = orjson.dumps(subscription.where, option=orjson.OPT_SORT_KEYS)
+        plain = self._app.policy(subscription.class_name) is PLAIN
+        return where if plain else (where, self._group_of(subscription))
+
+    def _group_of(self, subscription: Subscription) -> Hashable:
+        """What makes two callers see the same of a class."""
+        caller = subscription.audience.caller
+        plain = self._app.policy(subscription.class_name) is PLAIN
+        return caller.readers, caller.user_id, None if plain else caller.session_id
+
+    def _query(self, key: Hashable, subscription: Subscription) -> Query:
+        class_name, where = subscription.class_name, subscription.where
+        node = watchable(self._app, subscription.audience.caller, class_name, where)
+        return Query(key, class_name, where, self._app.classes.get(class_name), node, matcher(node))
+
+    def _renewed(self, query: Query, groups: Groups) -> None:
+        """Read the query again where its class has changed: a column may have got another type."""
+        schema = self._app.classes.get(query.class_name)
+        if schema is query.schema:
+            return
+        query.schema = schema
+        anyone = next(iter(next(iter(groups.values()))))
+        try:
+            fresh = self._query(query.key, anyone)
+        except ParseError as error:
+            query.refusal = error
+        else:
+            query.node, query.test, query.refusal = fresh.node, fresh.test, None
+
+    def _send(self, entry: Entry, query: Query, groups: Groups, views: dict[Hashable, View | ParseError]) -> None:
+        """Send an entry to those of a query who may see it. `views` keeps what was worked out for the entry, by group."""
+        self._renewed(query, groups)
+        self.counters.matches += 1
+        before = entry.before is not None and query.test(entry.before.body)
+        after = entry.after is not None and query.test(entry.after.body)
+        if not before and not after:
+            return
+        for key, subscriptions in groups.items():
+            view = views.get(key)
+            if view is None:
+                view = views[key] = self._view(entry, key, next(iter(subscriptions)))
+            if isinstance(view, ParseError) or query.refusal is not None:
+                error = view if isinstance(view, ParseError) else query.refusal
+                assert error is not None
+                for subscription in subscriptions:
+                    subscription.sink.refuse(subscription.request_id, error)
+                continue
+            event = view.event(before, after)
+            if event is not None:
+                self._tell(entry, query, view, event, subscriptions)
+
+    def _view(self, entry: Entry, group: Hashable, anyone: Subscription) -> View | ParseError:
+        """The entry as a group sees it, or why it may not find objects of the class."""
+        self.counters.checks += 1
+        rules = self._app.classes.rules(entry.class_name)
+        place = entry.class_name, group
+        sight = self._sights.get(place)
+        if sight is None or sight.rules is not rules:
+            if len(self._sights) >= _SIGHTS:
+                self._sights.clear()
+            try:
+                sight = self._sights[place] = Sight(self._app, anyone.audience.caller, entry.class_name)
+            except ParseError as error:
+                return error
+        return View(entry, sight)
+
+    def _tell(self, entry: Entry, query: Query, view: View, event: Event, subscriptions: Iterable[Subscription]) -> None:
+        seq = f',"seq":"{entry.seq}"}}'
+        for subscription in subscriptions:
+            if subscription.watch and event.op in ("create", "update") and not view.changed(subscription.watch):
+                continue
+            try:
+                view.sight.refuse_hidden(query.node, subscription.watch)
+            except ParseError as error:
+                subscription.sink.refuse(subscription.request_id, error)
+                continue
+            self.counters.frames += 1
+            members = view.members(event, subscription.keys)
+            subscription.sink.push(f'{{"op":"{event.op}",{subscription.head},{members}{seq if subscription.numbered else "}"}')
+
+    def _resync(self) -> None:
+        """The feed no longer reaches back to what was sent last: whoever watches has to ask anew."""
+        for audience in self._audiences.values():
+            for subscription in audience.subscriptions:
+                subscription.sink.resync(subscription.request_id, subscription.numbered)

@@ -1,0 +1,16 @@
+"""Servers with live queries, as a user starts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mbaas.testing.process import TestServer
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """One server for a file: each test has classes of its own."""
+    with TestServer(tmp_path_factory.mktemp("live"), settings={"preset": "parse"}) as running:
+        yield running
