@@ -54,7 +54,7 @@ class Client:
             self.send({"op": "fence"})
             found = self.until(lambda frame: frame.get("error") == 'No enum match for: "fence"')
         if self._connected:
-            self.send({"op": "subscribe", "requestId": FENCE, "query": {"className": "Fence", "where": {}}})
+            self.send({"op": "subscribe", "requestId": FENCE, "query": {"className": "_Role", "where": {"objectId": "fence"}}})
             found += self.until(lambda frame: frame["op"] == "subscribed" and frame.get("requestId") == FENCE)
         return found
 
