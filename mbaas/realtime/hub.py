@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 import orjson
 
@@ -56,7 +56,8 @@ class Hub:
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._leave = app.store.feed.listen(self._woken.set)
+        self._leave: Callable[[], None] | None = None
+        """Stops listening to the feed; None while nobody watches."""
         self.counters = Counters()
 
     @property
@@ -66,7 +67,7 @@ class Hub:
 
     async def close(self) -> None:
         """Stop sending."""
-        self._leave()
+        self._rest()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -130,12 +131,13 @@ class Hub:
 
     async def _open(self) -> None:
         """Be at the end of the feed, so that whoever joins now gets what comes now."""
+        if self._position is not None and self._woken.is_set():
+            await self._drain()
         if self._position is None:
+            self._leave = self._app.store.feed.listen(self._woken.set)
             self._position = await self._app.store.feed.latest()
             if self._task is None:
                 self._task = asyncio.get_running_loop().create_task(self._serve())
-        elif self._woken.is_set():
-            await self._drain()
 
     async def _serve(self) -> None:
         while True:
@@ -152,7 +154,7 @@ class Hub:
         """Send everything up to the end of the feed."""
         self._woken.clear()
         if not self._index.size:
-            self._position = None
+            self._rest()
         while self._position is not None:
             entries = await self._app.store.feed.after(self._position, _PAGE)
             if entries is None:
@@ -171,6 +173,13 @@ class Hub:
             if len(entries) < _PAGE:
                 return
             await asyncio.sleep(0)
+
+    def _rest(self) -> None:
+        """Nobody watches: what is written meanwhile need not be read."""
+        self._position = None
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
 
     async def _take(self, entry: Entry) -> None:
         self.counters.entries += 1

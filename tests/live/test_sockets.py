@@ -228,6 +228,23 @@ def test_a_write_is_matched_once_for_each_distinct_query(server: TestServer) -> 
         assert {what: after[what] - before[what] for what in before} == {"matches": 2, "checks": 1, "frames": 20}
 
 
+def test_who_comes_after_everybody_has_left_is_served(server: TestServer) -> None:
+    """The feed is not read while nobody watches, whatever is written meanwhile."""
+    name = fresh()
+    for n in range(3):
+        with connected(server) as client:
+            client.subscribe(name)
+            made(server, name, n=n)
+            assert numbers(client.due()) == [n]
+            client.send({"op": "unsubscribe", "requestId": 1})
+            client.receive()
+            made(server, name, n=-1)
+            client.subscribe(name)
+            made(server, name, n=10 + n)
+            assert numbers(client.due()) == [10 + n]
+        made(server, name, n=-2)
+
+
 def test_a_connection_has_a_limit_of_subscriptions(server: TestServer) -> None:
     name = fresh()
     with connected(server) as client:
