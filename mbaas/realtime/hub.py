@@ -96,7 +96,7 @@ class Hub:
         whole = True
         if since is not None:
             # The long part beside the others, the rest with them standing still: nothing is missed and nothing comes twice.
-            since, whole = await self._replay(query, subscription, since)
+            since, whole = await self._replay(query, subscription, since, patient=True)
         async with self._turn:
             await self._open()
             await self._seat(subscription)
@@ -196,8 +196,11 @@ class Hub:
             for query in queries:
                 self._send(entry, query, query.groups, views)
 
-    async def _replay(self, query: Query, subscription: Subscription, since: str) -> tuple[str, bool]:
-        """Send one subscription what came after a position; returns where that ended, and False if it cannot be known."""
+    async def _replay(self, query: Query, subscription: Subscription, since: str, *, patient: bool = False) -> tuple[str, bool]:
+        """Send one subscription what came after a position; returns where that ended, and False if it cannot be known.
+
+        `patient`: no faster than the client takes it, however long that is.
+        """
         groups = {self._group_of(subscription): (subscription,)}
         while True:
             entries = await self._app.store.feed.after(since, _PAGE)
@@ -206,10 +209,11 @@ class Hub:
             for entry in entries:
                 if entry.class_name == subscription.class_name and self._published(entry.class_name):
                     self._send(entry, query, groups, {})
+                    if patient:
+                        await subscription.sink.drained()
                 since = entry.seq
             if len(entries) < _PAGE:
                 return since, True
-            await subscription.sink.drained()
 
     async def _identify_all(self, touched: Touched) -> None:
         for audience in [a for a in self._audiences.values() if touched(a.caller)]:

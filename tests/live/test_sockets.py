@@ -109,6 +109,20 @@ def test_a_position_that_the_feed_does_not_have_asks_for_a_new_start(server: Tes
         assert event["op"] == "create"
 
 
+def test_a_long_absence_is_made_up_for_at_the_clients_pace(server: TestServer) -> None:
+    """What was missed is many times what may wait for a client; nobody is disconnected for having been away."""
+    name, text = fresh(), "x" * 200_000
+    with connected(server) as client:
+        client.subscribe(name, since=None)
+        made(server, name, n=0)
+        [first] = client.due()
+    for n in range(1, 41):
+        made(server, name, n=n, text=text)
+    with connected(server) as client:
+        client.subscribe(name, since=first["seq"])
+        assert numbers([client.receive() for _ in range(40)]) == list(range(1, 41))
+
+
 def test_rights_end_with_the_session(server: TestServer) -> None:
     """A logout takes effect before the next event, also for sockets that came with the token."""
     name = fresh()

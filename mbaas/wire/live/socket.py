@@ -124,9 +124,10 @@ class Socket:
             return
         self._outbox.append(frame)
         self._waiting += len(frame)
+        self._room.clear()
+        self._wake.set()
         if self._identity is not None and self._waiting > self._identity.app.options.live_queue_bytes:
             self._close(TRY_LATER)
-        self._wake.set()
 
     def refuse(self, request_id: int | float, error: ParseError) -> None:
         """An error frame for one subscription."""
@@ -142,7 +143,7 @@ class Socket:
             self._close(START_AGAIN)
 
     async def drained(self) -> None:
-        """Wait until the outbox is nearly empty."""
+        """Wait until nothing waits to be sent."""
         await self._room.wait()
 
     # Messages.
@@ -283,8 +284,6 @@ class Socket:
                 continue
             frame = self._outbox.popleft()
             self._waiting -= len(frame)
-            if self._outbox:
-                self._room.clear()
             self._sending = True
             await self._send({"type": "websocket.send", "text": frame})
             self._sending = False
