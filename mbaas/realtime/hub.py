@@ -19,6 +19,7 @@ from mbaas.data.sight import Sight, watchable
 from mbaas.kernel.caller import ANONYMOUS, MASTER
 from mbaas.kernel.errors import MbaasError, ParseError
 from mbaas.observe.logs import get_logger
+from mbaas.query.ast import EVERYTHING
 from mbaas.query.match import matcher
 from mbaas.realtime.events import Event, View
 from mbaas.realtime.ports import Identities, Touched
@@ -285,15 +286,19 @@ class Hub:
             view = views.get(key)
             if view is None:
                 view = views[key] = self._view(entry, key, next(iter(subscriptions)))
-            if isinstance(view, ParseError) or query.refusal is not None:
-                error = view if isinstance(view, ParseError) else query.refusal
-                assert error is not None
+            try:
+                if isinstance(view, ParseError):
+                    raise view
+                if query.refusal is not None:
+                    raise query.refusal
+                view.sight.refuse_hidden(query.node, ())
+            except ParseError as error:
                 for subscription in subscriptions:
                     subscription.sink.refuse(subscription.request_id, error)
                 continue
             event = view.event(before, after)
             if event is not None:
-                self._tell(entry, query, view, event, subscriptions)
+                self._tell(entry, view, event, subscriptions)
 
     def _view(self, entry: Entry, group: Hashable, anyone: Subscription) -> View | ParseError:
         """The entry as a group sees it, or why it may not find objects of the class."""
@@ -310,13 +315,13 @@ class Hub:
                 return error
         return View(entry, sight)
 
-    def _tell(self, entry: Entry, query: Query, view: View, event: Event, subscriptions: Iterable[Subscription]) -> None:
+    def _tell(self, entry: Entry, view: View, event: Event, subscriptions: Iterable[Subscription]) -> None:
         seq = f',"seq":"{entry.seq}"}}'
         for subscription in subscriptions:
             if subscription.watch and event.op in ("create", "update") and not view.changed(subscription.watch):
                 continue
             try:
-                view.sight.refuse_hidden(query.node, subscription.watch)
+                view.sight.refuse_hidden(EVERYTHING, subscription.watch)
             except ParseError as error:
                 subscription.sink.refuse(subscription.request_id, error)
                 continue

@@ -124,6 +124,7 @@ class World:
     async def trial(self, rules: Object, queries: list[Object], steps: list[Any]) -> None:
         """Everybody subscribes to every query; after each write, what came is compared with what finds show."""
         await schemas.change(self.app, CLASS, {"classLevelPermissions": self.fill(rules)})
+        await self.step(("RemoveRelation", None), [])
         watchers = []
         for who in self.tokens:
             for where in queries:
