@@ -80,6 +80,7 @@ _OF_EVERY_APP = (
     "master_key_ips",
     "maintenance_key_ips",
 )
+"""Settings that every app has unless its own entry says otherwise."""
 
 
 def _common(settings: Settings) -> dict[str, Any]:
@@ -87,15 +88,7 @@ def _common(settings: Settings) -> dict[str, Any]:
     given = settings.model_fields_set
     kept_ms, kept_bytes = retention(settings.feed_retention)
     out: dict[str, Any] = {"feed_retention_ms": kept_ms, "feed_retention_bytes": kept_bytes, "functions": settings.functions}
-    for name in (
-        "mount",
-        "live_classes",
-        "live_connections",
-        "live_subscriptions",
-        "live_queue_bytes",
-        "master_key_ips",
-        "maintenance_key_ips",
-    ):
+    for name in _OF_EVERY_APP:
         if name in given:
             out[name] = getattr(settings, name)
     if "master_key_ips" in given:
