@@ -17,8 +17,9 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
-    opened = await open_store(tmp_path, clock, tuning=Tuning(synchronous="OFF"))
+@pytest.fixture(params=[10.0, 0.0], ids=["quick-disk", "slow-disk"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
+    """Commits of a quick disk are waited for on the loop, those of a slow one in the thread."""
+    opened = await open_store(tmp_path, clock, tuning=Tuning(synchronous="OFF", quick_seconds=request.param))
     yield opened
     await opened.close()

@@ -27,9 +27,9 @@ class Cut:
         self.acknowledged, self.increments, self.files = acknowledged, increments, files
 
 
-async def write_and_cut(folder: Path, disk: Disk, synchronous: str) -> list[Cut]:
+async def write_and_cut(folder: Path, disk: Disk, synchronous: str, quick_seconds: float) -> list[Cut]:
     """Sixteen writers, a small write-ahead log that is often copied back, and cuts in between."""
-    tuning = Tuning(synchronous=synchronous, vfs=disk.name, mmap=0, checkpoint_pages=60)
+    tuning = Tuning(synchronous=synchronous, vfs=disk.name, mmap=0, checkpoint_pages=60, quick_seconds=quick_seconds)
     store = await open_store(folder, SystemClock(), tuning=tuning)
     await store.schemas.put(POST)
     await store.documents.commit([insert("counter", score=0)])
@@ -85,10 +85,11 @@ async def losses(folder: Path, cut: Cut) -> int:
         await store.close()
 
 
-@pytest.mark.parametrize(("synchronous", "safe"), [("FULL", True), ("OFF", False)])
-async def test_what_was_acknowledged_survives_a_power_cut(tmp_path: Path, synchronous: str, safe: bool) -> None:
-    disk = Disk(f"disk-{synchronous}")
-    cuts = await write_and_cut(tmp_path / "live", disk, synchronous)
+@pytest.mark.parametrize(("synchronous", "quick_seconds", "safe"), [("FULL", 0.0, True), ("FULL", 10.0, True), ("OFF", 0.0, False)])
+async def test_what_was_acknowledged_survives_a_power_cut(tmp_path: Path, synchronous: str, quick_seconds: float, safe: bool) -> None:
+    """Commits in the thread, so that cuts fall into them, and commits on the loop."""
+    disk = Disk(f"disk-{synchronous}-{quick_seconds}")
+    cuts = await write_and_cut(tmp_path / "live", disk, synchronous, quick_seconds)
     lost = [await losses(tmp_path / f"cut{n}", cut) for n, cut in enumerate(cuts)]
     assert sum(cut.increments for cut in cuts) > 0
     assert (sum(lost) == 0) == safe, lost

@@ -10,10 +10,12 @@ from pathlib import Path
 import apsw
 import pytest
 
+from mbaas.kernel.clock import SystemClock
 from mbaas.kernel.errors import Code, Duplicate, ParseError
 from mbaas.kernel.ops import Increment, Set
 from mbaas.storage.ports import Delete, Document, Find, PutRow, Update
-from mbaas.storage.sqlite.store import FILE, SqliteStore
+from mbaas.storage.sqlite.connection import Tuning
+from mbaas.storage.sqlite.store import FILE, SqliteStore, open_store
 from mbaas.storage.sqlite.writer import Writer
 from mbaas.testing.contracts.samples import POST, body, insert
 
@@ -200,6 +202,18 @@ async def test_closing_finishes_what_is_queued(store: SqliteStore) -> None:
     with pytest.raises(ParseError) as raised:
         await store.documents.commit([insert("late")])
     assert raised.value.code == Code.INTERNAL_SERVER_ERROR
+    await store.close()
+
+
+@pytest.mark.parametrize("quick_seconds", [0.0, 10.0])
+async def test_the_log_is_copied_back_and_begun_again(tmp_path: Path, quick_seconds: float) -> None:
+    """However much is written, the write-ahead log stays as small as it may be."""
+    store = await open_store(tmp_path, SystemClock(), tuning=Tuning(synchronous="OFF", checkpoint_pages=50, quick_seconds=quick_seconds))
+    await store.schemas.put(POST)
+    for n in range(60):
+        await asyncio.gather(*(store.documents.commit([insert(f"{n}-{k}", title="x" * 2000)]) for k in range(10)))
+    assert (tmp_path / FILE).stat().st_size > 600 * 2000
+    assert (tmp_path / f"{FILE}-wal").stat().st_size < 100 * 4096
     await store.close()
 
 

@@ -25,10 +25,8 @@ class Tuning:
     mmap: int = 1 << 30
     checkpoint_pages: int = 4000
     turn_units: int = 64
-    quick_units: int = 32
-    """Units of a group where the disk is quick: small groups let the loop work while the one before is written."""
     quick_seconds: float = 0.002
-    """A commit that takes longer makes the next groups large: then it is the disk that has to be spared."""
+    """Where commits take longer than this, on average, the event loop does not wait for them."""
     turn_seconds: float = 0.003
     inline_seconds: float = 0.003
     readers: int = 2
@@ -45,7 +43,6 @@ def connect(file: Path, tuning: Tuning, *, cache: int, writer: bool = False) -> 
     if writer:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", tuning.synchronous)
-        connection.wal_autocheckpoint(tuning.checkpoint_pages)
         connection.pragma("journal_size_limit", 4 * tuning.checkpoint_pages * 4096)
     else:
         connection.pragma("query_only", "on")

@@ -1,8 +1,10 @@
 """Grouped durable commits on one connection.
 
-Units run on the event loop, each alone in what it changes; only COMMIT, which waits for the disk, runs in the store's
-own thread. Units that arrive meanwhile form the next group, so one sync serves many callers. A unit's caller hears of
-it when its group is on disk. Long work (index building, bulk loads) runs in the thread too, as a group of its own.
+Units run on the event loop, each alone in what it changes. A group is as many as come in one turn of the loop after another,
+so one sync serves many callers; a unit's caller hears of it when its group is on disk. Whatever takes longer than a
+request may wait runs in the store's own thread: COMMIT where the disk is slow, checkpoints, and long work (index building,
+bulk loads), which is a group of its own. A quick disk is waited for on the loop: to hand a commit over, and to take the
+interpreter back from a thread, costs more than the sync (bench/README.md).
 """
 
 from __future__ import annotations
@@ -64,6 +66,9 @@ class Writer:
         self.failing = False
         """True if the last group could not be written."""
         self._commit_seconds = 0.0
+        self._log_pages = 0
+        self._seen = 0
+        connection.set_wal_hook(self._log_grew)
         self._idle = asyncio.Event()
         self._idle.set()
         self._orders: queue.SimpleQueue[tuple[Callable[[], None], Done] | None] = queue.SimpleQueue()
@@ -98,14 +103,24 @@ class Writer:
         """Begin the next group, if anybody waits."""
         while self._queue and self._queue[0].future.done():
             self._queue.popleft()
+        if self._log_pages >= self._tuning.checkpoint_pages:
+            self._log_pages = 0
+            self._order(self._checkpoint, lambda _: self._turn())
+            return
         if not self._queue:
             self._busy = False
             self._idle.set()
             return
+        if self._seen < len(self._queue) < self._tuning.turn_units:
+            # The last turn of the loop brought more: so may the next.
+            self._seen = len(self._queue)
+            self._loop.call_soon(self._turn)
+            return
+        self._seen = 0
         if self._queue[0].heavy:
             unit = self._queue.popleft()
             self._group = [unit]
-            self._order(lambda: self._alone(unit), self._finished)
+            self._order(lambda: self._alone(unit), self._settle)
             return
         try:
             self.connection.set_busy_timeout(0)
@@ -145,8 +160,7 @@ class Writer:
         waiting, group, tuning = self._queue, self._group, self._tuning
         before = self.connection.total_changes()
         limit = time.perf_counter() + tuning.turn_seconds
-        most = tuning.quick_units if self._commit_seconds < tuning.quick_seconds else tuning.turn_units
-        while waiting and len(group) < most and not waiting[0].heavy:
+        while waiting and len(group) < tuning.turn_units and not waiting[0].heavy:
             unit = waiting.popleft()
             if unit.future.done():
                 continue
@@ -161,8 +175,11 @@ class Writer:
         if self.connection.total_changes() == before:
             self.cursor.execute("COMMIT")
             self._settle(None)
+        elif self._commit_seconds < tuning.quick_seconds:
+            self._commit()
+            self._settle(None)
         else:
-            self._order(self._commit, self._finished)
+            self._order(self._commit, self._settle)
 
     def _run(self, unit: Unit) -> None:
         before = self.connection.total_changes()
@@ -200,6 +217,14 @@ class Writer:
             raise
         self._commit_seconds += (time.perf_counter() - began - self._commit_seconds) / 8
 
+    def _log_grew(self, connection: apsw.Connection, database: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the database. Readers go on; what they still need is left for the next time."""
+        self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
     def _roll_back(self) -> None:
         if self.connection.in_transaction:
             self.cursor.execute("ROLLBACK")
@@ -213,9 +238,6 @@ class Writer:
         except BaseException:
             self._roll_back()
             raise
-
-    def _finished(self, error: BaseException | None) -> None:
-        self._settle(error)
 
     def _settle(self, error: BaseException | None) -> None:
         """The group is on disk, or lost; go on with the next."""
