@@ -21,13 +21,23 @@ _SHAPES = r"r:[0-9a-f]{32}|mk_(?:live|test)_\w+|(?<=Bearer )[\w.~+/-]+=*|(?<=://
 _PREFIX = os.urandom(4).hex()
 _COUNT = itertools.count(1)
 
-request_context: ContextVar[tuple[str, str] | None] = ContextVar("request_context", default=None)
-"""Request id and app id of the request being served; set by the wire, read by every line logged meanwhile."""
+_request: ContextVar[tuple[int, str] | None] = ContextVar("request", default=None)
+"""Number and app id of the request being served. Every request has a number, few need its text."""
 
 
-def new_request_id() -> str:
-    """An id that no other request of any process has; cheap, since every request gets one."""
-    return f"{_PREFIX}{next(_COUNT):08x}"
+def begin_request(app_id: str = "") -> None:
+    """Give the request being served an id; every line logged meanwhile carries it, and the app's."""
+    _request.set((next(_COUNT), app_id))
+
+
+def request_id() -> str | None:
+    """The id of the request being served, which no other request of any process has."""
+    found = _request.get()
+    return _text(found[0]) if found else None
+
+
+def _text(number: int) -> str:
+    return f"{_PREFIX}{number:08x}"
 
 
 def get_logger(name: str) -> Any:
@@ -78,8 +88,8 @@ def _json(event: Any, **named: Any) -> str:
 
 
 def _add_request(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if found := request_context.get():
-        event.setdefault("request_id", found[0])
+    if found := _request.get():
+        event.setdefault("request_id", _text(found[0]))
         event.setdefault("app_id", found[1])
     return event
 

@@ -14,7 +14,7 @@ from mbaas.data.address import origin
 from mbaas.kernel.addresses import client_address
 from mbaas.kernel.errors import MbaasError, Refused, TooMany
 from mbaas.kernel.values import Json, read_json
-from mbaas.observe.logs import new_request_id, request_context
+from mbaas.observe.logs import begin_request
 from mbaas.observe.metrics import Metrics
 from mbaas.wire import errors
 from mbaas.wire.cors import JSON_TYPE, Header
@@ -141,7 +141,7 @@ class Wire:
             raise _no_route(request)
         route, request.params = found
         request.route = route.label
-        request_context.set((new_request_id(), identity.app.options.app_id))
+        begin_request(identity.app.options.app_id)
         request.scheme = scope.get("scheme", "http")
         origin.set(request.origin)
         token = identity.token

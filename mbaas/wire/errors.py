@@ -11,7 +11,7 @@ from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, MbaasError, ParseError, Refused, forbidden
 from mbaas.kernel.options import AppOptions
 from mbaas.kernel.values import Object
-from mbaas.observe.logs import new_request_id, request_context
+from mbaas.observe.logs import begin_request, request_id
 
 log = logging.getLogger("mbaas.wire")
 
@@ -51,9 +51,10 @@ def refuse_read_only(caller: Caller, action: str) -> None:
 
 def record(error: BaseException, what: str) -> str:
     """Log an error that is no answer by design; the request id under which the log has it."""
-    known = request_context.get()
+    known = request_id()
     if known is None:
-        known = new_request_id(), ""
-        request_context.set(known)
+        begin_request()
+        known = request_id()
+    assert known is not None
     log.error("unexpected error in %s", what, exc_info=error)
-    return known[0]
+    return known

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextvars import copy_context
 from io import StringIO
 from typing import Any
 
 import pytest
 
-from mbaas.observe.logs import MASK, get_logger, masked, new_request_id, request_context, start_logging
+from mbaas.observe.logs import MASK, begin_request, get_logger, masked, request_id, start_logging
 
 TOKEN = "r:" + "0123456789abcdef" * 2
 
@@ -41,12 +42,17 @@ def test_libraries_log_in_the_same_form(lines: Any) -> None:
 
 
 def test_a_line_names_the_request_that_it_belongs_to(lines: Any) -> None:
-    token = request_context.set(("req-1", "app"))
-    get_logger("mbaas").info("inside")
-    request_context.reset(token)
     get_logger("mbaas").info("outside")
-    inside, outside = lines()
-    assert (inside["request_id"], inside["app_id"]) == ("req-1", "app")
+
+    def serve() -> str | None:
+        begin_request("app")
+        get_logger("mbaas").info("inside")
+        return request_id()
+
+    known = copy_context().run(serve)
+    outside, inside = lines()
+    assert known
+    assert (inside["request_id"], inside["app_id"]) == (known, "app")
     assert "request_id" not in outside
 
 
@@ -84,4 +90,8 @@ def test_a_field_is_masked_by_its_name(name: str, value: Any, shown: Any) -> Non
 
 
 def test_request_ids_differ() -> None:
-    assert len({new_request_id() for _ in range(1000)}) == 1000
+    def serve() -> str | None:
+        begin_request()
+        return request_id()
+
+    assert len({copy_context().run(serve) for _ in range(1000)}) == 1000
