@@ -28,7 +28,7 @@ class PasswordRules:
 
     async def check(self, password: str, username: Json, user: Document | None) -> None:
         """142 for a password that will not do; `user` is who has one already."""
-        if self._pattern is not None and not self._fits(password):
+        if self._pattern is not None and not await self._passwords.judge(self._fits, password):
             raise ParseError(Code.VALIDATION_ERROR, self._policy.error or _UNFIT)
         name = username or (user.body.get("username") if user else None)
         if self._policy.forbid_username and isinstance(name, str) and name in password:

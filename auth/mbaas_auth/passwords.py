@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -44,6 +45,11 @@ class Passwords:
             await self._run(_verify, password, self._decoy)
             return False, False
         result: tuple[bool, bool] = await self._run(_verify, password, hashed)
+        return result
+
+    async def judge(self, rule: Callable[[str], bool], password: str) -> bool:
+        """What a rule says of a password, where it may think for long."""
+        result: bool = await self._run(rule, password)
         return result
 
     async def _run(self, work: Any, *arguments: str) -> Any:

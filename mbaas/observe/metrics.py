@@ -21,6 +21,7 @@ class Metrics:
         self._requests: dict[tuple[str, int], list[float]] = {}
         self._counters: dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]] = {}
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._tallies: dict[str, tuple[str, Callable[[], float]]] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request. `route` is its template, such as `GET /classes/{class}`, never a raw path."""
@@ -43,6 +44,10 @@ class Metrics:
     def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
         """A value that is read at each scrape."""
         self._gauges[name] = (about, read)
+
+    def tally(self, name: str, about: str, read: Callable[[], float]) -> None:
+        """A count that is kept elsewhere, and read at each scrape."""
+        self._tallies[name] = (about, read)
 
     def render(self) -> tuple[bytes, str]:
         """The exposition text and its content type."""
@@ -72,6 +77,8 @@ class Metrics:
             for label_values, value in sorted(values.items()):
                 family.add_metric(label_values, value)
             yield family
+        for name, (about, read) in sorted(self._tallies.items()):
+            yield CounterMetricFamily(f"mbaas_{name}", about, value=read())
         for name, (about, read) in sorted(self._gauges.items()):
             yield GaugeMetricFamily(f"mbaas_{name}", about, value=read())
 

@@ -60,6 +60,8 @@ class Hub:
         self._leave: Callable[[], None] | None = None
         """Stops listening to the feed; None while nobody watches."""
         self.counters = Counters()
+        self.sockets = 0
+        """Connections that have said that they are of this app."""
 
     @property
     def size(self) -> int:

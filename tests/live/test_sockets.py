@@ -229,7 +229,7 @@ def test_a_write_is_matched_once_for_each_distinct_query(server: TestServer) -> 
 
     def counted(what: str) -> int:
         text = server.get("/metrics")[1]
-        return next(int(float(line.split()[1])) for line in text.splitlines() if line.startswith(f"mbaas_live_{what} "))
+        return next(int(float(line.split()[1])) for line in text.splitlines() if line.startswith(f"mbaas_live_{what}_total "))
 
     with connected(server) as one, connected(server) as other:
         for n, client in enumerate((one, other)):
@@ -265,6 +265,26 @@ def test_a_connection_has_a_limit_of_subscriptions(server: TestServer) -> None:
         answers = [client.subscribe(name, {"n": n}, request_id=n) for n in range(201)]
         assert [answer["op"] for answer in answers] == ["subscribed"] * 200 + ["error"]
         assert answers[-1]["code"] == 155
+
+
+def test_an_app_has_a_limit_of_connections(tmp_path: Path) -> None:
+    """Who comes when they are all taken is sent away; who leaves makes room, and to connect twice takes no more of it."""
+    with TestServer(tmp_path, settings={"preset": "parse", "live_connections": "2"}) as server:
+        url = f"ws://127.0.0.1:{server.port}/parse"
+        with Client(url) as first:
+            for _ in range(3):
+                assert first.connect(applicationId=APP_ID)["op"] == "connected"
+            with Client(url) as second, Client(url) as third:
+                assert second.connect(applicationId=APP_ID)["op"] == "connected"
+                with pytest.raises(ConnectionClosed) as closed:
+                    third.connect(applicationId=APP_ID)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1013
+            assert first.subscribe(fresh())["op"] == "subscribed"
+        while "mbaas_live_connections 0.0" not in server.get("/metrics")[1]:
+            pass  # The server hears of the ends a moment after the clients.
+        with connected(server), connected(server):
+            pass
 
 
 def test_an_unknown_app_and_a_wrong_key_are_told_alike(tmp_path: Path) -> None:

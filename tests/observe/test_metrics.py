@@ -40,7 +40,9 @@ def test_counters_and_gauges() -> None:
     sent("fcm")
     sent("apns", by=3)
     metrics.gauge("live_clients", "Open sockets", lambda: 7)
+    metrics.tally("live_frames", "Events that were sent", lambda: 11)
     found = samples(metrics)
+    assert found["mbaas_live_frames_total", ()] == 11
     assert found["mbaas_push_sent_total", ("fcm",)] == 1
     assert found["mbaas_push_sent_total", ("apns",)] == 3
     assert found["mbaas_live_clients", ()] == 7

@@ -65,13 +65,13 @@ class Live:
         metrics.gauge("live_connections", "Open live-query sockets", lambda: self._sockets)
         metrics.gauge("live_subscriptions", "Live-query subscriptions", lambda: sum(hub.size for hub in hubs.values()))
         for name, about in _COUNTED.items():
-            metrics.gauge(f"live_{name}", about, lambda name=name: sum(getattr(hub.counters, name) for hub in hubs.values()))  # type: ignore[misc]
+            metrics.tally(f"live_{name}", about, lambda name=name: sum(getattr(hub.counters, name) for hub in hubs.values()))  # type: ignore[misc]
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, from its handshake to its end."""
         await receive()
         await send({"type": "websocket.accept"})
-        if self._sockets >= min(hub.options.live_connections for hub in self.hubs.values()):
+        if self._sockets >= sum(hub.options.live_connections for hub in self.hubs.values()):
             await send({"type": "websocket.close", "code": TRY_LATER, "reason": "too many connections"})
             return
         self._sockets += 1
@@ -194,7 +194,12 @@ class Socket:
         except Unauthorized:
             raise Refusal(WRONG_KEY, "Key in request is not valid") from None
         self._leave()
-        self._identity, self._hub = identity, self._live.hubs[identity.app.options.app_id]
+        hub = self._live.hubs[identity.app.options.app_id]
+        if hub.sockets >= hub.options.live_connections:
+            self._close(TRY_LATER)
+            return
+        hub.sockets += 1
+        self._identity, self._hub = identity, hub
         self._names = {"clientId": identity.app.ids.uuid()}
         if keys.installation:
             self._names["installationId"] = keys.installation
@@ -248,6 +253,8 @@ class Socket:
         if self._hub is not None:
             for subscription in self._subscriptions.values():
                 self._hub.unsubscribe(subscription)
+            self._hub.sockets -= 1
+            self._hub = None
         self._subscriptions.clear()
 
     # Frames.
