@@ -6,8 +6,6 @@ class's own room says, types and new columns, defaults and required columns, cla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
 from mbaas.data.body import Change, adds_columns, columns_of, fill, read_create, read_update
@@ -105,7 +103,7 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     made, change = read_create(schema, body)
     if columns or app.classes.get(write.class_name) is None:
         schema = await app.classes.grow(write.class_name, columns)
-    document = _document(write.object_id, created, updated, made, {k: v for k, v in write.hidden.items() if v is not None})
+    document = _document(write, created, updated, made)
     steps: list[Step] = [Insert(schema, document), *_relations(schema, write.object_id, change), *write.steps]
     try:
         written = await commit(app, caller, steps)
@@ -227,12 +225,12 @@ def _refuse_unresolved(body: Object) -> None:
         raise ParseError(Code.INVALID_ACL, "Invalid ACL.")
 
 
-def _document(object_id: str, created: int, updated: int, made: Object, hidden: Mapping[str, Json]) -> Document:
+def _document(write: Write, created: int, updated: int, made: Object) -> Document:
     access = made.pop("ACL", None)
-    body: Object = {"objectId": object_id, "createdAt": iso(created), "updatedAt": iso(updated), **made}
+    body: Object = {"objectId": write.object_id, "createdAt": iso(created), "updatedAt": iso(updated), **made}
     if access is not None:
         body["ACL"] = access
-    return Document(body, dict(hidden), 1)
+    return Document(body, {name: value for name, value in write.hidden.items() if value is not None} if write.hidden else {}, 1)
 
 
 def _relations(schema: ClassSchema, owner: str, change: Change) -> list[Step]:
