@@ -55,6 +55,8 @@ class Sessions:
     def __init__(self, app: App) -> None:
         self._app = app
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._forgotten = 0
+        """How often something had to be forgotten: what was read before that is not remembered after it."""
 
     async def caller(self, token: str, base: Caller) -> Caller:
         """`base` as the user whose token it is. Raises 209 for a token that is unknown, expired, or of a deleted user."""
@@ -90,6 +92,7 @@ class Sessions:
         return None
 
     async def _load(self, token: str) -> Known:
+        forgotten = self._forgotten
         document = await self.find(token)
         user = document.body.get("user") if document else None
         users = self._app.classes.get("_User")
@@ -102,7 +105,8 @@ class Sessions:
         roles = await roles_of(self._app, user_id)
         expires = date_ms(document.body.get("expiresAt"))
         known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person))
-        self._known[token] = known
+        if self._forgotten == forgotten:
+            self._known[token] = known
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return known
@@ -151,16 +155,19 @@ class Sessions:
 
     def forget_user(self, user_id: str) -> None:
         """The user's rights changed, or her sessions ended."""
+        self._forgotten += 1
         for token in [t for t, known in self._known.items() if known.user_id == user_id]:
             del self._known[token]
 
     def forget_session(self, session_id: str) -> None:
         """The session changed or ended."""
+        self._forgotten += 1
         for token in [t for t, known in self._known.items() if known.session_id == session_id]:
             del self._known[token]
 
     def forget_all(self) -> None:
         """Roles changed, or a whole class was emptied."""
+        self._forgotten += 1
         self._known.clear()
 
 
@@ -177,6 +184,7 @@ class SessionPolicy(Policy):
         "unique": frozenset({"session_token"}),
     }
     plain_reads = False
+    remembers = True
 
     def __init__(self, app: App, sessions: Sessions) -> None:
         self._app, self._sessions = app, sessions
@@ -272,6 +280,12 @@ class SessionPolicy(Policy):
 
     def purged(self) -> None:
         self._sessions.forget_all()
+
+    def changed(self, object_id: str | None) -> None:
+        if object_id is None:
+            self._sessions.forget_all()
+        else:
+            self._sessions.forget_session(object_id)
 
     def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:
         return ParseError(Code.OBJECT_NOT_FOUND, "Object not found for delete.") if operation == "delete" else error

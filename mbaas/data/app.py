@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from mbaas.data.classes import Classes
@@ -25,6 +26,7 @@ class App:
         self.keywords = Keywords(options.request_keyword_denylist)
         self.rooms: dict[str, Any] = {}
         self._policies: dict[str, Policy] = {}
+        self._turn = asyncio.Lock()
 
     def register(self, class_name: str, policy: Policy) -> None:
         """Give a class its policy; before `start`."""
@@ -39,8 +41,20 @@ class App:
         return self._policies.get(class_name, PLAIN)
 
     async def start(self) -> None:
-        """Read what the store holds."""
+        """Read what the store holds, and follow what others write to it."""
+        self.store.follow([name for name, policy in self._policies.items() if policy.remembers], self._changed)
         await self.classes.load()
+
+    async def catch_up(self) -> None:
+        """Remember nothing that no longer holds; called where `store.behind`, at the beginning of every request."""
+        async with self._turn:
+            await self.store.catch_up()
+
+    async def _changed(self, class_name: str | None, object_id: str | None) -> None:
+        if class_name is None:
+            await self.classes.reload()
+        else:
+            self.policy(class_name).changed(object_id)
 
     async def close(self) -> None:
         """Finish and let the store go."""

@@ -57,6 +57,14 @@ class ClassSchema:
         """A copy with further columns."""
         return replace(self, fields={**self.fields, **more})
 
+    def same_as(self, other: ClassSchema | None) -> bool:
+        """True if another value says the same."""
+        return other is not None and self._said() == other._said()
+
+    def _said(self) -> tuple[Any, ...]:
+        indexes = {name: list(keys.items()) for name, keys in self.indexes.items()}
+        return self.name, self.fields, self.permissions, indexes, self.unique, self.folded
+
 
 def new_class(name: str, fields: Mapping[str, Field] | None = None, **more: Any) -> ClassSchema:
     """A class with the four default columns and these."""

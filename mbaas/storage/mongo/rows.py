@@ -6,7 +6,8 @@ queries are full of, stay what they are. `f` is the fence and one, so that a put
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -121,6 +122,23 @@ class MongoRows:
                     # Someone else has begun it.
                     continue
                 return by
+
+    async def alter(self, table: str, key: str, change: Callable[[Row | None], Row]) -> Row:
+        with told():
+            while True:
+                found = await self._rows.find_one({"_id": _id(table, key), "expires": self._live()})
+                made = change(None if found is None else _row(found))
+                if found is not None:
+                    result = await self._rows.update_one({"_id": found["_id"], "f": found["f"]}, _put(table, replace(made, fence=0)))
+                    if result.matched_count:
+                        return made
+                    continue
+                try:
+                    gone = {"_id": _id(table, key), "expires": {"$lte": self._clock.now()}}
+                    await self._rows.update_one(gone, _put(table, made), upsert=True)
+                except DuplicateKeyError:
+                    continue
+                return made
 
     async def expire(self, now: int, limit: int = 1000) -> int:
         gone = {"expires": {"$lte": now}}

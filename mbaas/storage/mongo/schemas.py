@@ -13,6 +13,7 @@ from mbaas.storage.mongo.definitions import definition_in, definition_out
 from mbaas.storage.mongo.failures import index_name, told
 from mbaas.storage.mongo.format import NOTES, Bson, column_key
 from mbaas.storage.mongo.names import SCHEMAS, Database, join_name, joins_of
+from mbaas.storage.ports import Change
 
 PRE_IMAGES: Bson = {"enabled": True}
 _EXISTS = 48
@@ -39,6 +40,15 @@ class MongoSchemas:
             await self._database[SCHEMAS].replace_one({"_id": schema.name}, definition_in(schema, before), upsert=True)
             if dropped and before is not None:
                 await self._drop_columns(definition_out(before), dropped)
+
+    async def alter(self, name: str, change: Change) -> ClassSchema:
+        with told():
+            kept = await self._database[SCHEMAS].find_one({"_id": name})
+        before = None if kept is None else definition_out(kept)
+        schema, dropped = change(before)
+        if schema is not before:
+            await self.put(schema, dropped)
+        return schema
 
     async def _indexes(self, schema: ClassSchema, before: ClassSchema | None) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -17,6 +18,7 @@ from mbaas.storage.mongo.rows import MongoRows
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.mongo.steps import Steps
 from mbaas.storage.mongo.transactions import DURABLE
+from mbaas.storage.ports import Changed
 
 DATABASE = "mbaas"
 """The database where the address names none."""
@@ -33,6 +35,20 @@ class MongoStore:
         self.rows = MongoRows(database, clock)
         self.feed = MongoFeed(database, self.schemas)
         self.documents = MongoDocuments(database, self.schemas, Steps(database, self.rows, clock), self.feed.wake)
+
+    @property
+    def several(self) -> bool:
+        return True
+
+    def follow(self, classes: Collection[str], changed: Changed) -> None:
+        """Not yet: what other processes write is not heard of."""
+
+    @property
+    def behind(self) -> bool:
+        return False
+
+    async def catch_up(self) -> None:
+        """Nothing: what others write is told as it comes."""
 
     async def ping(self) -> None:
         with told():
