@@ -80,7 +80,8 @@ def run(configuration: Configuration, listeners: list[socket.socket]) -> None:
 def _serve(configuration: Configuration, worker: Worker) -> None:
     """One process, from its start to its end."""
     web = _Web(configuration, worker)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises the signal again once it has stopped: leave with 0
+    # uvicorn raises the signal again once it has stopped: leave with 0. Before it has begun there is nothing to finish.
+    signal.signal(signal.SIGTERM, lambda *_: None if web.started else sys.exit(0))
     try:
         web.run(sockets=[worker.listener])
     except KeyboardInterrupt:
@@ -115,7 +116,8 @@ class _Web(uvicorn.Server):
         get_logger("mbaas").info("serving", version=__version__, url=url, apps=[app.app_id for app in apps])
 
     def _leave(self) -> None:
-        self.should_exit = True
+        # At once: the address and the folder are wanted by whoever takes the first process's place.
+        self.should_exit = self.force_exit = True
 
 
 def _config(app: Server) -> uvicorn.Config:

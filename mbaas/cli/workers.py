@@ -97,7 +97,11 @@ class _First:
         else:
             self._numbers[pid] = number
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        return worker if pid == 0 else None
+        if pid == 0:
+            return worker
+        if self._stopping:
+            os.kill(pid, signal.SIGTERM)
+        return None
 
     def _become(self, number: int, ready: int | None) -> Worker:
         # Not in the terminal's group: who presses Ctrl-C tells the first process, which tells the others.

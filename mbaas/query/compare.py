@@ -3,6 +3,7 @@ true is no number, and values of different types are neither equal nor ordered."
 
 from __future__ import annotations
 
+import base64
 import struct
 from collections.abc import Hashable
 from typing import Any
@@ -61,11 +62,24 @@ def ordered(value: Json) -> tuple[str, Any] | None:
     if value is None or value is ABSENT:
         return "0", 0
     instant = date_ms(value)
-    return None if instant is None else ("d", instant)
+    if instant is not None:
+        return "d", instant
+    held = _bytes_of(value)
+    return None if held is None else ("y", (len(held), held))
+
+
+def _bytes_of(value: Json) -> bytes | None:
+    """What a value of the type Bytes holds; MongoDB orders them by length first."""
+    if not isinstance(value, dict) or value.get("__type") != "Bytes":
+        return None
+    try:
+        return base64.b64decode(value["base64"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def sort_key(value: Json) -> bytes:
-    """Bytes that sort as MongoDB sorts values of mixed types: null, numbers, strings, objects, lists, booleans, dates."""
+    """Bytes that sort as MongoDB sorts values of mixed types: null, numbers, strings, objects, lists, bytes, booleans, dates."""
     if value is None or value is ABSENT:
         return b"\x01"
     if isinstance(value, bool):
@@ -79,6 +93,9 @@ def sort_key(value: Json) -> bytes:
     instant = date_ms(value)
     if instant is not None:
         return b"\x07" + _number_key(float(instant))
+    held = _bytes_of(value)
+    if held is not None:
+        return b"\x05\xff" + len(held).to_bytes(4, "big") + held
     return b"\x04" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 

@@ -26,7 +26,8 @@ class TestServer:
     """`with TestServer(folder) as server:` starts it and waits until it is ready; leaving stops it by SIGTERM.
 
     `settings` are `MBAAS_*` variables without the prefix, in lower case. An application id and a master key are given
-    unless `bare`. Nothing of the caller's own `MBAAS_*` environment is passed on.
+    unless `bare`. Nothing of the caller's own `MBAAS_*` environment is passed on; `MBAAS_TEST_WORKERS` says with how many
+    processes servers run whose settings do not.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
@@ -37,7 +38,8 @@ class TestServer:
         self.folder, self.log = folder, folder / "server.log"
         self._command = [sys.executable, *python, "-m", "mbaas", *(arguments or ("serve",))]
         keys = {} if bare else {"app_id": APP_ID, "master_key": MASTER_KEY}
-        wanted = {"port": 0, "host": "127.0.0.1", "data_dir": folder / "data", **keys, **(settings or {})}
+        workers = os.environ.get("MBAAS_TEST_WORKERS", "1")
+        wanted = {"port": 0, "host": "127.0.0.1", "data_dir": folder / "data", "workers": workers, **keys, **(settings or {})}
         self.environment = clean_environment({f"MBAAS_{name.upper()}": str(value) for name, value in wanted.items()})
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0

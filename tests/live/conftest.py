@@ -14,3 +14,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """One server for a file: each test has classes of its own."""
     with TestServer(tmp_path_factory.mktemp("live"), settings={"preset": "parse"}) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """A server of one process, whose counts are those of all that happens."""
+    with TestServer(tmp_path_factory.mktemp("alone"), settings={"preset": "parse", "workers": 1}) as running:
+        yield running

@@ -224,8 +224,8 @@ def test_patterns_that_would_hang_others_cost_nothing(server: TestServer) -> Non
         assert numbers(client.due()) == [2]
 
 
-def test_a_write_is_matched_once_for_each_distinct_query(server: TestServer) -> None:
-    name = fresh()
+def test_a_write_is_matched_once_for_each_distinct_query(alone: TestServer) -> None:
+    server, name = alone, fresh()
 
     def counted(what: str) -> int:
         text = server.get("/metrics")[1]
@@ -269,7 +269,7 @@ def test_a_connection_has_a_limit_of_subscriptions(server: TestServer) -> None:
 
 def test_an_app_has_a_limit_of_connections(tmp_path: Path) -> None:
     """Who comes when they are all taken is sent away; who leaves makes room, and to connect twice takes no more of it."""
-    with TestServer(tmp_path, settings={"preset": "parse", "live_connections": "2"}) as server:
+    with TestServer(tmp_path, settings={"preset": "parse", "live_connections": 2, "workers": 1}) as server:
         url = f"ws://127.0.0.1:{server.port}/parse"
         with Client(url) as first:
             for _ in range(3):

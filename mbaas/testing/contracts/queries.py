@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
 from mbaas.kernel.schema import Field, new_class
-from mbaas.kernel.values import Json, date, pointer
+from mbaas.kernel.values import Json, Object, date, pointer
 from mbaas.query import ast
 from mbaas.query.match import match
-from mbaas.storage.ports import Find, Relate, Store
-from mbaas.testing.contracts.samples import POST, filled, ids, insert
+from mbaas.storage.ports import Document, Find, Insert, Relate, Store
+from mbaas.testing.contracts.samples import POST, body, filled, ids, insert
 
 ANN, BOB = pointer("Person", "ann"), pointer("Person", "bob")
 DAY = 86_400_000
@@ -184,3 +185,19 @@ async def test_related_objects_are_found_from_both_ends(store: Store) -> None:
 async def test_a_plan_can_be_explained(store: Store) -> None:
     await filled(store, [])
     assert await store.documents.explain(Find(POST, ast.Equals(S, 1)))
+
+
+async def test_bytes_are_ordered_by_their_length_and_then_one_by_one(store: Store) -> None:
+    held = new_class("Held", {"y": Field("Bytes")})
+    await store.schemas.put(held)
+    values = {"a": _bytes(b"\0"), "b": _bytes(b"ab"), "c": _bytes(b"b"), "d": _bytes(b"")}
+    objects = [Insert(held, Document(body(name, y=value), version=1)) for name, value in values.items()]
+    await store.documents.commit(objects)
+    more = ast.Compare(("y",), ">", values["a"])
+    assert await ids(store, Find(held, more)) == ["b", "c"]
+    assert [one.document.body["objectId"] for one in objects if match(more, one.document.body)] == ["b", "c"]
+    assert await ids(store, Find(held, order=((("y",), False),))) == ["d", "a", "c", "b"]
+
+
+def _bytes(held: bytes) -> Object:
+    return {"__type": "Bytes", "base64": base64.b64encode(held).decode()}
