@@ -147,7 +147,8 @@ async def _change(policy: Policy, write: Write) -> Saved:
     if columns:
         await _refuse_unless_writable(app, schema, write.object_id, writers, guard, still)
         schema = await app.classes.grow(write.class_name, columns)
-    now = app.clock.now()
+    # Later than the state that was asked for, so that of two who ask for the same one within a millisecond only one is right.
+    now = max(app.clock.now(), (write.updated_at or 0) + 1)
     ops = (*change.ops, Set(("updatedAt",), iso(now)))
     steps: list[Step] = [
         Update(schema, write.object_id, ops, write.hidden, writers, both(guard, still)),

@@ -192,7 +192,7 @@ def on_mongo(tmp_path_factory: pytest.TempPathFactory, mongo: str) -> Iterator[F
 
 WHICH = st.integers(0, 9)
 FOLLOW = st.tuples(st.just("follow"), st.tuples(WHICH, st.integers(1, 4)))
-WRITE = st.one_of(
+WRITE: st.SearchStrategy[tuple[str, Any]] = st.one_of(
     st.tuples(st.just("create"), st.tuples(WHICH, OBJECTS)),
     st.tuples(st.just("update"), st.tuples(WHICH, OBJECTS | UNSET)),
     st.tuples(
