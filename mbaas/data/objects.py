@@ -282,7 +282,7 @@ def _told(write: Write, rules: Rules, answer: Object) -> Object:
 def _writable(document: Document, writers: frozenset[str] | None, guard: Node) -> bool:
     if writers is not None and not acl.permits(acl.allowed(document.body.get("ACL"), "write"), writers):
         return False
-    return guard == EVERYTHING or match(guard, document.body)
+    return guard == EVERYTHING or match(guard, {**document.body, **document.hidden})
 
 
 def _still(updated_at: int | None) -> Node:

@@ -162,7 +162,7 @@ class Wire:
         if token and (route.session == "never" or (route.session == "revocable" and not token.startswith("r:"))):
             token = None
         if identity.limits.asks:
-            await _sign_in_counted(request, "/" + "/".join(parts), token)
+            await _sign_in_counted(request, f"{route.base}/{'/'.join(parts)}", token)
         elif token:
             await sign_in(request, token)
         return await (route.handler(request) if route.free else self.dispatcher.run(route, request))

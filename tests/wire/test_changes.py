@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from random import Random
 
 import httpx
 import pytest
+from bson import ObjectId
 
 from mbaas.testing.process import TestServer
 from tests.live.client import Client
+from tests.secantus import database
 from tests.wire.people import APP, READ, Object, Person, fresh
 from tests.wire.scenarios import Case, play
 
@@ -224,6 +227,41 @@ def test_changes_are_whole_while_others_write(public: Person) -> None:
         assert [writer.result() for writer in writers] == [None] * 4
     assert len(seen) == len(set(seen)) == 120
     assert kept == {found["objectId"]: found for found in public.find(name)}
+
+
+@pytest.mark.parametrize("store", ["embedded", "mongodb"])
+def test_a_position_outlives_the_server(request: pytest.FixtureRequest, tmp_path: Path, store: str) -> None:
+    """Rights are known again after a restart, whatever the class allows whom."""
+    settings = {"preset": "parse"}
+    if store == "mongodb":
+        settings["database_url"] = database(request.getfixturevalue("mongo"), f"outlives_{ObjectId()}")
+    name = fresh()
+    with TestServer(tmp_path, settings=settings) as server:
+        ann, master = Person.signed_up(server), Person.master(server)
+        fields = {"owner": {"type": "Pointer", "targetClass": "_User"}, "secret": {"type": "String"}, "other": {"type": "String"}}
+        find = {"requiresAuthentication": True, "role:Nobody": True, "pointerFields": ["owner"]}
+        protected = {"*": ["secret", "other"], "authenticated": ["other"], "userField:owner": [], "role:Nobody": ["secret"]}
+        rules = {"find": find, "create": {"*": True}, "readUserFields": ["owner"], "protectedFields": protected}
+        assert master.call("POST", f"/schemas/{name}", {"fields": fields, "classLevelPermissions": rules})[0] == 200
+        since = {person: person.position(name) for person in (ann, master)}
+        owner = {"__type": "Pointer", "className": "_User", "objectId": ann.id}
+        object_id = ann.save(name, {"owner": owner, "secret": "x", "ACL": {ann.id: READ}})["objectId"]
+    with TestServer(tmp_path, settings=settings) as server:
+        for person, position in since.items():
+            person.server = server
+            assert person.told(name, position) == [("create", object_id)]
+
+
+def test_limits_name_the_route_by_its_whole_path(tmp_path: Path, http: httpx.Client) -> None:
+    limit = {"requestPath": "/api/v1/changes", "requestTimeWindow": 60_000, "requestCount": 2, "includeInternalRequests": True}
+    options = {"appId": "a", "masterKey": "m", "rateLimit": [limit], "routeAllowList": ["api/v1/changes"], "allowClientClassCreation": True}
+    with TestServer.with_parse_options(tmp_path, options) as server:
+        place, sent = f"{server.url}/api/v1/changes?className=A", {"X-Parse-Application-Id": "a"}
+        answers = [http.get(place, headers=sent) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert set(answers[2].json()) == {"code", "error"}
+        assert int(answers[2].headers["retry-after"]) > 0
+        assert http.get(f"{server.url}/parse/classes/A", headers=sent).json()["code"] == 119
 
 
 ASKED = "/api/v1/changes?className=Asked"
