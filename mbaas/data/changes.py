@@ -23,7 +23,7 @@ from mbaas.query.match import matcher
 from mbaas.storage.ports import Document, Entry
 
 LIMIT, MOST = 100, 1000
-_READ, _AT_ONCE = 5000, 250
+_READ, _AT_ONCE = 2000, 250
 """How many entries are read for one answer, whoever they concern, and how many at once."""
 _BYTES = 4 * 1024 * 1024
 """No change is added to an answer that would become longer; the first always is."""
