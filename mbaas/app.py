@@ -28,6 +28,8 @@ from mbaas.storage.ports import Store
 from mbaas.wire import docs
 from mbaas.wire.asgi import Wire
 from mbaas.wire.live.socket import Live
+from mbaas.wire.v1 import dialect as v1
+from mbaas.wire.v1.table import table as v1_table
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
 PING_SECONDS = 2
@@ -39,11 +41,12 @@ def build(server: ServerOptions, apps: Iterable[AppOptions], place: tuple[int, i
 
 
 class Server:
-    """Requests below the mount go to the Parse dialect at once; everything else passes Starlette's router."""
+    """Requests below the mount, or below `/api/v1`, go to their wire at once; everything else passes Starlette's router."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._wire: Wire | None = None
+        self._v1: Wire | None = None
         self._live: Live | None = None
         self._together: Together | None = None
         self.apps: tuple[App, ...] = ()
@@ -73,22 +76,37 @@ class Server:
             hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}
             for hub in hubs.values():
                 stack.push_async_callback(hub.close)
-            self._wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies, metrics=self._services.metrics)
-            self._live = Live(self._wire.keyring, hubs, server.trusted_proxies, self._services.metrics)
+            self._wire = wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies, metrics=self._services.metrics)
+            self._v1 = Wire(
+                apps,
+                mount=v1.BASE,
+                trusted_proxies=server.trusted_proxies,
+                metrics=self._services.metrics,
+                routes=v1_table(),
+                keyring=wire.keyring,
+                told=v1.told,
+            )
+            self._live = Live(wire.keyring, hubs, server.trusted_proxies, self._services.metrics)
             yield
-            self._wire, self._live, self.apps = None, None, ()
+            self._wire, self._v1, self._live, self.apps = None, None, None, ()
 
     async def metrics(self) -> tuple[bytes, str]:
         """What this process, and the others of the server, have counted; its content type."""
         return self._services.metrics.render() if self._together is None else await self._together.render()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._wire is not None and scope["type"] == "http" and _below(scope["path"], self._mount):
+        if self._v1 is not None and scope["type"] == "http" and self._asks_v1(scope["path"]):
+            await self._v1(scope, receive, send)
+        elif self._wire is not None and scope["type"] == "http" and _below(scope["path"], self._mount):
             await self._wire(scope, receive, send)
         elif self._live is not None and scope["type"] == "websocket" and (scope["path"] == "/" or _below(scope["path"], self._mount)):
             await self._live.serve(scope, receive, send)
         else:
             await self._outside(scope, receive, send)
+
+    def _asks_v1(self, path: str) -> bool:
+        """True for a path below `/api/v1`, unless the mount is there."""
+        return path.startswith(v1.BASE) and _below(path, v1.BASE) and not _below(self._mount, v1.BASE)
 
 
 def _below(path: str, mount: str) -> bool:

@@ -14,6 +14,7 @@ SUITES: dict[str, tuple[list[str], dict[str, str]]] = {
     "SQL equals the matcher, 20,000 examples": (["tests/query"], {"MBAAS_TEST_EXAMPLES": "20000"}),
     "alike to Parse Server, 20,000 requests": (["tests/compat/differential"], {"MBAAS_TEST_EXAMPLES": "2000"}),
     "events are what finds show, 10,000 trials": (["tests/live/test_equals_find.py"], {"MBAAS_TEST_EXAMPLES": "10000"}),
+    "phones have what finds show, 5,000 trials": (["tests/live/test_changes_equal_finds.py"], {"MBAAS_TEST_EXAMPLES": "10000"}),
     "50 kills and 200 power cuts": (["tests/storage"], {"MBAAS_TEST_KILLS": "50", "MBAAS_TEST_POWER_CUTS": "200"}),
 }
 

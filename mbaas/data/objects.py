@@ -17,11 +17,11 @@ from mbaas.data.policies import Policy, Saved, Write
 from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
-from mbaas.kernel.errors import Code, Duplicate, ParseError, forbidden, not_found
+from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError, forbidden, not_found
 from mbaas.kernel.ops import Set
 from mbaas.kernel.schema import ClassSchema
-from mbaas.kernel.values import Json, Object, date_ms
-from mbaas.query.ast import EVERYTHING, NOTHING, Node, both
+from mbaas.kernel.values import Json, Object, date, date_ms
+from mbaas.query.ast import EVERYTHING, NOTHING, Equals, Node, both
 from mbaas.query.match import match
 from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 
@@ -40,11 +40,11 @@ async def create(app: App, caller: Caller, class_name: str, body: Object) -> Sav
     return await _insert(policy, write)
 
 
-async def update(app: App, caller: Caller, class_name: str, object_id: str, body: Object) -> Saved:
-    """Change an object: set, unset, and the operators."""
+async def update(app: App, caller: Caller, class_name: str, object_id: str, body: Object, *, updated_at: int | None = None) -> Saved:
+    """Change an object: set, unset, and the operators. Conflict unless it still has the `updatedAt` given, if one is."""
     policy = admit(app, caller, "update", class_name)
     refuse_unknown_class(app, caller, class_name)
-    write = Write(app, caller, class_name, object_id, dict(body), creating=False)
+    write = Write(app, caller, class_name, object_id, dict(body), creating=False, updated_at=updated_at)
     try:
         await policy.before(write)
         if write.reply is not None:
@@ -56,11 +56,11 @@ async def update(app: App, caller: Caller, class_name: str, object_id: str, body
         raise
 
 
-async def delete(app: App, caller: Caller, class_name: str, object_id: str) -> None:
-    """Remove an object."""
+async def delete(app: App, caller: Caller, class_name: str, object_id: str, *, updated_at: int | None = None) -> None:
+    """Remove an object. Conflict unless it still has the `updatedAt` given, if one is."""
     policy = admit(app, caller, "delete", class_name)
     try:
-        await _delete(app, caller, policy, class_name, object_id)
+        await _delete(app, caller, policy, class_name, object_id, _still(updated_at))
     except ParseError as error:
         if error.code == Code.OBJECT_NOT_FOUND:
             raise policy.missing(caller, "delete", error) from error
@@ -143,13 +143,15 @@ async def _change(policy: Policy, write: Write) -> Saved:
         raise not_found()
     change = read_update(schema, body)
     writers = None if caller.omnipotent else caller.principals
+    still = _still(write.updated_at)
     if columns:
-        await _refuse_unless_writable(app, schema, write.object_id, writers, guard)
+        await _refuse_unless_writable(app, schema, write.object_id, writers, guard, still)
         schema = await app.classes.grow(write.class_name, columns)
-    now = app.clock.now()
+    # Later than the state that was asked for, so that of two who ask for the same one within a millisecond only one is right.
+    now = max(app.clock.now(), (write.updated_at or 0) + 1)
     ops = (*change.ops, Set(("updatedAt",), iso(now)))
     steps: list[Step] = [
-        Update(schema, write.object_id, ops, write.hidden, writers, guard),
+        Update(schema, write.object_id, ops, write.hidden, writers, both(guard, still)),
         *_relations(schema, write.object_id, change),
         *write.steps,
     ]
@@ -157,6 +159,10 @@ async def _change(policy: Policy, write: Write) -> Saved:
         written = await commit(app, caller, steps)
     except Duplicate as error:
         raise policy.refusal(error) from error
+    except ParseError as error:
+        if still != EVERYTHING and error.code == Code.OBJECT_NOT_FOUND:
+            await _refuse_unless_writable(app, schema, write.object_id, writers, guard, still)
+        raise
     write.before, write.after = written[0].before, written[0].after
     assert write.after is not None
     answer = {**_echo(change, write.after.body), "updatedAt": iso(now)}
@@ -165,17 +171,22 @@ async def _change(policy: Policy, write: Write) -> Saved:
     return Saved(with_urls(app, _told(write, rules, answer)))
 
 
-async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str) -> None:
+async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str, still: Node) -> None:
     rules = app.classes.rules(class_name)
     rules.check(caller, "delete")
     guard = both(policy.scope(caller, "delete"), rules.narrowed(caller, "delete"))
     schema = app.classes.get(class_name)
-    document = await app.store.documents.get(schema, object_id) if schema and guard != NOTHING else None
     writers = None if caller.omnipotent else caller.principals
-    if schema is None or document is None or not _writable(document, writers, guard):
+    if schema is None or guard == NOTHING:
         raise not_found()
+    document = await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
     further = await policy.before_delete(app, caller, document)
-    await commit(app, caller, [Delete(schema, object_id, writers, guard), *further])
+    try:
+        await commit(app, caller, [Delete(schema, object_id, writers, both(guard, still)), *further])
+    except ParseError as error:
+        if still != EVERYTHING and error.code == Code.OBJECT_NOT_FOUND:
+            await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
+        raise
     await policy.after_delete(app, caller, document)
 
 
@@ -271,11 +282,22 @@ def _told(write: Write, rules: Rules, answer: Object) -> Object:
 def _writable(document: Document, writers: frozenset[str] | None, guard: Node) -> bool:
     if writers is not None and not acl.permits(acl.allowed(document.body.get("ACL"), "write"), writers):
         return False
-    return guard == EVERYTHING or match(guard, document.body)
+    return guard == EVERYTHING or match(guard, {**document.body, **document.hidden})
 
 
-async def _refuse_unless_writable(app: App, schema: ClassSchema, object_id: str, writers: frozenset[str] | None, guard: Node) -> None:
-    """Before a class grows for an update: nothing may come of one that will not happen."""
+def _still(updated_at: int | None) -> Node:
+    """The condition that an object has not been changed since."""
+    return EVERYTHING if updated_at is None else Equals(("updatedAt",), date(updated_at))
+
+
+async def _refuse_unless_writable(
+    app: App, schema: ClassSchema, object_id: str, writers: frozenset[str] | None, guard: Node, still: Node
+) -> Document:
+    """The object as it is, if the write could be done to it. 101 unless it is there for the caller to write, and only then
+    Conflict if it has been changed: nothing is told of other objects."""
     document = await app.store.documents.get(schema, object_id)
     if document is None or not _writable(document, writers, guard):
         raise not_found()
+    if still != EVERYTHING and not match(still, document.body):
+        raise Conflict()
+    return document

@@ -55,6 +55,13 @@ class Rules:
         """True if everybody may."""
         return operation in self._open
 
+    @property
+    def reading(self) -> Json:
+        """What of the definition decides who finds which objects, and sees which of their fields."""
+        permissions = self.permissions or {}
+        granted = None if self.is_open("find") else [permissions["find"], permissions.get("readUserFields") or []]
+        return [granted, self._groups if self.protects else {}, self._owner_exempt]
+
     def _granted(self, caller: Caller, operation: str) -> bool:
         if operation in self._open or caller.omnipotent:
             return True

@@ -45,6 +45,8 @@ class Write:
     """Further steps of the same unit: sessions to end, roles to join."""
     guard: Node = EVERYTHING
     """What the stored object must match for the write to happen."""
+    updated_at: int | None = None
+    """The `updatedAt` that the stored object must still have, in ms; None does not ask."""
     set_by_server: set[str] = field(default_factory=set)
     """Fields that the server filled in, to be told in the answer."""
     answer: Object = field(default_factory=dict)

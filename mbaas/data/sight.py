@@ -1,4 +1,4 @@
-"""What a find would show a caller of single objects: for those who watch a class instead of asking it."""
+"""What a find would show a caller of single objects: for those who watch a class, or follow its changes, instead of asking it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,12 @@ class Sight:
         return self._holds is None or self._holds(body)
 
     def show(self, body: Object) -> Object:
-        """The object as a find would return it, less what its class does not announce; a new dict."""
-        return self._policy.announce(self._caller, self._shape.show(body))
+        """The object as a find would return it; a new dict."""
+        return self._shape.show(body)
+
+    def announced(self, body: Object) -> Object:
+        """The same, less what its class does not announce."""
+        return self._policy.announce(self._caller, self.show(body))
 
     def refuse_hidden(self, where: ast.Node, watched: tuple[str, ...]) -> None:
         """119 if a condition, or a watched field, is on what the caller may not see."""
@@ -63,7 +67,7 @@ def watchable(app: App, caller: Caller, class_name: str, where: Object) -> ast.N
 
 
 def _refuse_slow(node: ast.Node) -> None:
-    """A live query is evaluated on every write, so its patterns must be such that no value can make them slow."""
+    """Such a query is evaluated on every write, so its patterns must be such that no value can make them slow."""
     if isinstance(node, (ast.And, ast.Or, ast.Nor)):
         for part in node.parts:
             _refuse_slow(part)
@@ -71,5 +75,5 @@ def _refuse_slow(node: ast.Node) -> None:
     flags = node.flags if isinstance(node, ast.Regex) else ""
     for pattern in patterns:
         if not compiled(pattern, flags).linear:
-            text = "Live queries take regular expressions without lookaround, backreferences and the flag x only."
+            text = "Live queries and changes take regular expressions without lookaround, backreferences and the flag x only."
             raise ParseError(Code.INVALID_QUERY, text)

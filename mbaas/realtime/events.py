@@ -69,7 +69,7 @@ class View:
         if shown is None:
             document = self._states[state]
             assert document is not None
-            shown = self._shown[state] = {**self.sight.show(document.body), "className": self._entry.class_name}
+            shown = self._shown[state] = {**self.sight.announced(document.body), "className": self._entry.class_name}
         if keys:
             shown = {name: value for name, value in shown.items() if name in keys or name in ALWAYS or name == "className"}
         return orjson.dumps(shown).decode()

@@ -1,9 +1,9 @@
-"""The Parse mount as one ASGI callable: reads, decodes, dispatches, encodes. The one place where exceptions become answers."""
+"""A table of routes as one ASGI callable: reads, decodes, dispatches, encodes. The one place where exceptions become answers."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ from mbaas.wire.request import (
     stream_body,
 )
 from mbaas.wire.rest.table import table
-from mbaas.wire.routes import Found
+from mbaas.wire.routes import Found, Table
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -58,21 +58,35 @@ _OTHER_HEADERS = frozenset(
     )
 )
 _NONE: dict[bytes, bytes] = {}
-_PREFLIGHT = Answer(body=b"OK", content_type=b"text/plain; charset=utf-8")
+_TEXT = b"text/plain; charset=utf-8"
+_PREFLIGHT = Answer(body=b"OK", content_type=_TEXT)
+_PREFLIGHT_IF_MATCH = Answer(body=b"OK", content_type=_TEXT, headers=[(b"access-control-allow-headers", b"If-Match")])
+"""For who asks whether it may be sent: to all others the list is that of Parse Server."""
 
 
 class Wire:
     """Serves the apps below a mount. `trusted_proxies` are the peers whose X-Forwarded-For counts."""
 
     def __init__(
-        self, apps: Mapping[str, App], *, mount: str = "/parse", trusted_proxies: Iterable[str] = (), metrics: Metrics | None = None
+        self,
+        apps: Mapping[str, App],
+        *,
+        mount: str = "/parse",
+        trusted_proxies: Iterable[str] = (),
+        metrics: Metrics | None = None,
+        routes: Table | None = None,
+        keyring: Keyring | None = None,
+        told: Callable[[Exception], Exception] | None = None,
     ) -> None:
+        """`routes` are those of the Parse dialect unless given; `keyring` is that of another table, whose limits hold for both;
+        `told` makes an error one that is told in the way of the table."""
         self.mount = "" if mount == "/" else mount.rstrip("/")
         self._below = f"{self.mount}/"
         self._heads = Heads()
-        self._table = table()
+        self._table = routes or table()
         self.dispatcher = Dispatcher(self._table, apps, self.mount)
-        self.keyring = Keyring(apps)
+        self.keyring = keyring or Keyring(apps)
+        self._told = told
         self._trusted = tuple(trusted_proxies)
         self._cors = next(iter(self.keyring.doors.values())).cors
         self._limit = max(app.options.max_upload_bytes for app in apps.values())
@@ -83,13 +97,13 @@ class Wire:
         method: str = scope["method"]
         request = Request(self.dispatcher, self._cors, method, scope["path"], scope["headers"])
         try:
-            result = _PREFLIGHT if method == "OPTIONS" else await self._handle(request, scope, receive)
+            result = _preflight(request) if method == "OPTIONS" else await self._handle(request, scope, receive)
             if not isinstance(result, (bytes, Answer)):
                 result = orjson.dumps(result)
         except Gone:
             return
         except Exception as error:
-            result = _failure(error, request)
+            result = _failure(error, request, self._told)
         own = request.cors.json(request.headers)
         if isinstance(result, Answer):
             plain = result.stream is None and result.content_type == JSON_TYPE[1]
@@ -150,7 +164,7 @@ class Wire:
         if token and (route.session == "never" or (route.session == "revocable" and not token.startswith("r:"))):
             token = None
         if identity.limits.asks:
-            await _sign_in_counted(request, "/" + "/".join(parts), token)
+            await _sign_in_counted(request, f"{route.base}/{'/'.join(parts)}", token)
         elif token:
             await sign_in(request, token)
         return await (route.handler(request) if route.free else self.dispatcher.run(route, request))
@@ -261,7 +275,12 @@ def _no_route(request: Request) -> Refused:
     return Refused(f"Cannot {request.method} /{request.path.lstrip('/')}", 404)
 
 
-def _failure(error: Exception, request: Request) -> Answer:
+def _preflight(request: Request) -> Answer:
+    asked = request.header(b"access-control-request-headers")
+    return _PREFLIGHT_IF_MATCH if asked and "if-match" in asked.lower() else _PREFLIGHT
+
+
+def _failure(error: Exception, request: Request, told: Callable[[Exception], Exception] | None) -> Answer:
     """The answer that an exception becomes."""
     sanitized = getattr(request, "app", None) is None or request.app.options.sanitized_errors
     headers: list[Header] = []
@@ -269,6 +288,8 @@ def _failure(error: Exception, request: Request) -> Answer:
         headers.append((b"x-request-id", errors.record(error, f"{request.method} {request.path}").encode()))
     if isinstance(error, TooMany):
         headers += ((b"retry-after", b"%d" % error.retry_after_s), (b"ratelimit-policy", error.limit.encode()))
+    if told is not None:
+        error = told(error)
     kind = None if isinstance(error, errors.Unauthorized) else JSON_TYPE[1]
     return Answer(errors.status_of(error), orjson.dumps(errors.body_of(error, sanitized)), headers, kind)
 

@@ -63,7 +63,7 @@ const operation=(d,path,method,op)=>{
  if(op.requestBody)inside.append(el('h3',{},'Body'),el('p',{},...content(op.requestBody.content)));
  inside.append(el('h3',{},'Answers'),table(['status','meaning','body'],answers(op.responses,d.components.responses)));
  return el('details',{id:op.operationId},el('summary',{},el('span',{className:'m '+method},method.toUpperCase()),
-  el('code',{},d.servers[0].url+path),el('span',{className:'s'},op.summary),el('span',{className:'k'},keys(op))),inside);
+  el('code',{},(op.servers?'':d.servers[0].url)+path),el('span',{className:'s'},op.summary),el('span',{className:'k'},keys(op))),inside);
 };
 const value=(name,schema)=>{
  const made=[el('h4',{id:name},name)];

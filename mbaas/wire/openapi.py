@@ -1,4 +1,4 @@
-"""The contract of the REST dialect as OpenAPI 3.1, made from the route table, and the catalogue of error codes.
+"""The contract of the REST dialect and of `/api/v1` as OpenAPI 3.1, made from the route tables, and the catalogue of error codes.
 
 `python -m mbaas.wire.openapi sdk-schema` writes both files; a test fails when they and the table differ.
 """
@@ -15,6 +15,7 @@ from mbaas.kernel.errors import HTTP_STATUS, Code
 from mbaas.kernel.values import Json, Object
 from mbaas.wire.rest.table import table
 from mbaas.wire.routes import Route
+from mbaas.wire.v1.table import table as v1_table
 
 _FIND = {
     "where": "Constraints, as a JSON object",
@@ -41,6 +42,12 @@ _AGGREGATE = {
     "rawValues": "`true`: values as MongoDB's extended JSON",
     "rawFieldNames": "`true`: fields by the names that MongoDB has for them",
 }
+_CHANGES = {
+    "className": "The class; may be left out where only the present position is asked for",
+    "since": "A position: `next` of an earlier answer, or a `seq`. Without it the answer is the present position alone",
+    "where": f"{_FIND['where']}; they must be such that a single object can answer them",
+    "limit": "At most so many changes: 100 unless given, 1000 at most",
+}
 _GET = ("keys", "excludeKeys", "include")
 _KEYS = {
     "appId": "X-Parse-Application-Id",
@@ -63,6 +70,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*$")
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 _TEXT: Object = {"type": "string"}
 _NUMBER: Object = {"type": "number"}
+_BOOLEAN: Object = {"type": "boolean"}
 _INSTANT: Object = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}
 _SCHEMAS: Object = {
     "Error": {
@@ -82,11 +90,22 @@ _SCHEMAS: Object = {
         "properties": {"results": {"type": "array", "items": {}}, "count": {"type": "integer"}, "className": _TEXT},
         "required": ["results"],
     },
+    "Changes": {
+        "type": "object",
+        "properties": {"results": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}}, "next": _TEXT, "more": _BOOLEAN},
+        "required": ["next"],
+    },
+    "Change": {
+        "type": "object",
+        "description": "`op` is `create`, `update` or `delete`; a delete has no `object`.",
+        "properties": {"op": _TEXT, "className": _TEXT, "objectId": _TEXT, "seq": _TEXT, "object": {"$ref": "#/components/schemas/Object"}},
+        "required": ["op", "className", "objectId", "seq"],
+    },
     "Batch": {
         "type": "object",
         "properties": {
             "requests": {"type": "array", "items": _object(method=_TEXT, path=_TEXT, body={"type": "object"})},
-            "transaction": {"type": "boolean"},
+            "transaction": _BOOLEAN,
         },
         "required": ["requests"],
     },
@@ -105,19 +124,26 @@ _REFUSED = (
     "The keys were not accepted, or the master key is needed. Where the app is not known the answer has no Content-Type, as Parse Server's."
 )
 _NO_MAIL = "Code 1: the server has nothing to send mails with, as Parse Server answers it"
-_GIVES = {"find": "Results", "create": "Created", "update": "Updated", "batch": "BatchResults", "upload": "File"}
+_GONE = "Code 120: the position is too old, or the caller's rights are others than there. Ask for `next` and for the objects anew"
+_CHANGED = "Code 251: the object is no longer as `If-Match` says"
+_GIVES = {"follow": "Changes", "find": "Results", "create": "Created", "update": "Updated", "batch": "BatchResults", "upload": "File"}
+
+
+def routes() -> tuple[Route, ...]:
+    """Every route of every table."""
+    return (*table().routes, *v1_table().routes)
 
 
 def document(mount: str = "/parse") -> Object:
     """The OpenAPI document of the server."""
     paths: dict[str, Object] = {}
-    for route in table().routes:
+    for route in routes():
         paths.setdefault(_path(route), {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Parse REST", "version": "9.10.0", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "servers": [{"url": mount}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in table().routes)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes())],
         "paths": paths,
         "components": {
             "schemas": _SCHEMAS,
@@ -136,7 +162,7 @@ def errors() -> list[Object]:
 
 
 def _path(route: Route) -> str:
-    return "/".join(f"{{{_variable(part)}}}" if part[:1] in (":", "*") else part for part in route.pattern.split("/"))
+    return route.base + "/".join(f"{{{_variable(part)}}}" if part[:1] in (":", "*") else part for part in route.pattern.split("/"))
 
 
 def _variable(part: str) -> str:
@@ -153,6 +179,11 @@ def _operation(route: Route) -> Object:
         "security": _security(route),
         "responses": {**_success(route), **_failures(route)},
     }
+    if route.base:
+        made["servers"] = [{"url": "/"}]
+    if _conditional(route):
+        text = 'Do it only if the object has this `updatedAt`: `"2026-01-31T12:00:00.000Z"`, in quotes; `*` for any'
+        made["parameters"].append({"name": "If-Match", "in": "header", "schema": _TEXT, "description": text})
     if route.once:
         made["parameters"].append(
             {"name": "X-Parse-Request-Id", "in": "header", "schema": _TEXT, "description": "Makes the request unrepeatable"}
@@ -162,14 +193,19 @@ def _operation(route: Route) -> Object:
     return made
 
 
+def _conditional(route: Route) -> bool:
+    """True for a write of one object that is there."""
+    return route.pattern.endswith("/:objectId") and route.method in ("PUT", "DELETE")
+
+
 def _operation_id(route: Route) -> str:
-    words = [word.lstrip(":").replace("*", "path") for word in route.pattern.replace("_", "/").split("/") if word]
+    words = [word.lstrip(":").replace("*", "path") for word in (route.base + route.pattern).replace("_", "/").split("/") if word]
     return route.method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def _query(route: Route) -> list[Object]:
     name = getattr(route.handler, "__name__", "")
-    about = {"find": _FIND, "get": {key: _FIND[key] for key in _GET}, "aggregate": _AGGREGATE}.get(name, {})
+    about = {"follow": _CHANGES, "find": _FIND, "get": {key: _FIND[key] for key in _GET}, "aggregate": _AGGREGATE}.get(name, {})
     return [{"name": key, "in": "query", "schema": _TEXT, "description": text} for key, text in about.items()]
 
 
@@ -190,7 +226,11 @@ def _success(route: Route) -> Object:
 
 def _failures(route: Route) -> Object:
     name = getattr(route.handler, "__name__", "")
-    found: Object = {"403": {"$ref": "#/components/responses/Refused"}} if route.keys else {}
+    found: Object = {"403": {"$ref": "#/components/responses/Refused"}} if route.keys and not route.base else {}
+    if _conditional(route):
+        found["409"] = {"description": _CHANGED, "content": _json("Error")}
+    if name == "follow":
+        found["410"] = {"description": _GONE, "content": _json("Error")}
     if name == "download":
         found["404"] = {"description": "There is no such file", "content": {"text/plain": {"schema": _TEXT}}}
     found["4XX"] = {"$ref": "#/components/responses/Error"}

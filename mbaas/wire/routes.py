@@ -22,7 +22,7 @@ class Route:
     for routes that take or ignore it themselves). `once`: honours X-Parse-Request-Id, recorded with the write ("write") or
     before the call ("call"). `read_only`: what the read-only master key is told it may not do. `keys`: False where no application
     keys are asked for. `limit`: which of the server's own limits an attempt uses up. `raw`: the body is not read as JSON when
-    keys come in headers. `batch`: may be a part of a batch.
+    keys come in headers. `batch`: may be a part of a batch. `base`: the path that the pattern continues, where that is not the mount.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -39,13 +39,14 @@ class Route:
     batch: bool = True
     status: int = 200
     limit: Kind | Literal[""] = ""
+    base: str = ""
     free: bool = field(init=False)
     """True if nothing is asked of the caller beyond being let in."""
     label: str = field(init=False)
-    """What metrics call the route."""
+    """What metrics and papers call the route."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "label", f"{self.method} {self.pattern}")
+        object.__setattr__(self, "label", f"{self.method} {self.base}{self.pattern}")
         object.__setattr__(self, "free", not (self.master or self.once or self.read_only or self.limit))
 
 

@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mbaas.testing.process import TestServer
-from mbaas.wire.openapi import document
-from mbaas.wire.rest.table import table
+from mbaas.wire.openapi import document, routes
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def test_every_route_and_value_is_shown_in_words(server: TestServer, page: Page,
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(f"{server.url}/docs")
-    expect(page.locator("details")).to_have_count(len(table().routes))
+    expect(page.locator("details")).to_have_count(len(routes()))
     page.locator("#getClassesClassName summary").click()
     page.screenshot(path=tmp_path / "docs.png", full_page=True)
     text = page.locator("main").text_content() or ""

@@ -9,7 +9,7 @@ import pytest
 
 from mbaas.parse_config import LATER, known
 from mbaas.settings import variables
-from mbaas.wire.rest.table import table
+from mbaas.wire.openapi import routes
 from tests.house.source import ROOT, short, tracked
 
 PAPERS = (
@@ -20,6 +20,7 @@ PAPERS = (
     "LICENSE",
     "docs/settings.md",
     "docs/rest.md",
+    "docs/offline.md",
     "sdk-schema/README.md",
 )
 ROOMS = {"mbaas": "mbaas", "auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}
@@ -50,7 +51,7 @@ def test_option_of_parse_server_is_documented(option: str) -> None:
     assert f"`{option}`" in (ROOT / "docs/settings.md").read_text()
 
 
-@pytest.mark.parametrize("route", sorted(f"{route.method} {route.pattern}" for route in table().routes))
+@pytest.mark.parametrize("route", sorted(route.label for route in routes()))
 def test_route_is_documented(route: str) -> None:
     assert f"| `{route}` |" in (ROOT / "docs/rest.md").read_text()
 

@@ -3,7 +3,6 @@ lists, roles, class permissions, protected fields and queries."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,21 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mbaas.app import open_app
-from mbaas.data import find as finding
-from mbaas.data import objects, schemas
-from mbaas.data.options import FindOptions
-from mbaas.kernel.caller import MASTER, Caller
+from mbaas.data import objects
+from mbaas.kernel.caller import MASTER
 from mbaas.kernel.errors import ParseError
-from mbaas.kernel.options import AppOptions, ServerOptions
-from mbaas.kernel.values import Object, pointer
+from mbaas.kernel.values import Object
 from mbaas.realtime.hub import Hub
 from mbaas.realtime.subscriptions import Subscription
-from mbaas.services import Services
+from tests.live.world import CLASS, OBJECTS, RULES, UNSET, WHERES, World
 
 EXAMPLES = int(os.environ.get("MBAAS_TEST_EXAMPLES", "60"))
-CLASS = "Trial"
-PEOPLE = ("ann", "bob")
 Frame = dict[str, Any]
 
 
@@ -51,56 +44,22 @@ class Recorder:
         """There is always room."""
 
 
-class World:
-    """An app with two people and a role, and its hub."""
+class Watched(World):
+    """The world with its hub."""
 
     def __init__(self, folder: Path) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.loop.run_until_complete(self._open(folder))
-
-    async def _open(self, folder: Path) -> None:
-        options = AppOptions(
-            app_id="a", master_key="m", preset="parse", allow_custom_object_id=True, new_class_permissions="public", data_dir=folder
-        )
-        self.app = await open_app(options, Services(ServerOptions(), {}))
-        self.sessions = self.app.rooms["sessions"]
+        super().__init__(folder)
         self.hub = Hub(self.app, self.sessions)
-        self.tokens: dict[str, str | None] = {"anyone": None, "master": None}
-        self.ids: dict[str, str] = {}
-        for name in PEOPLE:
-            answer = (await objects.create(self.app, Caller(), "_User", {"username": name, "password": "secret"})).answer
-            self.tokens[name], self.ids[name] = answer["sessionToken"], answer["objectId"]
-        role: Object = {"name": "Ed", "ACL": {}}
-        self.role = (await objects.create(self.app, MASTER, "_Role", role)).answer["objectId"]
-        columns = {"a": "Number", "b": "String", "l": "Array", "o": "Object", "secret": "String"}
-        fields: Object = {name: {"type": kind} for name, kind in columns.items()} | {"owner": {"type": "Pointer", "targetClass": "_User"}}
-        await schemas.create(self.app, CLASS, {"fields": fields})
 
-    async def caller(self, who: str) -> Caller:
-        token = self.tokens[who]
-        found: Caller = MASTER if who == "master" else await self.sessions.caller(token, Caller()) if token else Caller()
-        return found
-
-    async def seen(self, who: str, where: Object, object_id: str) -> Object | None:
-        """The object as a find shows it to somebody; ParseError if the find is refused."""
-        both = {"$and": [{"objectId": object_id}, where]} if where else {"objectId": {"$in": [object_id]}}
-        found = orjson.loads(await finding.find(self.app, await self.caller(who), CLASS, FindOptions.parse({"where": both})))["results"]
-        return {**found[0], "className": CLASS} if found else None
-
-    def fill(self, value: Any) -> Any:
-        """Names of people, of the role and of nobody put into what was generated."""
-        if isinstance(value, dict):
-            return {self.ids.get(k, k): self.fill(v) for k, v in value.items()}
-        if isinstance(value, str) and value.startswith("@"):
-            return pointer("_User", self.ids[value[1:]])
-        return [self.fill(v) for v in value] if isinstance(value, list) else value
+    async def _close(self) -> None:
+        await self.hub.close()
+        await super()._close()
 
     async def step(self, step: Any, there: list[str]) -> str | None:
         """Make one write; the object that it was on, None for one on something else."""
         kind = step[0]
         if kind in ("AddRelation", "RemoveRelation"):
-            members = {"users": {"__op": kind, "objects": [pointer("_User", self.ids["bob"])]}}
-            await objects.update(self.app, MASTER, "_Role", self.role, members)
+            await self.change_members(kind)
             return None
         if kind == "create" or not there:
             object_id: str = self.app.ids.object_id()
@@ -110,20 +69,9 @@ class World:
             return there.pop()
         return there[-1]
 
-    async def write(self, step: Any, object_id: str, *, new: bool) -> None:
-        kind, argument = step
-        if kind == "delete" and not new:
-            await objects.delete(self.app, MASTER, CLASS, object_id)
-        elif new:
-            made = self.fill(argument) if kind in ("create", "update") else {}
-            plain = {k: v for k, v in made.items() if not (isinstance(v, dict) and "__op" in v)}
-            await objects.create(self.app, MASTER, CLASS, {**plain, "objectId": object_id})
-        else:
-            await objects.update(self.app, MASTER, CLASS, object_id, self.fill(argument))
-
     async def trial(self, rules: Object, queries: list[Object], steps: list[Any]) -> None:
         """Everybody subscribes to every query; after each write, what came is compared with what finds show."""
-        await schemas.change(self.app, CLASS, {"classLevelPermissions": self.fill(rules)})
+        await self.permit(rules)
         await self.step(("RemoveRelation", None), [])
         watchers = []
         for who in self.tokens:
@@ -183,67 +131,17 @@ def expected(before: tuple[Any, Any, bool], after: tuple[Any, Any, bool], *, gon
 
 
 def frame(op: str, shown: Object, original: Object | None) -> Frame:
-    made: Frame = {"op": op, "requestId": 1, "object": shown}
-    return made | ({"original": original} if original else {})
+    made: Frame = {"op": op, "requestId": 1, "object": {**shown, "className": CLASS}}
+    return made | ({"original": {**original, "className": CLASS}} if original else {})
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("world"))
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    made = Watched(tmp_path_factory.mktemp("world"))
     yield made
-    made.loop.run_until_complete(made.hub.close())
-    made.loop.run_until_complete(made.app.close())
-    made.loop.close()
+    made.close()
 
 
-NUMBERS, TEXTS = st.sampled_from([None, 0, 1, 2, 1.5]), st.sampled_from([None, "x", "xy", "Z"])
-LISTS = st.lists(st.sampled_from([1, 2, "x"]), max_size=2)
-RIGHTS = st.sampled_from([{"read": True}, {"write": True}, {"read": True, "write": True}])
-ACLS = st.none() | st.dictionaries(st.sampled_from(["*", "ann", "bob", "role:Ed"]), RIGHTS, max_size=3)
-OWNERS = st.sampled_from(["@ann", "@bob", None])
-VALUES = {"a": NUMBERS, "b": TEXTS, "l": LISTS, "o": st.fixed_dictionaries({"k": NUMBERS}), "secret": TEXTS, "owner": OWNERS, "ACL": ACLS}
-OBJECTS = st.fixed_dictionaries({}, optional=VALUES)
-UNSET = st.sampled_from(["a", "b", "owner", "ACL", "secret"]).map(lambda name: {name: {"__op": "Delete"}})
-CONDITIONS = st.one_of(
-    st.fixed_dictionaries({"a": NUMBERS}),
-    st.fixed_dictionaries({"a": st.sampled_from([{"$gt": 0}, {"$lte": 1}, {"$ne": 1}, {"$in": [1, 2]}, {"$nin": [1]}])}),
-    st.fixed_dictionaries({"b": st.sampled_from(["x", {"$regex": "^x"}, {"$ne": None}, {"$exists": True}])}),
-    st.fixed_dictionaries({"l": st.sampled_from([1, "x", {"$all": [1, 2]}, {"$containedBy": [1, 2]}])}),
-    st.fixed_dictionaries({"o.k": NUMBERS}),
-    st.fixed_dictionaries({"owner": st.sampled_from(["@ann", "@bob"])}),
-    st.fixed_dictionaries({"secret": st.sampled_from(["x", {"$exists": True}])}),
-)
-WHERES = st.one_of(
-    st.just({}),
-    CONDITIONS,
-    st.lists(CONDITIONS, min_size=1, max_size=2).flatmap(
-        lambda parts: st.sampled_from(["$or", "$and", "$nor"]).map(lambda op: {op: parts})
-    ),
-)
-OPEN = {"*": True}
-FINDS = st.sampled_from(
-    [
-        OPEN,
-        {},
-        {"requiresAuthentication": True},
-        {"ann": True},
-        {"role:Ed": True},
-        {"pointerFields": ["owner"]},
-        {"ann": True, "pointerFields": ["owner"]},
-    ]
-)
-PROTECTED = st.sampled_from(
-    [
-        {},
-        {"*": []},
-        {"*": ["secret"]},
-        {"*": ["secret"], "userField:owner": []},
-        {"*": ["secret", "a"], "authenticated": ["a"]},
-        {"*": ["secret"], "role:Ed": []},
-    ]
-)
-OPERATIONS = ("get", "count", "create", "update", "delete", "addField")
-RULES = st.builds(lambda find, hidden: {"find": find, **dict.fromkeys(OPERATIONS, OPEN), "protectedFields": hidden}, FINDS, PROTECTED)
 STEPS = st.one_of(
     st.tuples(st.just("create"), OBJECTS),
     st.tuples(st.just("update"), OBJECTS | UNSET),
@@ -255,5 +153,5 @@ STEPS = st.one_of(
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rules=RULES, queries=st.lists(WHERES, min_size=1, max_size=3), steps=st.lists(STEPS, min_size=1, max_size=8))
-def test_events_are_what_finds_show(world: World, rules: Object, queries: list[Object], steps: list[Any]) -> None:
-    world.loop.run_until_complete(world.trial(rules, queries, steps))
+def test_events_are_what_finds_show(world: Watched, rules: Object, queries: list[Object], steps: list[Any]) -> None:
+    world.run(world.trial(rules, queries, steps))

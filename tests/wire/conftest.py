@@ -12,12 +12,15 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from bson import ObjectId
 
 from mbaas.app import open_app
 from mbaas.data.app import App
 from mbaas.kernel.options import AppOptions, FileUpload, ServerOptions
 from mbaas.services import Services
+from mbaas.testing.process import TestServer
 from mbaas.wire.asgi import Wire
+from tests.secantus import database
 from tests.wire.scenarios import options
 
 OPEN = FileUpload(public=True, anonymous_user=True)
@@ -80,3 +83,13 @@ def http(server: Running) -> Iterator[httpx.Client]:
     """A client that sends nothing by itself but its address."""
     with httpx.Client(timeout=30, headers={"accept": "*/*"}) as client:
         yield client
+
+
+@pytest.fixture(scope="session", params=["embedded", "mongodb"])
+def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """A server as a user starts it, on one store and then on the other; each test uses classes and users of its own."""
+    settings = {"preset": "parse"}
+    if request.param == "mongodb":
+        settings["database_url"] = database(request.getfixturevalue("mongo"), f"either_{ObjectId()}")
+    with TestServer(tmp_path_factory.mktemp(request.param), settings=settings) as running:
+        yield running

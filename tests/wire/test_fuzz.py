@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,8 @@ from mbaas.kernel.options import AppOptions, ServerOptions
 from mbaas.services import Services
 from mbaas.wire.asgi import Wire
 from mbaas.wire.json_text import why
+from mbaas.wire.v1.dialect import BASE, told
+from mbaas.wire.v1.table import table as v1_table
 from tests.wire.scenarios import options
 
 NAMES = ["application-id", "master-key", "rest-api-key", "session-token", "cloud-context", "request-id", "installation-id"]
@@ -33,7 +36,7 @@ PATHS = [
 values = st.sampled_from([b"app", b"rest", b"master", b"ro"]) | st.binary(max_size=40)
 headers = st.dictionaries(
     st.sampled_from([f"x-parse-{name}".encode() for name in NAMES])
-    | st.sampled_from([b"authorization", b"content-type", b"content-encoding", b"range", b"x-parse-upload-mode"]),
+    | st.sampled_from([b"authorization", b"content-type", b"content-encoding", b"range", b"x-parse-upload-mode", b"if-match"]),
     values,
     max_size=5,
 )
@@ -92,7 +95,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
         kept = AppOptions(**options(data_dir=tmp_path_factory.mktemp("fuzz")))
         app = runner.run(open_app(kept, Services(ServerOptions(), {"app": kept})))
         wire = Wire({"app": app})
-        yield lambda *request: runner.run(_ask(wire, *request))
+        beside = Wire({"app": app}, mount=BASE, routes=v1_table(), keyring=wire.keyring, told=told)
+        yield lambda method, path, *more: runner.run(_ask(beside if path.startswith(BASE) else wire, method, path, *more))
         runner.run(app.close())
 
 
@@ -107,6 +111,26 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
 def test_no_request_makes_a_server_error(ask: Ask, method: str, path: str, query: bytes, sent: dict[bytes, bytes], body: bytes) -> None:
     keys = {b"x-parse-application-id": b"app", b"x-parse-rest-api-key": b"rest"} if body[:1] != b"{" or b"_Appl" not in body else {}
     assert 200 <= ask(method, "/parse" + path, query, {**keys, **sent}, body) < 500
+
+
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "_method": st.just("GET"),
+        "className": st.sampled_from(["F", "_User", "_Session", "_Role"]) | json_values,
+        "since": st.sampled_from(["", ".", "-.-", "0-000000000000", "8" * 40]) | json_values,
+        "where": st.sampled_from(["{}", "{", '{"a":{"$gt":1}}']) | json_values,
+        "limit": st.integers() | json_values,
+    },
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(asked=CHANGES, query=st.binary(max_size=30) | CHANGES.map(lambda asked: urlencode(asked, errors="replace").encode()))
+def test_no_question_for_changes_makes_a_server_error(ask: Ask, asked: dict[str, Any], query: bytes) -> None:
+    keys = {b"x-parse-application-id": b"app", b"x-parse-rest-api-key": b"rest"}
+    assert 200 <= ask("POST", f"{BASE}/changes", query, keys, _encode(asked)) < 500
+    assert 200 <= ask("GET", f"{BASE}/changes", query, keys, b"") < 500
 
 
 @given(st.text(max_size=60) | st.text('{}[]",:\\u01-.eE+ tfn', max_size=30))

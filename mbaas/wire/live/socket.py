@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from mbaas.data.changes import place_of
 from mbaas.kernel.addresses import client_address
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, read_json
@@ -238,7 +239,7 @@ class Socket:
             self._answer("subscribed", request_id)
             return
         self._answer("subscribed", request_id)
-        if not await hub.join(checked, subscription, since):
+        if not await hub.join(checked, subscription, place_of(since)):
             self.resync(request_id, numbered=True)
 
     def _unsubscribe(self, request_id: int | float) -> None:

@@ -1,0 +1,14 @@
+"""All routes below `/api/v1` in one table."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from mbaas.wire.routes import Table
+from mbaas.wire.v1 import changes
+
+
+@cache
+def table() -> Table:
+    """The table, made once."""
+    return Table(changes.ROUTES)
