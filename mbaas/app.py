@@ -102,7 +102,9 @@ async def _open_store(options: AppOptions, services: Services) -> Store:
     if options.database_url:
         from mbaas.storage.mongo.store import open_store as open_mongo
 
-        return await open_mongo(options.database_url, services.clock)
+        return await open_mongo(
+            options.database_url, services.clock, shared=options.database_shared, standalone=options.database_standalone
+        )
     from mbaas.storage.sqlite.store import open_store
 
     return await open_store(

@@ -32,6 +32,7 @@ async def roles_of(app: App, user_id: str) -> frozenset[str]:
 class RolePolicy(Policy):
     """A role has a unique name and an access list, and every change of one ends what is remembered of people's roles."""
 
+    remembers = True
     schema = {"indexes": {"name_unique": {"name": 1}}, "unique": frozenset({"name_unique"})}
 
     def __init__(self, forget: Callable[[], None]) -> None:
@@ -51,4 +52,7 @@ class RolePolicy(Policy):
         self._forget()
 
     def purged(self) -> None:
+        self._forget()
+
+    def changed(self, object_id: str | None) -> None:
         self._forget()

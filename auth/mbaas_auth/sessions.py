@@ -1,11 +1,13 @@
 """Sessions: from a token to a caller, and the `_Session` class.
 
-Only a token's SHA-256 is kept (hidden field `_session_token`), so a copy of the database signs nobody in; `sessionToken`
-is shown to the session that it belongs to and to no other.
+Only a token's SHA-256 is kept (hidden field `_session_token`), so a copy of the database signs nobody in. Where Parse Server uses
+the same database, tokens are kept as it keeps them, and those that it made hold until the database is sealed. `sessionToken` is
+shown to the session that it belongs to and to no other.
 """
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +25,7 @@ from mbaas.storage.ports import Delete, Document, Entry, Find, Insert, Step
 from mbaas_auth.roles import roles_of
 
 _REMEMBERED = 20_000
+_HASH = re.compile(r"[0-9a-f]{64}")
 _SERVERS = ("objectId", "user", "sessionToken", "expiresAt", "createdWith")
 """What a client that makes a session may not choose."""
 
@@ -55,6 +58,8 @@ class Sessions:
     def __init__(self, app: App) -> None:
         self._app = app
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._forgotten = 0
+        """How often something was forgotten: what was read before that is not remembered."""
 
     async def caller(self, token: str, base: Caller) -> Caller:
         """`base` as the user whose token it is. Raises 209 for a token that is unknown, expired, or of a deleted user."""
@@ -90,6 +95,7 @@ class Sessions:
         return None
 
     async def _load(self, token: str) -> Known:
+        forgotten = self._forgotten
         document = await self.find(token)
         user = document.body.get("user") if document else None
         users = self._app.classes.get("_User")
@@ -102,16 +108,29 @@ class Sessions:
         roles = await roles_of(self._app, user_id)
         expires = date_ms(document.body.get("expiresAt"))
         known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person))
-        self._known[token] = known
+        if forgotten == self._forgotten:
+            self._known[token] = known
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return known
 
     async def find(self, token: str) -> Document | None:
         """The session of a token, expired or not."""
-        where = ast.Equals(("_session_token",), token_hash(token))
+        where = self.holds(token)
         found = await self._app.store.documents.find(Find(self.schema, where, limit=1))
         return found[0] if found else None
+
+    def kept(self, token: str) -> str:
+        """A new token as it is kept."""
+        return token if self._app.sharing.shared else token_hash(token)
+
+    def holds(self, token: str) -> ast.Node:
+        """The condition on the session of a token. What has the form of a hash is never taken for a token that is kept in plain:
+        hashes that were read in a copy of the database open nothing."""
+        hashed = token_hash(token)
+        if self._app.sharing.plain and not _HASH.fullmatch(token):
+            return ast.In(("_session_token",), (token, hashed))
+        return ast.Equals(("_session_token",), hashed)
 
     @property
     def schema(self) -> ClassSchema:
@@ -128,7 +147,7 @@ class Sessions:
         body.update(self.ending(now))
         if installation_id:
             body["installationId"] = installation_id
-        return Insert(self.schema, Document(body, {"_session_token": token_hash(token)}, 1)), token
+        return Insert(self.schema, Document(body, {"_session_token": self.kept(token)}, 1)), token
 
     def ending(self, now: int) -> Object:
         """When a session that begins now ends; nothing where none does."""
@@ -151,16 +170,19 @@ class Sessions:
 
     def forget_user(self, user_id: str) -> None:
         """The user's rights changed, or her sessions ended."""
+        self._forgotten += 1
         for token in [t for t, known in self._known.items() if known.user_id == user_id]:
             del self._known[token]
 
     def forget_session(self, session_id: str) -> None:
         """The session changed or ended."""
+        self._forgotten += 1
         for token in [t for t, known in self._known.items() if known.session_id == session_id]:
             del self._known[token]
 
     def forget_all(self) -> None:
         """Roles changed, or a whole class was emptied."""
+        self._forgotten += 1
         self._known.clear()
 
 
@@ -177,6 +199,7 @@ class SessionPolicy(Policy):
         "unique": frozenset({"session_token"}),
     }
     plain_reads = False
+    remembers = True
 
     def __init__(self, app: App, sessions: Sessions) -> None:
         self._app, self._sessions = app, sessions
@@ -198,7 +221,7 @@ class SessionPolicy(Policy):
         if path != ("sessionToken",):
             return where
         if isinstance(where, ast.Equals) and isinstance(where.value, str):
-            return ast.Equals(("_session_token",), token_hash(where.value))
+            return self._sessions.holds(where.value)
         return ast.NOTHING
 
     async def before(self, write: Write) -> None:
@@ -224,7 +247,7 @@ class SessionPolicy(Policy):
         if caller.omnipotent:
             token = body.pop("sessionToken", None)
             if isinstance(token, str):
-                write.hidden["_session_token"] = token_hash(token)
+                write.hidden["_session_token"] = self._sessions.kept(token)
             if caller.session_id is not None:
                 write.hidden["_parent_session"] = caller.session_id
             return
@@ -272,6 +295,12 @@ class SessionPolicy(Policy):
 
     def purged(self) -> None:
         self._sessions.forget_all()
+
+    def changed(self, object_id: str | None) -> None:
+        if object_id is None:
+            self._sessions.forget_all()
+        else:
+            self._sessions.forget_session(object_id)
 
     def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:
         return ParseError(Code.OBJECT_NOT_FOUND, "Object not found for delete.") if operation == "delete" else error

@@ -38,6 +38,7 @@ class UserPolicy(Policy):
     location = "/users/"
     owned_by_itself = True
     plain_reads = False
+    remembers = True
     schema = {
         "indexes": {
             "email_unique": {"email": 1},
@@ -229,6 +230,12 @@ class UserPolicy(Policy):
 
     def purged(self) -> None:
         self.sessions.forget_all()
+
+    def changed(self, object_id: str | None) -> None:
+        if object_id is None:
+            self.sessions.forget_all()
+        else:
+            self.sessions.forget_user(object_id)
 
     def admit(self, caller: Caller, operation: str, class_name: str) -> None:
         if operation == "delete" and caller.user_id is None and not caller.omnipotent:

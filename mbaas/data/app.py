@@ -11,6 +11,7 @@ from mbaas.kernel.clock import Clock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions
 from mbaas.storage.ports import Store
+from mbaas.storage.sharing import Joint, Sharing
 
 
 class App:
@@ -19,6 +20,7 @@ class App:
     def __init__(self, options: AppOptions, store: Store, clock: Clock, ids: Ids) -> None:
         self.options = options
         self.store = store
+        self.sharing = store.sharing if isinstance(store, Joint) else Sharing()
         self.clock = clock
         self.ids = ids
         self.classes = Classes(store.schemas, options)
@@ -39,8 +41,17 @@ class App:
         return self._policies.get(class_name, PLAIN)
 
     async def start(self) -> None:
-        """Read what the store holds."""
+        """Read what the store holds, and follow what others write to it."""
         await self.classes.load()
+        if isinstance(self.store, Joint):
+            self.store.follow([name for name, policy in self._policies.items() if policy.remembers], self._changed)
+
+    async def _changed(self, class_name: str | None, object_id: str | None) -> None:
+        """Forget what is remembered of something that another process may have written."""
+        if class_name is None:
+            await self.classes.renew()
+        for name in self._policies if class_name is None else (class_name,):
+            self.policy(name).changed(object_id)
 
     async def close(self) -> None:
         """Finish and let the store go."""

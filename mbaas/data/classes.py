@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mbaas.data.permissions import Rules
-from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
 from mbaas.kernel.options import AppOptions
 from mbaas.kernel.schema import DEFAULT_FIELDS, ClassSchema, Field, new_class
 from mbaas.kernel.values import Object
@@ -97,6 +97,8 @@ class Classes:
         self._known: dict[str, ClassSchema] = {}
         self._rules: dict[str, Rules] = {}
         self._lock = asyncio.Lock()
+        self._stored = 0
+        """How often this process has changed a definition."""
         self.unique: dict[str, Mapping[str, Any]] = {}
         """Class → further arguments of its schema (indexes, unique, folded) that its room registered."""
         self.owned_by_themselves: set[str] = set()
@@ -111,7 +113,22 @@ class Classes:
             known = self._known.get(name)
             if known is None or not set(made.fields) <= set(known.fields) or known.unique != made.unique:
                 merged = made if known is None else self._merge(made, known)
-                await self.store(merged)
+                try:
+                    await self.store(merged)
+                except Duplicate as error:
+                    text = f"several objects of {name} have the same value, which the index {error.index} refuses; mend them first"
+                    raise MbaasError(text) from error
+
+    async def renew(self) -> None:
+        """Read the definitions again, which another process may have changed."""
+        async with self._lock:
+            stored = -1
+            while stored != self._stored:
+                stored = self._stored
+                found = await self._schemas.load()
+            same = {name: known for name, known in self._known.items() if name in found and found[name].says_as(known)}
+            self._known = {**found, **same}
+            self._rules = {name: rules for name, rules in self._rules.items() if name in same}
 
     @staticmethod
     def _merge(made: ClassSchema, known: ClassSchema) -> ClassSchema:
@@ -185,12 +202,14 @@ class Classes:
         if len(schema.fields) > MOST_COLUMNS:
             raise ParseError(Code.EXCEEDED_QUOTA, f"A class has no more than {MOST_COLUMNS} columns.")
         await self._schemas.put(schema, dropped)
+        self._stored += 1
         self._known[schema.name] = schema
         self._rules.pop(schema.name, None)
 
     async def drop(self, schema: ClassSchema) -> None:
         """Remove a class altogether."""
         await self._schemas.drop(schema)
+        self._stored += 1
         self._known.pop(schema.name, None)
         self._rules.pop(schema.name, None)
 

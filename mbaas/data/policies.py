@@ -67,6 +67,9 @@ class Policy:
     plain_reads = True
     """True if objects are answered as they are stored: `reveal` changes nothing."""
 
+    remembers = False
+    """True if something of the class's objects is remembered, so that `changed` must be called."""
+
     def path(self, class_name: str) -> str:
         """The path below the mount that an object's id completes."""
         return self.location or f"/classes/{class_name}/"
@@ -96,6 +99,9 @@ class Policy:
 
     def purged(self) -> None:
         """After every object of the class was removed at once."""
+
+    def changed(self, object_id: str | None) -> None:
+        """After another process may have written an object of the class; None: any of them, or their relations."""
 
     async def forestalled(self, write: Write, error: Duplicate) -> Saved | None:
         """The answer to a create that came second, where the class has a better one than a refusal."""

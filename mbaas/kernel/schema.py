@@ -53,6 +53,10 @@ class ClassSchema:
     unique: frozenset[str] = frozenset()
     folded: frozenset[str] = frozenset()
 
+    def says_as(self, other: ClassSchema) -> bool:
+        """True if the two definitions differ in nothing."""
+        return all(getattr(self, part) == getattr(other, part) for part in ("fields", "permissions", "indexes", "unique", "folded"))
+
     def with_fields(self, more: Mapping[str, Field]) -> ClassSchema:
         """A copy with further columns."""
         return replace(self, fields={**self.fields, **more})

@@ -13,6 +13,7 @@ from mbaas.storage.mongo.definitions import definition_in, definition_out
 from mbaas.storage.mongo.failures import index_name, told
 from mbaas.storage.mongo.format import NOTES, Bson, column_key
 from mbaas.storage.mongo.names import SCHEMAS, Database, join_name, joins_of
+from mbaas.storage.sharing import Sharing
 
 PRE_IMAGES: Bson = {"enabled": True}
 _EXISTS = 48
@@ -22,8 +23,8 @@ _DUPLICATE = 11000
 class MongoSchemas:
     """Definitions. A collection is ready when it feeds pre-images, and so are those of the class's relations."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, sharing: Sharing) -> None:
+        self._database, self._sharing = database, sharing
         self._ready: set[str] = set()
 
     async def load(self) -> dict[str, ClassSchema]:
@@ -36,7 +37,8 @@ class MongoSchemas:
             before = await self._database[SCHEMAS].find_one({"_id": schema.name})
             await self.ensure(schema)
             await self._indexes(schema, None if before is None else definition_out(before))
-            await self._database[SCHEMAS].replace_one({"_id": schema.name}, definition_in(schema, before), upsert=True)
+            definition = {**_of_others(schema, before, dropped), **definition_in(schema, before)}
+            await self._database[SCHEMAS].replace_one({"_id": schema.name}, definition, upsert=True)
             if dropped and before is not None:
                 await self._drop_columns(definition_out(before), dropped)
 
@@ -74,8 +76,22 @@ class MongoSchemas:
                     await self._database[join].create_index(index)
                 self._ready.add(join)
 
+    async def feed_all(self) -> None:
+        """Have the changes of every class fed with what was there before, of those too that Parse Server has made."""
+        with told():
+            fed = {
+                found["name"]
+                async for found in await self._database.list_collections()
+                if found.get("options", {}).get("changeStreamPreAndPostImages") == PRE_IMAGES
+            }
+            for name in await self._database[SCHEMAS].distinct("_id"):
+                if name not in fed:
+                    await self._feeding(name)
+
     async def _feeding(self, name: str) -> None:
         """A collection whose changes are fed with what was there before."""
+        if not self._sharing.atomic:
+            return
         try:
             await self._database.create_collection(name, changeStreamPreAndPostImages=PRE_IMAGES)
         except (CollectionInvalid, OperationFailure) as error:
@@ -96,6 +112,11 @@ class MongoSchemas:
             await self._database[schema.name].delete_many({})
             for name in await self._database.list_collection_names(filter=joins_of(schema.name)):
                 await self._database[name].delete_many({})
+
+
+def _of_others(schema: ClassSchema, before: Bson | None, dropped: Sequence[str]) -> Bson:
+    """The columns that another process has added to the definition meanwhile."""
+    return {name: kind for name, kind in (before or {}).items() if name[0] != "_" and name not in schema.fields and name not in dropped}
 
 
 def _without_id(schema: ClassSchema) -> Bson:

@@ -1,0 +1,76 @@
+"""What others write: a change stream over the classes of which something is remembered, and over all definitions.
+
+A stream tells what comes after it was opened. So whenever one is opened, at the start or after it broke off, everything counts
+as changed once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from mbaas.kernel.errors import MbaasError
+from mbaas.observe.logs import get_logger
+from mbaas.storage.mongo.format import Bson
+from mbaas.storage.mongo.names import ROWS, SCHEMAS, Database
+from mbaas.storage.mongo.rows import row_id
+from mbaas.storage.sharing import Changed
+
+_PATIENT_MS, _AGAIN_SECONDS = 1000, 1.0
+_JOIN = re.compile(r"_Join:[^:]+:(.+)")
+
+
+class Elsewhere:
+    """Follows the database until it is closed. `origin` is called where what the database is may have changed."""
+
+    def __init__(self, database: Database, origin_row: tuple[str, str], origin: Callable[[], Awaitable[None]]) -> None:
+        self._database, self._row, self._origin = database, row_id(*origin_row), origin
+        self._task: asyncio.Task[None] | None = None
+
+    def follow(self, classes: Collection[str], changed: Changed) -> None:
+        """Have `changed` called after writes to these classes, to their relations and to definitions."""
+        self._task = asyncio.get_running_loop().create_task(self._run(self._pipeline(classes), changed))
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _pipeline(self, classes: Collection[str]) -> list[Bson]:
+        joins = f"^_Join:[^:]+:({'|'.join(map(re.escape, sorted(classes)))})$"
+        # Nothing is remembered of an object that is new.
+        known: Bson = {"ns.coll": {"$in": sorted(classes)}, "operationType": {"$ne": "insert"}}
+        ours: Bson = {"ns.coll": ROWS, "documentKey._id": self._row}
+        return [{"$match": {"$or": [known, {"ns.coll": SCHEMAS}, {"ns.coll": {"$regex": joins}}, ours]}}]
+
+    async def _run(self, pipeline: list[Bson], changed: Changed) -> None:
+        while True:
+            try:
+                async with await self._database.watch(pipeline, max_await_time_ms=_PATIENT_MS) as stream:
+                    await self._origin()
+                    await changed(None, None)
+                    while stream.alive:
+                        change = await stream.try_next()
+                        if change is not None:
+                            await self._tell(change, changed)
+            except (PyMongoError, MbaasError) as error:
+                get_logger(__name__).warning("what others write cannot be followed; it is tried again", reason=repr(error))
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _tell(self, change: Any, changed: Changed) -> None:
+        collection = (change.get("ns") or {}).get("coll")
+        if collection == ROWS:
+            await self._origin()
+            await changed(None, None)
+        elif collection is None or collection == SCHEMAS:
+            await changed(None, None)
+        elif join := _JOIN.fullmatch(collection):
+            await changed(join[1], None)
+        else:
+            key = (change.get("documentKey") or {}).get("_id")
+            await changed(collection, None if key is None else str(key))
