@@ -93,8 +93,10 @@ class MongoFeed:
         return 0
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        if not self._sharing.atomic:
+            return lambda: None
         self._listeners.append(wake)
-        if self._sharing.atomic and (self._ear is None or self._ear.done()):
+        if self._ear is None or self._ear.done():
             self._ear = asyncio.get_running_loop().create_task(self._hear())
         return lambda: self._listeners.remove(wake) if wake in self._listeners else None
 

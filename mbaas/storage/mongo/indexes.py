@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from mbaas.kernel.schema import ClassSchema
 from mbaas.observe.logs import get_logger
-from mbaas.storage.mongo.definitions import index_keys
+from mbaas.storage.mongo.definitions import ORDER_INDEX, exact_name, index_keys
 from mbaas.storage.mongo.failures import NO_PLACE
 from mbaas.storage.mongo.format import INSERTION, Bson
 from mbaas.storage.mongo.names import Collection
@@ -29,14 +29,13 @@ _LEAST: dict[str, Any] = {
     "Pointer": "",
     "File": "",
 }
-_ORDER = "mbaas_insertion"
 Wanted = dict[str, tuple[list[tuple[str, Any]], dict[str, Any]]]
 """Name → keys and options."""
 
 
 def wanted(schema: ClassSchema) -> Wanted:
     """Every index that the definition asks for."""
-    out: Wanted = {_ORDER: (list(INSERTION), {})}
+    out: Wanted = {ORDER_INDEX: (list(INSERTION), {})}
     for name, field in schema.fields.items():
         if field.type in ("GeoPoint", "Polygon"):
             out[f"{name}_2dsphere"] = ([(name, "2dsphere")], {})
@@ -49,7 +48,7 @@ def wanted(schema: ClassSchema) -> Wanted:
             options |= {"unique": True, "partialFilterExpression": _present(schema, name)}
         if name in schema.folded:
             options["collation"] = FOLDED
-            out[f"{name}_exact"] = (keys, {})
+            out[exact_name(name)] = (keys, {})
         out[name] = (keys, options)
     return out
 
