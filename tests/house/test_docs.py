@@ -20,6 +20,7 @@ PAPERS = (
     "LICENSE",
     "docs/settings.md",
     "docs/rest.md",
+    "docs/migrating.md",
     "sdk-schema/README.md",
 )
 ROOMS = {"mbaas": "mbaas", "auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}

@@ -108,6 +108,14 @@ def test_classes_columns_and_permissions_made_there_hold_here(both: tuple[Client
     assert soon(lambda: here.ask("GET", f"/classes/Spot/{made}").json().get("code") == 119)
 
 
+def test_classes_made_there_get_the_indexes_that_this_server_searches_by(both: tuple[Client, Client], place: Place) -> None:
+    """Without them every find would sort the whole class."""
+    there, _ = both
+    there.done("POST", "/classes/Sorted", {"n": 1}, master=True)
+    with place.kept() as kept:
+        assert soon(lambda: "mbaas_insertion" in kept["Sorted"].index_information())
+
+
 def test_columns_that_both_add_are_all_kept(both: tuple[Client, Client], place: Place) -> None:
     """Neither forgets a column that the other has added to the definition since it read it."""
     there, here = both

@@ -25,10 +25,10 @@ _JOIN = re.compile(r"_Join:[^:]+:(.+)")
 
 
 class Elsewhere:
-    """Follows the database until it is closed. `origin` is called where what the database is may have changed."""
+    """Follows the database until it is closed. `look_again` is called where definitions, or what the database is, may have changed."""
 
-    def __init__(self, database: Database, origin_row: tuple[str, str], origin: Callable[[], Awaitable[None]]) -> None:
-        self._database, self._row, self._origin = database, row_id(*origin_row), origin
+    def __init__(self, database: Database, origin_row: tuple[str, str], look_again: Callable[[], Awaitable[None]]) -> None:
+        self._database, self._row, self._look_again = database, row_id(*origin_row), look_again
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, classes: Collection[str], changed: Changed) -> None:
@@ -52,7 +52,7 @@ class Elsewhere:
         while True:
             try:
                 async with await self._database.watch(pipeline, max_await_time_ms=_PATIENT_MS) as stream:
-                    await self._origin()
+                    await self._look_again()
                     await changed(None, None)
                     while stream.alive:
                         change = await stream.try_next()
@@ -64,10 +64,8 @@ class Elsewhere:
 
     async def _tell(self, change: Any, changed: Changed) -> None:
         collection = (change.get("ns") or {}).get("coll")
-        if collection == ROWS:
-            await self._origin()
-            await changed(None, None)
-        elif collection is None or collection == SCHEMAS:
+        if collection in (None, ROWS, SCHEMAS):
+            await self._look_again()
             await changed(None, None)
         elif join := _JOIN.fullmatch(collection):
             await changed(join[1], None)

@@ -29,6 +29,7 @@ _LEAST: dict[str, Any] = {
     "Pointer": "",
     "File": "",
 }
+_NAME_TAKEN = 86
 Wanted = dict[str, tuple[list[tuple[str, Any]], dict[str, Any]]]
 """Name → keys and options."""
 
@@ -81,6 +82,8 @@ async def _create(collection: Collection, name: str, keys: list[tuple[str, Any]]
     try:
         await collection.create_index(keys, name=name, **options)
     except OperationFailure as error:
+        if error.code == _NAME_TAKEN:
+            return  # another process was faster
         if error.code not in NO_PLACE:
             raise
         get_logger(__name__).warning("objects lie outside the globe: no index of places", class_name=collection.name, index=name)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from pymongo.errors import CollectionInvalid, OperationFailure
 
-from mbaas.kernel.errors import Duplicate
+from mbaas.kernel.errors import Duplicate, MbaasError
 from mbaas.kernel.schema import ClassSchema
+from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo import indexes, relations
 from mbaas.storage.mongo.definitions import definition_in, definition_out
 from mbaas.storage.mongo.failures import index_name, told
@@ -26,6 +27,8 @@ class MongoSchemas:
     def __init__(self, database: Database, sharing: Sharing) -> None:
         self._database, self._sharing = database, sharing
         self._ready: set[str] = set()
+        self._indexed: dict[str, set[str]] = {}
+        """Class → the indexes that this process has made, or is making."""
 
     async def load(self) -> dict[str, ClassSchema]:
         with told():
@@ -35,6 +38,7 @@ class MongoSchemas:
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
         with told():
             before = await self._database[SCHEMAS].find_one({"_id": schema.name})
+            self._indexed[schema.name] = set(indexes.wanted(schema))
             await self.ensure(schema)
             await self._indexes(schema, None if before is None else definition_out(before))
             definition = {**_of_others(schema, before, dropped), **definition_in(schema, before)}
@@ -88,6 +92,18 @@ class MongoSchemas:
                 if name not in fed:
                     await self._feeding(name)
 
+    async def index_all(self) -> None:
+        """Make the indexes of every class that has got a reason for one since: Parse Server makes other ones."""
+        try:
+            with told():
+                for schema in (await self.load()).values():
+                    names = set(indexes.wanted(schema))
+                    if self._indexed.get(schema.name) != names:
+                        await indexes.build(self._database[schema.name], schema, None)
+                        self._indexed[schema.name] = names
+        except MbaasError as error:
+            get_logger(__name__).warning("indexes cannot be made; finds may be slow", reason=repr(error.__cause__))
+
     async def _feeding(self, name: str) -> None:
         """A collection whose changes are fed with what was there before."""
         if not self._sharing.atomic:
@@ -102,6 +118,7 @@ class MongoSchemas:
     async def drop(self, schema: ClassSchema) -> None:
         with told():
             await self._database[SCHEMAS].delete_one({"_id": schema.name})
+            self._indexed.pop(schema.name, None)
             joins = await self._database.list_collection_names(filter=joins_of(schema.name))
             for name in (schema.name, *joins):
                 self._ready.discard(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
@@ -51,6 +52,8 @@ class MongoStore:
         self.files = GridFiles(database)
         self.documents = MongoDocuments(database, self.schemas, Steps(database, self.rows, clock), sharing, self.feed.wake)
         self._elsewhere = Elsewhere(database, (origin.TABLE, origin.KEY), self._look_again)
+        self._unindexed = asyncio.Event()
+        self._indexing: asyncio.Task[None] | None = None
 
     async def prepare(self, *, atomic: bool) -> None:
         """Find out whose database it is, and have everything in place that units and the feed need."""
@@ -60,15 +63,25 @@ class MongoStore:
         await self.schemas.feed_all()
 
     async def _look_again(self) -> None:
-        """See to it that classes which others made are fed, and that secrets are kept as the database is now."""
+        """See to it that classes which others made are fed and indexed, and that secrets are kept as the database is now."""
         now = await origin.read_origin(self.rows)
         if now is not None:
             origin.apply(now, self._shared, self.sharing)
         await self.schemas.feed_all()
+        self._unindexed.set()
+
+    async def _index(self) -> None:
+        """Make indexes beside the rest: on large classes it takes long."""
+        while True:
+            await self._unindexed.wait()
+            self._unindexed.clear()
+            await self.schemas.index_all()
 
     def follow(self, classes: Collection[str], changed: Changed) -> None:
         if self.sharing.atomic:
             self._elsewhere.follow(classes, changed)
+        self._unindexed.set()
+        self._indexing = asyncio.get_running_loop().create_task(self._index())
 
     async def ping(self) -> None:
         with told():
@@ -76,6 +89,9 @@ class MongoStore:
 
     async def close(self) -> None:
         await self._elsewhere.close()
+        if self._indexing is not None:
+            self._indexing.cancel()
+            await asyncio.gather(self._indexing, return_exceptions=True)
         await self.feed.close()
         await self._client.close()
 
