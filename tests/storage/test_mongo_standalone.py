@@ -10,6 +10,7 @@ import pytest
 from bson import ObjectId
 
 from mbaas.kernel.errors import MbaasError
+from mbaas.storage.mongo.probe import unreachable
 from mbaas.storage.mongo.store import open_store
 from mbaas.testing.clock import FakeClock
 from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
@@ -40,6 +41,11 @@ async def test_it_is_refused_with_what_will_not_work_and_what_to_do(address: str
     assert LOST in refused.value.message
     assert "rs.initiate()" in refused.value.message
     assert "MBAAS_MONGO_STANDALONE=allow" in refused.value.message
+
+
+def test_the_doctor_names_it(address: str) -> None:
+    assert LOST in (unreachable(address) or "")
+    assert unreachable(address, standalone=True) is None
 
 
 def test_with_leave_it_serves_and_warns_once(server: TestServer) -> None:

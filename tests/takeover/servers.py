@@ -24,6 +24,7 @@ OPTIONS: dict[str, Any] = {
     "javascriptKey": "js",
     "allowClientClassCreation": True,
     "enableSanitizedErrorResponse": False,
+    "liveQuery": {"classNames": ["Tick"]},
 }
 State = dict[str, Any]
 

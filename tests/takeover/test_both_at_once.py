@@ -11,6 +11,7 @@ import pytest
 from bson import ObjectId
 
 from mbaas.testing.process import free_port
+from tests.live.client import Client as LiveClient
 from tests.secantus import database
 from tests.takeover.servers import Place
 
@@ -22,7 +23,7 @@ class Client:
     """One of the servers, asked over plain REST."""
 
     def __init__(self, url: str, http: httpx.Client) -> None:
-        self._url, self._http = url, http
+        self.url, self._http = url, http
 
     def ask(self, method: str, path: str, body: Any = None, *, token: str | None = None, master: bool = False) -> httpx.Response:
         """The answer to a request with a session's token, the master key or neither."""
@@ -31,7 +32,7 @@ class Client:
             headers["X-Parse-Session-Token"] = token
         if master:
             headers["X-Parse-Master-Key"] = "master"
-        return self._http.request(method, self._url + path, json=body, headers=headers)
+        return self._http.request(method, self.url + path, json=body, headers=headers)
 
     def done(self, method: str, path: str, body: Any = None, *, token: str | None = None, master: bool = False) -> Any:
         """The body of an answer that must be a success."""
@@ -114,6 +115,20 @@ def test_classes_made_there_get_the_indexes_that_this_server_searches_by(both: t
     there.done("POST", "/classes/Sorted", {"n": 1}, master=True)
     with place.kept() as kept:
         assert soon(lambda: "mbaas_insertion" in kept["Sorted"].index_information())
+
+
+def test_live_queries_here_tell_what_was_written_there(both: tuple[Client, Client]) -> None:
+    """With the object before and after, as for this server's own writes."""
+    there, here = both
+    tick = there.done("POST", "/classes/Tick", {"n": 1}, master=True)["objectId"]
+    assert soon(lambda: here.ask("GET", f"/classes/Tick/{tick}").is_success)
+    with LiveClient(here.url.replace("http", "ws")) as client:
+        assert client.connect(applicationId="app", javascriptKey="js")["op"] == "connected"
+        assert client.subscribe("Tick", {"n": {"$lt": 3}})["op"] == "subscribed"
+        for n in (2, 3):
+            there.done("PUT", f"/classes/Tick/{tick}", {"n": n}, master=True)
+        events = [client.receive() for _ in range(2)]
+    assert [(event["op"], event["object"]["n"], event["original"]["n"]) for event in events] == [("update", 2, 1), ("leave", 3, 2)]
 
 
 def test_columns_that_both_add_are_all_kept(both: tuple[Client, Client], place: Place) -> None:

@@ -11,9 +11,6 @@ import re
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
-from mbaas.kernel.errors import MbaasError
 from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo.format import Bson
 from mbaas.storage.mongo.names import ROWS, SCHEMAS, Database
@@ -58,7 +55,8 @@ class Elsewhere:
                         change = await stream.try_next()
                         if change is not None:
                             await self._tell(change, changed)
-            except (PyMongoError, MbaasError) as error:
+            except Exception as error:
+                # Whatever it was: who does not hear of ended sessions must not stay so.
                 get_logger(__name__).warning("what others write cannot be followed; it is tried again", reason=repr(error))
             await asyncio.sleep(_AGAIN_SECONDS)
 
