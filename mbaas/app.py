@@ -65,7 +65,8 @@ class Server:
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())
             hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}
-            for hub in hubs.values():
+            for app_id, hub in hubs.items():
+                apps[app_id].unfed.append(hub.reconsider)
                 stack.push_async_callback(hub.close)
             self._wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies, metrics=self._services.metrics)
             self._live = Live(self._wire.keyring, hubs, server.trusted_proxies, self._services.metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mbaas.data.classes import Classes
@@ -26,6 +27,8 @@ class App:
         self.classes = Classes(store.schemas, options)
         self.keywords = Keywords(options.request_keyword_denylist)
         self.rooms: dict[str, Any] = {}
+        self.unfed: list[Callable[[], None]] = []
+        """Called after others changed what no entry of the feed tells: who is in a relation, such as a role's members."""
         self._policies: dict[str, Policy] = {}
 
     def register(self, class_name: str, policy: Policy) -> None:
@@ -44,14 +47,16 @@ class App:
         """Read what the store holds, and follow what others write to it."""
         await self.classes.load()
         if isinstance(self.store, Joint):
-            self.store.follow([name for name, policy in self._policies.items() if policy.remembers], self._changed)
+            remembering = [name for name, policy in self._policies.items() if policy.remembers]
+            self.store.follow(remembering, self._changed, self.classes.renew)
 
     async def _changed(self, class_name: str | None, object_id: str | None) -> None:
         """Forget what is remembered of something that another process may have written."""
-        if class_name is None:
-            await self.classes.renew()
         for name in self._policies if class_name is None else (class_name,):
             self.policy(name).changed(object_id)
+        if object_id is None:
+            for reconsider in self.unfed:
+                reconsider()
 
     async def close(self) -> None:
         """Finish and let the store go."""

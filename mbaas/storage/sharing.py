@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 from mbaas.storage.files.ports import Files
 
 Changed = Callable[[str | None, str | None], Awaitable[None]]
-"""Told of (class, id of an object) that another process wrote. No id: any object of the class. No class: anything at all, the
-definitions of classes included."""
+"""Told of (class, id of an object) that another process wrote. No id: any object of the class, or its relations. No class: any
+object at all."""
 
 
 @dataclass(slots=True)
@@ -36,6 +36,7 @@ class Joint(Protocol):
         """Where all of them find the contents of files."""
         ...
 
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
-        """From now on until the store is closed, have `changed` called after writes to these classes and to definitions."""
+    def follow(self, classes: Collection[str], changed: Changed, redefined: Callable[[], Awaitable[None]]) -> None:
+        """From now on until the store is closed, have `changed` called after writes to these classes, and `redefined` after
+        writes to the definitions of any."""
         ...

@@ -28,9 +28,9 @@ class Elsewhere:
         self._database, self._row, self._look_again = database, row_id(*origin_row), look_again
         self._task: asyncio.Task[None] | None = None
 
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
-        """Have `changed` called after writes to these classes, to their relations and to definitions."""
-        self._task = asyncio.get_running_loop().create_task(self._run(self._pipeline(classes), changed))
+    def follow(self, classes: Collection[str], changed: Changed, redefined: Callable[[], Awaitable[None]]) -> None:
+        """Have `changed` called after writes to these classes and to their relations, `redefined` after writes to definitions."""
+        self._task = asyncio.get_running_loop().create_task(self._run(self._pipeline(classes), changed, redefined))
 
     async def close(self) -> None:
         """Stop following."""
@@ -45,24 +45,28 @@ class Elsewhere:
         ours: Bson = {"ns.coll": ROWS, "documentKey._id": self._row}
         return [{"$match": {"$or": [known, {"ns.coll": SCHEMAS}, {"ns.coll": {"$regex": joins}}, ours]}}]
 
-    async def _run(self, pipeline: list[Bson], changed: Changed) -> None:
+    async def _run(self, pipeline: list[Bson], changed: Changed, redefined: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 async with await self._database.watch(pipeline, max_await_time_ms=_PATIENT_MS) as stream:
                     await self._look_again()
+                    await redefined()
                     await changed(None, None)
                     while stream.alive:
                         change = await stream.try_next()
                         if change is not None:
-                            await self._tell(change, changed)
+                            await self._tell(change, changed, redefined)
             except Exception as error:
                 # Whatever it was: who does not hear of ended sessions must not stay so.
                 get_logger(__name__).warning("what others write cannot be followed; it is tried again", reason=repr(error))
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _tell(self, change: Any, changed: Changed) -> None:
+    async def _tell(self, change: Any, changed: Changed, redefined: Callable[[], Awaitable[None]]) -> None:
         collection = (change.get("ns") or {}).get("coll")
-        if collection in (None, ROWS, SCHEMAS):
+        if collection == SCHEMAS:
+            await self._look_again()
+            await redefined()
+        elif collection is None or collection == ROWS:
             await self._look_again()
             await changed(None, None)
         elif join := _JOIN.fullmatch(collection):

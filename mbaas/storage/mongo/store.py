@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -77,9 +77,9 @@ class MongoStore:
             self._unindexed.clear()
             await self.schemas.index_all()
 
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
+    def follow(self, classes: Collection[str], changed: Changed, redefined: Callable[[], Awaitable[None]]) -> None:
         if self.sharing.atomic:
-            self._elsewhere.follow(classes, changed)
+            self._elsewhere.follow(classes, changed, redefined)
         self._unindexed.set()
         self._indexing = asyncio.get_running_loop().create_task(self._index())
 
