@@ -21,6 +21,7 @@ from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
 from mbaas.observe.logs import get_logger
+from mbaas.observe.together import Together
 from mbaas.realtime.hub import Hub
 from mbaas.services import Services
 from mbaas.storage.ports import Store
@@ -32,9 +33,9 @@ LOCAL = ("127.0.0.0/8", *LOOPBACK)
 PING_SECONDS = 2
 
 
-def build(server: ServerOptions, apps: Iterable[AppOptions]) -> Server:
-    """The whole server as one ASGI application. Nothing is opened before its lifespan starts."""
-    return Server(Services(server, {app.app_id: app for app in apps}))
+def build(server: ServerOptions, apps: Iterable[AppOptions], place: tuple[int, int] = (0, 1)) -> Server:
+    """The whole server as one ASGI application. Nothing is opened before its lifespan starts. `place` as in `Services`."""
+    return Server(Services(server, {app.app_id: app for app in apps}, place=place))
 
 
 class Server:
@@ -44,6 +45,7 @@ class Server:
         self._services = services
         self._wire: Wire | None = None
         self._live: Live | None = None
+        self._together: Together | None = None
         self.apps: tuple[App, ...] = ()
         self._outside = _outside_the_mount(services, self)
         self._mount = next(iter(services.apps.values())).mount
@@ -58,6 +60,10 @@ class Server:
             text = f"the data dir {server.data_dir} cannot be made: {error.strerror}; choose another by MBAAS_DATA_DIR"
             raise MbaasError(text) from error
         async with AsyncExitStack() as stack:
+            if self._services.place[1] > 1:
+                self._together = Together(self._services.metrics, server.data_dir, *self._services.place)
+                stack.push_async_callback(self._together.close)
+                await self._together.open()
             apps = {}
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
@@ -72,6 +78,10 @@ class Server:
             self._live = Live(self._wire.keyring, hubs, server.trusted_proxies, self._services.metrics)
             yield
             self._wire, self._live, self.apps = None, None, ()
+
+    async def metrics(self) -> tuple[bytes, str]:
+        """What this process, and the others of the server, have counted; its content type."""
+        return self._services.metrics.render() if self._together is None else await self._together.render()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._wire is not None and scope["type"] == "http" and _below(scope["path"], self._mount):
@@ -113,6 +123,7 @@ async def _open_store(options: AppOptions, services: Services) -> Store:
         services.clock,
         feed_retention_ms=options.feed_retention_ms,
         feed_retention_bytes=options.feed_retention_bytes,
+        place=services.place,
     )
 
 
@@ -139,7 +150,7 @@ def _outside_the_mount(services: Services, server: Server) -> Starlette:
     async def metrics(request: Request) -> Response:
         if not _may_see_metrics(request, services.server.trusted_proxies, list(services.apps.values())):
             return JSONResponse({"error": "unauthorized"}, 403)
-        body, content_type = services.metrics.render()
+        body, content_type = await server.metrics()
         return Response(body, headers={"content-type": content_type})
 
     own = [Route("/", front), Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -62,7 +62,7 @@ def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open
     return ServerOptions(
         host=file.server.get("host", settings.host),
         port=file.server.get("port", settings.port),
-        workers=settings.workers or 1,
+        workers=settings.workers,
         trusted_proxies=file.server.get("trusted_proxies", settings.trusted_proxies),
         data_dir=settings.data_dir.absolute(),
         log_format="pretty" if pretty else "json",

@@ -19,3 +19,5 @@ class Services:
     clock: Clock = field(default_factory=SystemClock)
     ids: Ids = field(default_factory=Ids)
     metrics: Metrics = field(default_factory=Metrics)
+    place: tuple[int, int] = (0, 1)
+    """Which of the server's processes this is, from 0, and how many there are."""

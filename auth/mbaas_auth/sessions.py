@@ -59,7 +59,7 @@ class Sessions:
         self._app = app
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._forgotten = 0
-        """How often something was forgotten: what was read before that is not remembered."""
+        """How often something had to be forgotten: what was read before that is not remembered after it."""
 
     async def caller(self, token: str, base: Caller) -> Caller:
         """`base` as the user whose token it is. Raises 209 for a token that is unknown, expired, or of a deleted user."""
@@ -108,7 +108,7 @@ class Sessions:
         roles = await roles_of(self._app, user_id)
         expires = date_ms(document.body.get("expiresAt"))
         known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person))
-        if forgotten == self._forgotten:
+        if self._forgotten == forgotten:
             self._known[token] = known
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

@@ -27,10 +27,10 @@ def dev(parse_config: Path | None) -> None:
     wanted = not (found.app_id and found.master_key) and not found.apps_file and not parse_config
     kept = kept_keys(found.data_dir) if wanted else {}
     configuration = configure(found, preset="development", parse_config=parse_config, keys=kept)
-    listener = listen(configuration.server)
-    configuration = configuration.listening_on(listener.getsockname()[1])
+    listeners = listen(configuration.server)
+    configuration = configuration.listening_on(listeners[0].getsockname()[1])
     greet(Console(highlight=False, soft_wrap=True), configuration, keys_made=bool(kept))
-    run(configuration, listener)
+    run(configuration, listeners)
 
 
 def greet(console: Console, configuration: Configuration, *, keys_made: bool) -> None:

@@ -169,7 +169,8 @@ def _port(configuration: Configuration) -> str:
 
     server = configuration.server
     try:
-        listen(server).close()
+        for listener in listen(server):
+            listener.close()
     except settings.SettingsError as error:
         remedy = _OTHERWISE.get(getattr(error.__cause__, "errno", 0), "set MBAAS_HOST to an address of this machine, or to 0.0.0.0")
         raise Wrong(str(error).partition(";")[0], remedy) from error

@@ -15,12 +15,14 @@ import uvicorn
 from mbaas import __version__, settings
 from mbaas.app import Server, build
 from mbaas.cli.claim import claim
+from mbaas.cli.workers import Worker, fork
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import ServerOptions
 from mbaas.observe.logs import get_logger, start_logging
 
 DRAIN_SECONDS = 25
+_BACKLOG = 2048
 _MESSAGE_BYTES = 1024 * 1024
 """The longest message of a live-query client."""
 _PING_SECONDS = 30.0
@@ -35,22 +37,29 @@ _TURN_SECONDS = 0.001
 def serve(parse_config: Path | None) -> None:
     """Serve as configured, until SIGTERM or SIGINT."""
     configuration = configure(settings.read(), parse_config=parse_config)
-    listener = listen(configuration.server)
-    run(configuration.listening_on(listener.getsockname()[1]), listener)
+    listeners = listen(configuration.server)
+    run(configuration.listening_on(listeners[0].getsockname()[1]), listeners)
 
 
-def listen(server: ServerOptions) -> socket.socket:
-    """The listening socket; SettingsError says what is wrong with the address."""
+def listen(server: ServerOptions) -> list[socket.socket]:
+    """A listening socket for each process; the kernel shares out the clients. SettingsError says what is wrong with the address."""
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    several = server.workers > 1 and sys.platform == "linux"
     try:
-        return socket.create_server((server.host, server.port), family=family, backlog=2048)
+        first = socket.create_server((server.host, server.port), family=family, backlog=_BACKLOG)
+        if not several:
+            return [first] * server.workers
+        # That one would have failed beside another server; those that share a port do not.
+        host, port = first.getsockname()[:2]
+        first.close()
+        return [socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True) for _ in range(server.workers)]
     except OSError as error:
         where = f"cannot listen on {server.host} port {server.port}: {error.strerror or error}"
         raise settings.SettingsError(f"{where}; choose others by MBAAS_HOST and MBAAS_PORT") from error
 
 
-def run(configuration: Configuration, listener: socket.socket) -> None:
-    """Serve on the socket. A first signal lets running requests finish, a second one does not."""
+def run(configuration: Configuration, listeners: list[socket.socket]) -> None:
+    """Serve on the sockets, with a process for each. A first signal lets running requests finish, a second one does not."""
     apps = configuration.apps
     keys = [(app.master_key, app.read_only_master_key, app.maintenance_key, app.webhook_key) for app in apps]
     start_logging(configuration.server.log_format, secrets=[key for per_app in keys for key in per_app if key])
@@ -60,26 +69,34 @@ def run(configuration: Configuration, listener: socket.socket) -> None:
     for app in apps:
         if not app.database_url:
             claim(app.data_dir)
-    web = _Web(configuration)
     _tune_interpreter()
+    worker = fork(listeners) if len(listeners) > 1 else Worker(0, 1, listeners[0])
+    if worker is not None:
+        _serve(configuration, worker)
+    if worker is None or worker.count == 1:
+        log.info("stopped")
+
+
+def _serve(configuration: Configuration, worker: Worker) -> None:
+    """One process, from its start to its end."""
+    web = _Web(configuration, worker)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises the signal again once it has stopped: leave with 0
     try:
-        web.run(sockets=[listener])
+        web.run(sockets=[worker.listener])
     except KeyboardInterrupt:
         pass
     except MbaasError as error:
         raise settings.SettingsError(error.message) from error
     finally:
-        listener.close()
-    log.info("stopped")
+        worker.listener.close()
 
 
 class _Web(uvicorn.Server):
     """Opens the apps before anybody is answered, and says so when they are."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._configuration = configuration
-        self._app = build(configuration.server, configuration.apps)
+    def __init__(self, configuration: Configuration, worker: Worker) -> None:
+        self._configuration, self._worker = configuration, worker
+        self._app = build(configuration.server, configuration.apps, (worker.number, worker.count))
         super().__init__(_config(self._app))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -89,10 +106,16 @@ class _Web(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self._opened.enter_async_context(self._app.opened())
         await super().startup(sockets)
+        self._worker.started(self._leave)
+        if self._worker.number > 0:
+            return
         server, apps = self._configuration.server, self._configuration.apps
         host = f"[{server.host}]" if ":" in server.host else server.host
         url = f"http://{host}:{server.port}{apps[0].mount}"
         get_logger("mbaas").info("serving", version=__version__, url=url, apps=[app.app_id for app in apps])
+
+    def _leave(self) -> None:
+        self.should_exit = True
 
 
 def _config(app: Server) -> uvicorn.Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,7 @@ class App:
         self.unfed: list[Callable[[], None]] = []
         """Called after others changed what no entry of the feed tells: who is in a relation, such as a role's members."""
         self._policies: dict[str, Policy] = {}
+        self._turn = asyncio.Lock()
 
     def register(self, class_name: str, policy: Policy) -> None:
         """Give a class its policy; before `start`."""
@@ -45,15 +47,19 @@ class App:
 
     async def start(self) -> None:
         """Read what the store holds, and follow what others write to it."""
+        self.store.follow([name for name, policy in self._policies.items() if policy.remembers], self._changed)
         await self.classes.load()
-        if isinstance(self.store, Joint):
-            remembering = [name for name, policy in self._policies.items() if policy.remembers]
-            self.store.follow(remembering, self._changed, self.classes.renew)
+
+    async def catch_up(self) -> None:
+        """Remember nothing that no longer holds; called where `store.behind`, at the beginning of every request."""
+        async with self._turn:
+            await self.store.catch_up()
 
     async def _changed(self, class_name: str | None, object_id: str | None) -> None:
-        """Forget what is remembered of something that another process may have written."""
-        for name in self._policies if class_name is None else (class_name,):
-            self.policy(name).changed(object_id)
+        if class_name is None:
+            await self.classes.reload()
+            return
+        self.policy(class_name).changed(object_id)
         if object_id is None:
             for reconsider in self.unfed:
                 reconsider()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +14,7 @@ from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
 from mbaas.kernel.options import AppOptions
 from mbaas.kernel.schema import DEFAULT_FIELDS, ClassSchema, Field, new_class
 from mbaas.kernel.values import Object
-from mbaas.storage.ports import Schemas
+from mbaas.storage.ports import Change, Schemas
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _JOIN = re.compile(r"_Join:[A-Za-z0-9_]+:[A-Za-z0-9_]+\Z")
@@ -96,9 +96,6 @@ class Classes:
         self._options = options
         self._known: dict[str, ClassSchema] = {}
         self._rules: dict[str, Rules] = {}
-        self._lock = asyncio.Lock()
-        self._stored = 0
-        """How often this process has changed a definition."""
         self.unique: dict[str, Mapping[str, Any]] = {}
         """Class → further arguments of its schema (indexes, unique, folded) that its room registered."""
         self.owned_by_themselves: set[str] = set()
@@ -106,34 +103,30 @@ class Classes:
 
     async def load(self) -> None:
         """Read the definitions and make the classes that always exist."""
-        self._known = await self._schemas.load()
-        self._rules.clear()
+        await self.reload()
         for name in ALWAYS_PRESENT:
-            made = self.blank(name)
-            known = self._known.get(name)
+            made, known = self.blank(name), self._known.get(name)
             if known is None or not set(made.fields) <= set(known.fields) or known.unique != made.unique:
-                merged = made if known is None else self._merge(made, known)
                 try:
-                    await self.store(merged)
+                    await self.alter(name, partial(self._completed, made))
                 except Duplicate as error:
                     text = f"several objects of {name} have the same value, which the index {error.index} refuses; mend them first"
                     raise MbaasError(text) from error
 
-    async def renew(self) -> None:
-        """Read the definitions again, which another process may have changed."""
-        async with self._lock:
-            stored = -1
-            while stored != self._stored:
-                stored = self._stored
-                found = await self._schemas.load()
-            same = {name: known for name, known in self._known.items() if name in found and found[name].says_as(known)}
-            self._known = {**found, **same}
-            self._rules = {name: rules for name, rules in self._rules.items() if name in same}
+    async def reload(self) -> None:
+        """Read the definitions again; those that are as they were stay the same objects."""
+        found = await self._schemas.load()
+        same = {name: known for name, known in self._known.items() if known.same_as(found.get(name))}
+        self._rules = {name: rules for name, rules in self._rules.items() if name in same}
+        self._known = {**found, **same}
 
     @staticmethod
-    def _merge(made: ClassSchema, known: ClassSchema) -> ClassSchema:
-        fields = {**known.fields, **made.fields}
-        return ClassSchema(known.name, fields, known.permissions, {**known.indexes, **made.indexes}, made.unique, made.folded)
+    def _completed(made: ClassSchema, known: ClassSchema | None) -> tuple[ClassSchema, tuple[str, ...]]:
+        """A definition with what its class must have."""
+        if known is None:
+            return made, ()
+        fields, indexes = {**known.fields, **made.fields}, {**known.indexes, **made.indexes}
+        return ClassSchema(known.name, fields, known.permissions, indexes, made.unique, made.folded), ()
 
     def get(self, name: str) -> ClassSchema | None:
         """The definition, or None if the class does not exist."""
@@ -173,45 +166,57 @@ class Classes:
         return found
 
     async def grow(self, name: str, columns: Mapping[str, Field]) -> ClassSchema:
-        """The class with these columns, made or added to as needed; a race with another writer is settled under the lock."""
-        async with self._lock:
-            current = self._known.get(name)
-            missing = {k: f for k, f in columns.items() if current is None or k not in current.fields}
-            if current is not None:
-                for column, wanted in columns.items():
-                    settled = current.fields.get(column)
-                    if settled is not None and settled.label != wanted.label:
-                        raise mismatch(name, column, settled, wanted)
-                if not missing:
-                    return current
-            grown = (current or self.blank(name)).with_fields(missing)
-            await self.store(grown)
-            return grown
+        """The class with these columns, made or added to as needed. Raises 111 if another writer has given one another type."""
+
+        def change(current: ClassSchema | None) -> tuple[ClassSchema, tuple[str, ...]]:
+            base = current or self.blank(name)
+            for column, wanted in columns.items():
+                settled = base.fields.get(column)
+                if settled is not None and settled.label != wanted.label:
+                    raise mismatch(name, column, settled, wanted)
+            missing = {column: wanted for column, wanted in columns.items() if column not in base.fields}
+            return base.with_fields(missing) if missing else base, ()
+
+        return await self.alter(name, change)
 
     async def index_text(self, name: str, column: str) -> ClassSchema:
         """The class with a full-text index on the column, made if there is none; others on the same column do as well."""
-        async with self._lock:
-            current = self._known[name]
-            if column in current.fields and not any(keys.get(column) == "text" for keys in current.indexes.values()):
-                current = replace(current, indexes={**current.indexes, f"{column}_text": {column: "text"}})
-                await self.store(current)
-            return current
 
-    async def store(self, schema: ClassSchema, dropped: tuple[str, ...] = ()) -> None:
-        """Put a definition into the store and then into memory. Raises 140 for more columns than a class may have."""
-        if len(schema.fields) > MOST_COLUMNS:
-            raise ParseError(Code.EXCEEDED_QUOTA, f"A class has no more than {MOST_COLUMNS} columns.")
-        await self._schemas.put(schema, dropped)
-        self._stored += 1
-        self._known[schema.name] = schema
-        self._rules.pop(schema.name, None)
+        def change(current: ClassSchema | None) -> tuple[ClassSchema, tuple[str, ...]]:
+            base = current or self.blank(name)
+            if not _wants_text(base, column):
+                return base, ()
+            return replace(base, indexes={**base.indexes, f"{column}_text": {column: "text"}}), ()
+
+        known = self._known[name]
+        return await self.alter(name, change) if _wants_text(known, column) else known
+
+    async def alter(self, name: str, change: Change) -> ClassSchema:
+        """Change a definition in the store (`Schemas.alter`), and then in memory. Raises 140 for more columns than a class may have."""
+
+        def checked(current: ClassSchema | None) -> tuple[ClassSchema, Sequence[str]]:
+            schema, dropped = change(current)
+            if len(schema.fields) > MOST_COLUMNS:
+                raise ParseError(Code.EXCEEDED_QUOTA, f"A class has no more than {MOST_COLUMNS} columns.")
+            return schema, dropped
+
+        schema = await self._schemas.alter(name, checked)
+        known = self._known.get(name)
+        if known is not None and known.same_as(schema):
+            return known
+        self._known[name] = schema
+        self._rules.pop(name, None)
+        return schema
 
     async def drop(self, schema: ClassSchema) -> None:
         """Remove a class altogether."""
         await self._schemas.drop(schema)
-        self._stored += 1
         self._known.pop(schema.name, None)
         self._rules.pop(schema.name, None)
+
+
+def _wants_text(schema: ClassSchema, column: str) -> bool:
+    return column in schema.fields and not any(keys.get(column) == "text" for keys in schema.indexes.values())
 
 
 def mismatch(class_name: str, column: str, expected: Field, got: Field) -> ParseError:

@@ -101,7 +101,7 @@ class Policy:
         """After every object of the class was removed at once."""
 
     def changed(self, object_id: str | None) -> None:
-        """After another process may have written an object of the class; None: any of them, or their relations."""
+        """After some process wrote an object of the class; None: any of them, or their relations."""
 
     async def forestalled(self, write: Write, error: Duplicate) -> Saved | None:
         """The answer to a create that came second, where the class has a better one than a refusal."""

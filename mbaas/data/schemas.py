@@ -33,24 +33,35 @@ async def read(app: App, name: str) -> Object:
 
 async def create(app: App, name: str, body: Object) -> Object:
     """`POST /schemas/:class`: a class with these columns, permissions and indexes."""
-    current = app.classes.get(name)
-    if current is not None and not await _dormant(app, current):
-        raise ParseError(Code.INVALID_CLASS_NAME, f"Class {name} already exists.")
-    if not class_name_is_valid(name):
-        raise invalid_class_name(name)
-    blank = app.classes.blank(name)
-    columns = _columns(name, _object(body.get("fields")), {})
-    fields = {**blank.fields, **columns}
-    permissions = _permissions(app, body, blank, fields)
-    indexes = {**blank.indexes, **_indexes(_object(body.get("indexes")), blank.indexes, fields)}
-    made = replace(blank, fields=fields, permissions=permissions, indexes=indexes)
-    await app.classes.store(made)
-    return describe(app, made)
+    known = app.classes.get(name)
+    dormant = known is not None and await _dormant(app, known)
+
+    def change(current: ClassSchema | None) -> tuple[ClassSchema, tuple[str, ...]]:
+        if current is not None and not dormant:
+            raise ParseError(Code.INVALID_CLASS_NAME, f"Class {name} already exists.")
+        if not class_name_is_valid(name):
+            raise invalid_class_name(name)
+        blank = app.classes.blank(name)
+        columns = _columns(name, _object(body.get("fields")), {})
+        fields = {**blank.fields, **columns}
+        permissions = _permissions(app, body, blank, fields)
+        indexes = {**blank.indexes, **_indexes(_object(body.get("indexes")), blank.indexes, fields)}
+        return replace(blank, fields=fields, permissions=permissions, indexes=indexes), ()
+
+    return describe(app, await app.classes.alter(name, change))
 
 
 async def change(app: App, name: str, body: Object) -> Object:
     """`PUT /schemas/:class`: columns and indexes come and go, permissions are replaced."""
-    current = await _known(app, name)
+    await _known(app, name)
+    changed = await app.classes.alter(name, lambda current: _changed(app, name, current, body))
+    return _with_configured_protection(app, changed)
+
+
+def _changed(app: App, name: str, current: ClassSchema | None, body: Object) -> tuple[ClassSchema, list[str]]:
+    """What a change makes of a definition, and the columns that go."""
+    if current is None:
+        raise _unknown(name)
     wanted = _object(body.get("fields"))
     dropped = _dropped(name, current, wanted)
     kept = {k: f for k, f in current.fields.items() if k not in dropped}
@@ -60,9 +71,7 @@ async def change(app: App, name: str, body: Object) -> Object:
     known = current.indexes if "indexes" not in body or _shown_indexes(app, current) else {**_BY_ID, **current.indexes}
     indexes = _indexes(_object(body.get("indexes")), known, fields)
     indexes = {k: keys for k, keys in indexes.items() if not any(key.partition(".")[0] in dropped for key in keys)}
-    changed = replace(current, fields=fields, permissions=permissions, indexes=indexes)
-    await app.classes.store(changed, tuple(dropped))
-    return _with_configured_protection(app, changed)
+    return replace(current, fields=fields, permissions=permissions, indexes=indexes), dropped
 
 
 async def drop(app: App, name: str) -> Object:
@@ -113,8 +122,12 @@ def _with_configured_protection(app: App, schema: ClassSchema) -> Object:
 async def _known(app: App, name: str) -> ClassSchema:
     schema = app.classes.get(name)
     if schema is None or await _dormant(app, schema):
-        raise ParseError(Code.INVALID_CLASS_NAME, f"Class {name} does not exist.")
+        raise _unknown(name)
     return schema
+
+
+def _unknown(name: str) -> ParseError:
+    return ParseError(Code.INVALID_CLASS_NAME, f"Class {name} does not exist.")
 
 
 async def _dormant(app: App, schema: ClassSchema) -> bool:

@@ -53,13 +53,17 @@ class ClassSchema:
     unique: frozenset[str] = frozenset()
     folded: frozenset[str] = frozenset()
 
-    def says_as(self, other: ClassSchema) -> bool:
-        """True if the two definitions differ in nothing."""
-        return all(getattr(self, part) == getattr(other, part) for part in ("fields", "permissions", "indexes", "unique", "folded"))
-
     def with_fields(self, more: Mapping[str, Field]) -> ClassSchema:
         """A copy with further columns."""
         return replace(self, fields={**self.fields, **more})
+
+    def same_as(self, other: ClassSchema | None) -> bool:
+        """True if another value says the same."""
+        return other is not None and self._said() == other._said()
+
+    def _said(self) -> tuple[Any, ...]:
+        indexes = {name: list(keys.items()) for name, keys in self.indexes.items()}
+        return self.name, self.fields, self.permissions, indexes, self.unique, self.folded
 
 
 def new_class(name: str, fields: Mapping[str, Field] | None = None, **more: Any) -> ClassSchema:

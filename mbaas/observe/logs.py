@@ -18,8 +18,8 @@ from typing import Any, Literal, TextIO
 MASK = "***"
 _SECRET_NAMES = re.compile(r"password|passwd|secret|token|authorization|cookie|(?:^|[-_])key$|[a-z]Key$|authData", re.IGNORECASE)
 _SHAPES = r"r:[0-9a-f]{32}|mk_(?:live|test)_\w+|(?<=Bearer )[\w.~+/-]+=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-_PREFIX = os.urandom(4).hex()
 _COUNT = itertools.count(1)
+_PREFIX = os.urandom(4).hex()
 
 _request: ContextVar[tuple[int, str] | None] = ContextVar("request", default=None)
 """Number and app id of the request being served. Every request has a number, few need its text."""
@@ -37,7 +37,7 @@ def request_id() -> str | None:
 
 
 def _text(number: int) -> str:
-    return f"{_PREFIX}{number:08x}"
+    return f"{_PREFIX}{os.getpid():x}-{number:x}"
 
 
 def get_logger(name: str) -> Any:

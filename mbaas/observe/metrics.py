@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import resource
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the latency histogram, in seconds."""
 _SLOWER = len(BUCKETS)
+Snapshot = dict[str, Any]
+Shown = list[tuple[list[str], Snapshot]]
+"""Snapshots with the value of the label `process`, if there is one."""
 
 
 class Metrics:
@@ -49,53 +53,95 @@ class Metrics:
         """A count that is kept elsewhere, and read at each scrape."""
         self._tallies[name] = (about, read)
 
-    def render(self) -> tuple[bytes, str]:
-        """The exposition text and its content type."""
+    def snapshot(self) -> Snapshot:
+        """Everything counted so far, as JSON: another process of the server may show it."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        counters = {name: values for name, (_, _, values) in self._counters.items()}
+        return {
+            "requests": [[route, status, row] for (route, status), row in sorted(self._requests.items())],
+            "counters": {name: [[list(labels), value] for labels, value in sorted(values.items())] for name, values in counters.items()},
+            "tallies": {name: read() for name, (_, read) in self._tallies.items()},
+            "gauges": {name: read() for name, (_, read) in self._gauges.items()},
+            "cpu": usage.ru_utime + usage.ru_stime,
+        }
+
+    def render(self, processes: Mapping[str, Snapshot] | None = None) -> tuple[bytes, str]:
+        """The exposition text and its content type: of this process, or of several, by their names."""
         from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
         from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
         registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        if processes is None:
+            ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        registry.register(_Collector(self))
+        registry.register(_Collector(self, processes))
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
-    def families(self) -> Iterator[Any]:
-        """Everything counted so far, as Prometheus knows it."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    def families(self, processes: Mapping[str, Snapshot] | None = None) -> Iterator[Any]:
+        """Everything counted so far, as Prometheus knows it. Of several processes each has series of its own, since one may begin anew."""
+        more = [] if processes is None else ["process"]
+        shown = [([], self.snapshot())] if processes is None else [([name], snapshot) for name, snapshot in sorted(processes.items())]
+        yield from _answered(shown, more)
+        yield from self._counted(shown, more)
+        yield from self._read(shown, more)
 
-        requests = CounterMetricFamily("mbaas_http_requests", "Answered requests", labels=["route", "status"])
-        latency = HistogramMetricFamily("mbaas_http_request_seconds", "Time to answer", labels=["route"])
-        for (route, status), row in sorted(self._requests.items()):
-            requests.add_metric([route, str(status)], sum(row[:-1]))
-        for route, total in _by_route(self._requests).items():
-            latency.add_metric([route], buckets=_cumulative(total), sum_value=total[-1])
-        yield requests
-        yield latency
-        for name, (about, labels, values) in sorted(self._counters.items()):
-            family = CounterMetricFamily(f"mbaas_{name}", about, labels=labels)
-            for label_values, value in sorted(values.items()):
-                family.add_metric(label_values, value)
+    def _counted(self, shown: Shown, more: list[str]) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily
+
+        for name, (about, labels, _) in sorted(self._counters.items()):
+            family = CounterMetricFamily(f"mbaas_{name}", about, labels=[*labels, *more])
+            for which, snapshot in shown:
+                for values, value in snapshot["counters"].get(name, ()):
+                    family.add_metric([*values, *which], value)
             yield family
-        for name, (about, read) in sorted(self._tallies.items()):
-            yield CounterMetricFamily(f"mbaas_{name}", about, value=read())
-        for name, (about, read) in sorted(self._gauges.items()):
-            yield GaugeMetricFamily(f"mbaas_{name}", about, value=read())
+
+    def _read(self, shown: Shown, more: list[str]) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        wanted: list[tuple[Any, str, str, str]] = [
+            *((CounterMetricFamily, "tallies", name, about) for name, (about, _) in sorted(self._tallies.items())),
+            *((GaugeMetricFamily, "gauges", name, about) for name, (about, _) in sorted(self._gauges.items())),
+        ]
+        for kind, part, name, about in wanted:
+            family = kind(f"mbaas_{name}", about, labels=more)
+            for which, snapshot in shown:
+                if name in snapshot[part]:
+                    family.add_metric(which, snapshot[part][name])
+            yield family
+        if more:
+            spent = CounterMetricFamily("process_cpu_seconds", "Processor time", labels=more)
+            for which, snapshot in shown:
+                spent.add_metric(which, snapshot["cpu"])
+            yield spent
+
+
+def _answered(shown: Shown, more: list[str]) -> Iterator[Any]:
+    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+    requests = CounterMetricFamily("mbaas_http_requests", "Answered requests", labels=["route", "status", *more])
+    latency = HistogramMetricFamily("mbaas_http_request_seconds", "Time to answer", labels=["route", *more])
+    for which, snapshot in shown:
+        for route, status, row in snapshot["requests"]:
+            requests.add_metric([route, str(status), *which], sum(row[:-1]))
+        for route, total in _by_route(snapshot["requests"]).items():
+            latency.add_metric([route, *which], buckets=_cumulative(total), sum_value=total[-1])
+    yield requests
+    yield latency
 
 
 class _Collector:
     """Prometheus' side of `Metrics`."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, processes: Mapping[str, Snapshot] | None) -> None:
+        self._metrics, self._processes = metrics, processes
 
     def collect(self) -> Iterator[Any]:
-        return self._metrics.families()
+        return self._metrics.families(self._processes)
 
 
-def _by_route(rows: dict[tuple[str, int], list[float]]) -> dict[str, list[float]]:
+def _by_route(rows: Iterable[tuple[str, int, list[float]]]) -> dict[str, list[float]]:
     out: dict[str, list[float]] = {}
-    for (route, _), row in sorted(rows.items()):
+    for route, _, row in rows:
         out[route] = [a + b for a, b in zip(out.get(route, [0.0] * len(row)), row, strict=True)]
     return out
 

@@ -175,6 +175,9 @@ class Hub:
                 self._resync()
                 self._position = await self._app.store.feed.latest()
                 return
+            if self._app.store.behind:
+                # What came before an entry holds for it: definitions, rights.
+                await self._app.catch_up()
             for entry in entries:
                 try:
                     await self._take(entry)

@@ -8,7 +8,7 @@ version says so. The contract suite in `mbaas.testing` proves an implementation 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -150,8 +150,8 @@ class Feed(Protocol):
         """The position after the last entry."""
         ...
 
-    async def after(self, seq: str, limit: int = 1000) -> list[Entry] | None:
-        """Up to `limit` entries after the position, oldest first; None if the position is older than what is kept."""
+    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> list[Entry] | None:
+        """Up to `limit` entries after the position, oldest first, of these classes or of all; None if it is older than what is kept."""
         ...
 
     async def trim(self, now: int) -> int:
@@ -211,6 +211,10 @@ class Documents(Protocol):
         ...
 
 
+Change = Callable[[ClassSchema | None], tuple[ClassSchema, Sequence[str]]]
+"""From a stored definition (None: there is none) to the one that it is to become, and the columns that every object loses."""
+
+
 class Schemas(Protocol):
     """The classes' definitions, and what must change in the database with them."""
 
@@ -220,6 +224,13 @@ class Schemas(Protocol):
 
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
         """Store a definition, make or drop its indexes, and remove the `dropped` columns from every object."""
+        ...
+
+    async def alter(self, name: str, change: Change) -> ClassSchema:
+        """Put what `change` makes of a class's definition in its place, with no other change in between; may call it again.
+
+        One that gives back what it was given changes nothing. Returns the definition that is stored now.
+        """
         ...
 
     async def drop(self, schema: ClassSchema) -> None:
@@ -274,13 +285,39 @@ class Rows(Protocol):
         """Add to a counter (0 if absent or expired; `expires` is set when it begins) and return it."""
         ...
 
+    async def alter(self, table: str, key: str, change: Callable[[Row | None], Row]) -> Row:
+        """Put what `change` makes of the row (None: there is none) in its place, with no other write in between; may call it again."""
+        ...
+
     async def expire(self, now: int, limit: int = 1000) -> int:
         """Remove rows whose `expires` has passed; returns how many."""
         ...
 
 
+Changed = Callable[[str | None, str | None], Awaitable[None]]
+"""Told of (class, id of an object) that some process wrote. No id: any object of the class. No class: the definitions of classes."""
+
+
 class Store(Protocol):
     """One app's database."""
+
+    @property
+    def several(self) -> bool:
+        """True if other processes may use the database, too."""
+        ...
+
+    def follow(self, classes: Collection[str], changed: Changed) -> None:
+        """Have `changed` called after writes to these classes and to definitions, through whichever process."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """True if `catch_up` has something to tell. On the embedded store that is so from before such a write is acknowledged."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Call `changed` for what has not been told yet."""
+        ...
 
     @property
     def documents(self) -> Documents: ...

@@ -135,6 +135,8 @@ class Wire:
                     raise Refused(TOO_LARGE, 413)
                 _forget_form(request)
         request.app, request.cors, request.limits, request.caller = identity.app, identity.cors, identity.limits, identity.caller
+        if request.app.store.behind:
+            await request.app.catch_up()
         if context:
             request.caller = replace(request.caller, context=context_of(context))
         if found is None:

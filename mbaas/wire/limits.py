@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from mbaas.kernel.caller import Caller
@@ -20,9 +20,11 @@ from mbaas.kernel.ids import token_hash
 from mbaas.kernel.options import AppOptions, RateLimit
 from mbaas.kernel.paths import path_pattern
 from mbaas.kernel.values import Json, Object
+from mbaas.storage.ports import Row, Rows
 
 Kind = Literal["sign-in", "sign-up", "mail"]
 _REMEMBERED = 10_000
+_TABLE = "limits"
 
 
 class Counters(Protocol):
@@ -58,6 +60,31 @@ class MemoryCounters:
 
     def __len__(self) -> int:
         return sum(map(len, self._windows.values()))
+
+
+class StoredCounters:
+    """Counters of all processes, in the store."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def hit(self, limit: str, who: str, window_ms: float, now: int) -> tuple[int, int]:
+        key = _key(limit, who)
+
+        def count(row: Row | None) -> Row:
+            if row is None or row.expires is None:
+                return Row(key, 1, expires=now + int(window_ms))
+            return replace(row, value=row.value + 1)
+
+        counted = await self._rows.alter(_TABLE, key, count)
+        return counted.value, counted.expires or now
+
+    async def forget(self, limit: str, who: str) -> None:
+        await self._rows.drop(_TABLE, _key(limit, who))
+
+
+def _key(limit: str, who: str) -> str:
+    return f"{limit} {who}"
 
 
 @dataclass(frozen=True, slots=True)

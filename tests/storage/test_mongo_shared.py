@@ -175,11 +175,11 @@ async def test_reading_the_definitions_again_changes_only_what_others_changed(ad
         await app.classes.grow("Post", {"title": Field("String"), "spot": Field("GeoPoint"), "owner": Field("Pointer", "_User")})
         await app.classes.grow("Other", {})
         known = {schema.name: schema for schema in app.classes.all()}
-        await app.classes.renew()
+        await app.classes.reload()
         assert all(app.classes.get(name) is schema for name, schema in known.items())
         with MongoClient[dict[str, Any]](address) as client:
             client.get_default_database()["_SCHEMA"].update_one({"_id": "Post"}, {"$set": {"more": "number"}})
-        await app.classes.renew()
+        await app.classes.reload()
         assert app.classes.get("Other") is known["Other"]
         post = app.classes.get("Post")
         assert post is not None

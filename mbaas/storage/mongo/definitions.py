@@ -29,8 +29,8 @@ def definition_in(schema: ClassSchema, before: Bson | None) -> Bson:
             chosen["defaultValue"] = field.default
         if chosen:
             options[name] = chosen
-    # Parse Server itself writes the stamps down as strings.
-    out.update(objectId="string", createdAt="string", updatedAt="string")
+    # Parse Server itself writes the stamps down as strings, and some versions as dates.
+    out.update({stamp: (before or {}).get(stamp, "string") for stamp in ("objectId", "createdAt", "updatedAt")})
     own = {"unique": sorted(schema.unique), "folded": sorted(schema.folded)}
     known = {
         "fields_options": options,

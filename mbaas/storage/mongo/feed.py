@@ -68,13 +68,13 @@ class MongoFeed:
             self._position = position = since or stream.resume_token or {}
         return str(position["_data"])
 
-    async def after(self, seq: str, limit: int = 1000) -> list[Entry] | None:
+    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> list[Entry] | None:
         if not self._sharing.atomic or not _TOKEN.fullmatch(seq):
             return None
         found: list[dict[str, Any]] = []
         with told():
             try:
-                async with await self._stream({"_data": seq}, whole=True) as stream:
+                async with await self._stream({"_data": seq}, whole=True, classes=classes) as stream:
                     while len(found) < limit and (change := await stream.try_next()) is not None:
                         found.append(dict(change))
             except OperationFailure as error:
@@ -84,9 +84,12 @@ class MongoFeed:
         schemas = await self._schemas.load() if found else {}
         return [_entry(change, schemas) for change in found]
 
-    async def _stream(self, position: Mapping[str, Any] | None, *, whole: bool = False, wait_ms: int = _AT_ONCE_MS) -> Stream:
+    async def _stream(
+        self, position: Mapping[str, Any] | None, *, whole: bool = False, wait_ms: int = _AT_ONCE_MS, classes: frozenset[str] | None = None
+    ) -> Stream:
         images: dict[str, Any] = {"full_document": "whenAvailable", "full_document_before_change": "whenAvailable"} if whole else {}
-        return await self._database.watch(_OBJECTS, resume_after=position, max_await_time_ms=wait_ms, **images)
+        some: list[Bson] = [] if classes is None else [{"$match": {"ns.coll": {"$in": sorted(classes)}}}]
+        return await self._database.watch([*_OBJECTS, *some], resume_after=position, max_await_time_ms=wait_ms, **images)
 
     async def trim(self, now: int) -> int:
         """Nothing: the database forgets by itself."""

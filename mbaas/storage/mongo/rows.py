@@ -7,7 +7,8 @@ The global config is not kept here but where Parse Server has it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -130,6 +131,25 @@ class MongoRows:
                     # Someone else has begun it.
                     continue
                 return by
+
+    async def alter(self, table: str, key: str, change: Callable[[Row | None], Row]) -> Row:
+        with told():
+            if table == config.TABLE:
+                return await config.alter(self._database, key, change)
+            while True:
+                found = await self._rows.find_one({"_id": row_id(table, key), "expires": self._live()})
+                made = change(None if found is None else _row(found))
+                if found is not None:
+                    result = await self._rows.update_one({"_id": found["_id"], "f": found["f"]}, _put(table, replace(made, fence=0)))
+                    if result.matched_count:
+                        return made
+                    continue
+                try:
+                    gone = {"_id": row_id(table, key), "expires": {"$lte": self._clock.now()}}
+                    await self._rows.update_one(gone, _put(table, made), upsert=True)
+                except DuplicateKeyError:
+                    continue
+                return made
 
     async def expire(self, now: int, limit: int = 1000) -> int:
         gone = {"expires": {"$lte": now}}

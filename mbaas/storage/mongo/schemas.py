@@ -14,6 +14,7 @@ from mbaas.storage.mongo.definitions import definition_in, definition_out
 from mbaas.storage.mongo.failures import index_name, told
 from mbaas.storage.mongo.format import NOTES, Bson, column_key
 from mbaas.storage.mongo.names import SCHEMAS, Database, join_name, joins_of
+from mbaas.storage.ports import Change
 from mbaas.storage.sharing import Sharing
 
 PRE_IMAGES: Bson = {"enabled": True}
@@ -36,15 +37,41 @@ class MongoSchemas:
         return {one["_id"]: definition_out(one) for one in found}
 
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
+        await self.alter(schema.name, lambda _: (schema, dropped))
+
+    async def alter(self, name: str, change: Change) -> ClassSchema:
+        """Columns that others add meanwhile stay; where they change the same as this does, it is done anew."""
         with told():
-            before = await self._database[SCHEMAS].find_one({"_id": schema.name})
-            self._indexed[schema.name] = set(indexes.wanted(schema))
-            await self.ensure(schema)
-            await self._indexes(schema, None if before is None else definition_out(before))
-            definition = {**_of_others(schema, before, dropped), **definition_in(schema, before)}
-            await self._database[SCHEMAS].replace_one({"_id": schema.name}, definition, upsert=True)
+            while True:
+                kept = await self._database[SCHEMAS].find_one({"_id": name})
+                before = None if kept is None else definition_out(kept)
+                schema, dropped = change(before)
+                if schema is before:
+                    return schema
+                self._indexed[name] = set(indexes.wanted(schema))
+                await self.ensure(schema)
+                await self._indexes(schema, before)
+                if await self._written(schema, kept, dropped):
+                    break
             if dropped and before is not None:
-                await self._drop_columns(definition_out(before), dropped)
+                await self._drop_columns(before, dropped)
+            return schema
+
+    async def _written(self, schema: ClassSchema, kept: Bson | None, dropped: Sequence[str]) -> bool:
+        """Write what is new in the definition, unless others have written the same parts since it was `kept`; says whether."""
+        if kept is None:
+            # It has been made just now, by this or by another process; what others have made of it is another matter.
+            found = await self._database[SCHEMAS].find_one({"_id": schema.name})
+            return found is not None and definition_out(found).same_as(schema)
+        new = definition_in(schema, kept)
+        put = {key: value for key, value in new.items() if kept.get(key) != value}
+        gone = [name for name in dropped if name in kept and name not in new]
+        if not put and not gone:
+            return True
+        unchanged = {key: kept.get(key, {"$exists": False}) for key in (*put, *gone)}
+        change = {operator: parts for operator, parts in (("$set", put), ("$unset", dict.fromkeys(gone, ""))) if parts}
+        result = await self._database[SCHEMAS].update_one({"_id": schema.name, **unchanged}, change)
+        return result.matched_count > 0
 
     async def _indexes(self, schema: ClassSchema, before: ClassSchema | None) -> None:
         try:
@@ -129,11 +156,6 @@ class MongoSchemas:
             await self._database[schema.name].delete_many({})
             for name in await self._database.list_collection_names(filter=joins_of(schema.name)):
                 await self._database[name].delete_many({})
-
-
-def _of_others(schema: ClassSchema, before: Bson | None, dropped: Sequence[str]) -> Bson:
-    """The columns that another process has added to the definition meanwhile."""
-    return {name: kind for name, kind in (before or {}).items() if name[0] != "_" and name not in schema.fields and name not in dropped}
 
 
 def _without_id(schema: ClassSchema) -> Bson:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -24,7 +24,8 @@ from mbaas.storage.mongo.rows import MongoRows
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.mongo.steps import Steps
 from mbaas.storage.mongo.transactions import DURABLE
-from mbaas.storage.sharing import Changed, Sharing
+from mbaas.storage.ports import Changed
+from mbaas.storage.sharing import Sharing
 
 NO_REPLICA_SET = (
     "MongoDB is no replica set: live queries, batches with `transaction: true` and several servers on one database will not work,"
@@ -77,11 +78,22 @@ class MongoStore:
             self._unindexed.clear()
             await self.schemas.index_all()
 
-    def follow(self, classes: Collection[str], changed: Changed, redefined: Callable[[], Awaitable[None]]) -> None:
+    def follow(self, classes: Collection[str], changed: Changed) -> None:
         if self.sharing.atomic:
-            self._elsewhere.follow(classes, changed, redefined)
+            self._elsewhere.follow(classes, changed)
         self._unindexed.set()
         self._indexing = asyncio.get_running_loop().create_task(self._index())
+
+    @property
+    def several(self) -> bool:
+        return True
+
+    @property
+    def behind(self) -> bool:
+        return False
+
+    async def catch_up(self) -> None:
+        """Nothing: what others write is told as it comes."""
 
     async def ping(self) -> None:
         with told():

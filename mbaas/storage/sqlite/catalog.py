@@ -67,9 +67,24 @@ Catalog = dict[str, Table]
 """Every class by name; replaced as a whole when a definition changes."""
 
 
-def load(connection: apsw.Connection) -> Catalog:
-    """Read the catalog from the database."""
-    return {name: _read(connection, n, name, kept) for n, name, kept in fetch(connection, f"{_CLASSES} ORDER BY n")}
+def load(connection: apsw.Connection) -> tuple[int, Catalog]:
+    """Read the catalog from the database, and its version."""
+    with connection:
+        number = version(connection)
+        found = {name: _read(connection, n, name, kept) for n, name, kept in fetch(connection, f"{_CLASSES} ORDER BY n")}
+    return number, found
+
+
+def version(connection: apsw.Connection) -> int:
+    """How often the catalog has changed."""
+    found: int = connection.execute("SELECT value FROM meta WHERE key='catalog'").get
+    return found
+
+
+def count_up(connection: apsw.Connection) -> int:
+    """Say that the catalog has changed; its new version."""
+    found: int = connection.execute("UPDATE meta SET value=value+1 WHERE key='catalog' RETURNING value").get
+    return found
 
 
 def load_one(connection: apsw.Connection, name: str) -> Table | None:

@@ -26,18 +26,24 @@ class SqliteFeed:
         self._listeners: list[Callable[[], None]] = []
 
     async def latest(self) -> str:
+        return self.end()
+
+    def end(self) -> str:
+        """`latest`, at once."""
         return self._position(self._reader.point(_LAST, ()))
 
-    async def after(self, seq: str, limit: int = 1000) -> list[Entry] | None:
+    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> list[Entry] | None:
         number = self._number(seq)
         if number is None:
             return None
+        named = "" if classes is None else f" AND class IN ({','.join('?' * len(classes))})"
+        arguments = (number, *(classes or ()), limit)
 
         def job(cursor: apsw.Cursor) -> list[tuple[Any, ...]] | None:
             trimmed = cursor.execute("SELECT value FROM meta WHERE key='feed_trimmed'").get
             if number < trimmed or number > cursor.execute(_LAST).get:
                 return None
-            return cursor.execute("SELECT * FROM feed WHERE seq > ? ORDER BY seq LIMIT ?", (number, limit)).fetchall()
+            return cursor.execute(f"SELECT * FROM feed WHERE seq > ?{named} ORDER BY seq LIMIT ?", arguments).fetchall()
 
         rows = await self._reader.run(job, 30_000)
         return None if rows is None else [self._entry(row) for row in rows]

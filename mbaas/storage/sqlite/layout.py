@@ -32,6 +32,7 @@ MIGRATIONS = (
                       at INTEGER NOT NULL, version INTEGER NOT NULL);
     INSERT INTO meta VALUES('feed_trimmed', 0);
     """,
+    "INSERT INTO meta VALUES('catalog', 0)",
 )
 
 

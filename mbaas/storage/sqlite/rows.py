@@ -46,7 +46,7 @@ class SqliteRows:
         return None if row is None else _row(row)
 
     async def put_many(self, table: str, rows: Sequence[Row]) -> None:
-        values = [(table, row.key, encode(row.value).decode(), row.due, row.expires, row.owner, row.fence) for row in rows]
+        values = [_values(table, row) for row in rows]
 
         def work() -> None:
             self._writer.cursor.executemany(_PUT, values)
@@ -88,6 +88,15 @@ class SqliteRows:
         now = self._clock.now()
         return await self._unit(lambda: int(self._execute(_COUNT, (table, key, by, expires, now))[0][0]))
 
+    async def alter(self, table: str, key: str, change: Callable[[Row | None], Row]) -> Row:
+        def work() -> Row:
+            found = self._execute(f"SELECT {_ROW} FROM rows WHERE tbl=? AND key=? AND {_LIVE}", (table, key, self._clock.now()))
+            made = change(_row(found[0]) if found else None)
+            self._execute(_PUT, _values(table, made))
+            return made
+
+        return await self._unit(work)
+
     async def expire(self, now: int, limit: int = 1000) -> int:
         sql = "DELETE FROM rows WHERE (tbl, key) IN (SELECT tbl, key FROM rows WHERE expires <= ? LIMIT ?)"
         return await self._changes(sql, (now, limit), heavy=limit > _HEAVY)
@@ -104,6 +113,10 @@ class SqliteRows:
             return self._writer.connection.changes()
 
         return await self._writer.submit(work, shielded=False, heavy=heavy)
+
+
+def _values(table: str, row: Row) -> tuple[Any, ...]:
+    return table, row.key, encode(row.value).decode(), row.due, row.expires, row.owner, row.fence
 
 
 def _row(row: tuple[Any, ...]) -> Row:

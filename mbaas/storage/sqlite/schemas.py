@@ -11,6 +11,7 @@ import orjson
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.errors import Code, Duplicate, ParseError
 from mbaas.kernel.schema import ClassSchema
+from mbaas.storage.ports import Change
 from mbaas.storage.sqlite import catalog
 from mbaas.storage.sqlite.catalog import Catalog, Table
 from mbaas.storage.sqlite.columns import column, listed, untyped
@@ -29,14 +30,35 @@ Side = dict[tuple[str, str], Any]
 class SqliteSchemas:
     """Changes run in the writer's thread, alone; the catalog is replaced when they are on disk."""
 
-    def __init__(self, writer: Writer, steps: Steps, clock: Clock, adopt: Callable[[Catalog], None], known: Callable[[], Catalog]) -> None:
-        self._writer, self._steps, self._clock, self._adopt, self._known = writer, steps, clock, adopt, known
+    def __init__(
+        self,
+        writer: Writer,
+        steps: Steps,
+        clock: Clock,
+        known: Callable[[], Catalog],
+        refresh: Callable[[], None],
+        adopt: Callable[[int, Catalog], None],
+    ) -> None:
+        self._writer, self._steps, self._clock = writer, steps, clock
+        self._known, self._refresh, self._adopt = known, refresh, adopt
 
     async def load(self) -> dict[str, ClassSchema]:
+        self._refresh()
         return {name: table.schema for name, table in self._known().items()}
 
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
         await self._change(schema.name, lambda connection: self._put(connection, schema, dropped))
+
+    async def alter(self, name: str, change: Change) -> ClassSchema:
+        def work(connection: apsw.Connection) -> None:
+            table = catalog.load_one(connection, name)
+            before = table.schema if table else None
+            schema, dropped = change(before)
+            if schema is not before:
+                self._put(connection, schema, dropped)
+
+        await self._change(name, work)
+        return self._known()[name].schema
 
     async def ensure(self, schema: ClassSchema, relations: Iterable[str]) -> None:
         """Make the class if it is new, and its relations; an existing definition stays."""
@@ -75,6 +97,7 @@ class SqliteSchemas:
                 (schema.name, self._clock.now()),
             )
             self._steps.fed += 1
+            self._steps.told += 1
             for name in (table.name, *table.geo.values(), *(text.table for text in table.texts)):
                 connection.execute(f"DELETE FROM {name}")
             _drop_relations(connection, table)
@@ -85,13 +108,14 @@ class SqliteSchemas:
         """Do the work, which is on one class, and let the catalog show it."""
         connection = self._writer.connection
 
-        def change() -> Table | None:
+        def change() -> tuple[int, Table | None]:
             work(connection)
-            return catalog.load_one(connection, name)
+            return catalog.count_up(connection), catalog.load_one(connection, name)
 
-        def adopt(table: Table | None) -> None:
+        def adopt(changed: tuple[int, Table | None]) -> None:
+            version, table = changed
             others = {known: one for known, one in self._known().items() if known != name}
-            self._adopt(others if table is None else {**others, name: table})
+            self._adopt(version, others if table is None else {**others, name: table})
 
         await self._writer.submit(change, heavy=True, then=adopt)
 

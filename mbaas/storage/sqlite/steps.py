@@ -48,6 +48,10 @@ class Steps:
         self._connection, self._execute, self._clock, self._catalog = connection, cursor.execute, clock, catalog
         self.fed = 0
         """How many entries have been written to the feed, kept or not."""
+        self.followed: frozenset[str] = frozenset()
+        """Classes of which the processes remember something."""
+        self.told = 0
+        """How many of the entries are of those."""
 
     def perform(self, steps: Sequence[Step]) -> list[Written]:
         """All steps in order; the first that fails raises."""
@@ -151,6 +155,8 @@ class Steps:
 
     def _feed(self, op: str, table: Table, object_id: str, before: bytes | None, after: bytes | None, version: int) -> None:
         self.fed += 1
+        if table.schema.name in self.followed:
+            self.told += 1
         self._execute(_FEED, (op, table.schema.name, object_id, before, after, self._clock.now(), version))
 
     def _relate(self, step: Relate) -> Written:

@@ -21,6 +21,7 @@ import apsw
 
 from mbaas.storage.sqlite.connection import Tuning
 from mbaas.storage.sqlite.failures import told
+from mbaas.storage.sqlite.shared import Shared
 
 T = TypeVar("T")
 Done = Callable[[BaseException | None], None]
@@ -54,10 +55,13 @@ class Unit:
 class Writer:
     """Owns the write connection and the queue before it."""
 
-    def __init__(self, connection: apsw.Connection, tuning: Tuning, committed: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: apsw.Connection, tuning: Tuning, shared: Shared, begun: Callable[[], None], committed: Callable[[], None]
+    ) -> None:
+        """`begun` is called at the beginning of every transaction, when no other process can write any more."""
         self.connection = connection
         self.cursor = connection.cursor()
-        self._tuning, self._on_commit = tuning, committed
+        self._tuning, self._shared, self._on_begin, self._on_commit = tuning, shared, begun, committed
         self._queue: deque[Unit] = deque()
         self._group: list[Unit] = []
         self._loop = asyncio.get_running_loop()
@@ -124,6 +128,8 @@ class Writer:
             return
         try:
             self.connection.set_busy_timeout(0)
+            if not self._shared.try_turn():
+                raise apsw.BusyError
             self.cursor.execute("BEGIN IMMEDIATE")
         except apsw.BusyError:
             # Another process is writing: wait for it in the thread.
@@ -131,16 +137,24 @@ class Writer:
         except apsw.Error as error:
             self._begun(error)
         else:
-            self._fill()
+            self._begun(None)
 
     def _begin_patiently(self) -> None:
+        self._shared.wait_turn()
         self.connection.set_busy_timeout(30_000)
         self.connection.execute("BEGIN IMMEDIATE")
 
     def _begun(self, error: BaseException | None) -> None:
         if error is None:
-            self._fill()
-            return
+            try:
+                self._on_begin()
+            except Exception as raised:
+                self._roll_back()
+                error = raised
+            else:
+                self._fill()
+                return
+        self._shared.end_turn()
         waiting, self._queue = self._queue, deque()
         for unit in waiting:
             unit.settle(error)
@@ -233,6 +247,7 @@ class Writer:
         """A heavy unit, from begin to commit, in the thread."""
         self._begin_patiently()
         try:
+            self._on_begin()
             unit.result = unit.work()
             self.cursor.execute("COMMIT")
         except BaseException:
@@ -247,6 +262,7 @@ class Writer:
             unit.settle(error)
         if error is None:
             self._on_commit()
+        self._shared.end_turn()
         # Through the loop, so that a stream of failing units cannot hold it.
         self._loop.call_soon(self._turn)
 

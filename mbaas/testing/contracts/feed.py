@@ -9,7 +9,8 @@ import pytest
 
 from mbaas.kernel.errors import ParseError
 from mbaas.kernel.ops import Increment, Set
-from mbaas.storage.ports import Delete, Document, Entry, Find, PutRow, Store, Update
+from mbaas.kernel.schema import new_class
+from mbaas.storage.ports import Delete, Document, Entry, Find, Insert, PutRow, Store, Update
 from mbaas.testing.clock import FakeClock
 from mbaas.testing.contracts.samples import POST, body, insert
 
@@ -49,6 +50,20 @@ async def test_positions_page_through_the_feed(store: Store) -> None:
     assert await entries(store, first[-1].seq, 10) == whole[2:]
     assert await entries(store, await store.feed.latest()) == []
     assert await store.feed.latest() == whole[-1].seq
+
+
+async def test_the_entries_of_some_classes(store: Store) -> None:
+    other, third = new_class("Other"), new_class("Third")
+    for schema in (POST, other, third):
+        await store.schemas.put(schema)
+    start = await store.feed.latest()
+    for n in range(3):
+        for schema in (POST, other, third):
+            await store.documents.commit([Insert(schema, Document(body(f"{n}"), version=1))])
+    found = await store.feed.after(start, 4, frozenset({"Other", "Third"}))
+    assert found is not None
+    assert [(e.class_name, e.object_id) for e in found] == [("Other", "0"), ("Third", "0"), ("Other", "1"), ("Third", "1")]
+    assert await store.feed.after(start, 4, frozenset({"Absent"})) == []
 
 
 async def test_a_position_that_is_none_asks_for_a_new_start(store: Store) -> None:

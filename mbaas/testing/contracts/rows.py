@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from mbaas.kernel.errors import Conflict
 from mbaas.storage.ports import PutRow, Row, Store
 from mbaas.testing.clock import FakeClock
 
@@ -106,6 +109,29 @@ async def test_change_and_drop_without_a_fence(store: Store) -> None:
     assert await store.rows.change("t", Row("k", 2, due=7, expires=None, owner="me"))
     assert await store.rows.get("t", "k") == Row("k", 2, 7, None, "me", 0)
     assert await store.rows.drop("t", "k")
+
+
+async def test_a_row_is_altered_with_nobody_in_between(store: Store, clock: FakeClock) -> None:
+    end = clock.now() + 100
+
+    def more(row: Row | None) -> Row:
+        return Row("k", {"n": 1}, expires=end) if row is None else replace(row, value={"n": row.value["n"] + 1})
+
+    altered = await asyncio.gather(*(store.rows.alter("t", "k", more) for _ in range(30)))
+    assert sorted(row.value["n"] for row in altered) == list(range(1, 31))
+    assert {row.expires for row in altered} == {end}
+    clock.advance(100)
+    end += 200
+    assert (await store.rows.alter("t", "k", more)).value == {"n": 1}
+
+    def refuse(row: Row | None) -> Row:
+        raise Conflict
+
+    with pytest.raises(Conflict):
+        await store.rows.alter("t", "k", refuse)
+    found = await store.rows.get("t", "k")
+    assert found is not None
+    assert (found.value, found.expires) == ({"n": 1}, end)
 
 
 async def test_counters_add_up(store: Store, clock: FakeClock) -> None:

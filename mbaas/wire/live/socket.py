@@ -170,6 +170,8 @@ class Socket:
             self._error(1, "Internal server error.", reconnect=True, request_id=None)
 
     async def _act(self, given: Object) -> None:
+        if self._identity is not None and self._identity.app.store.behind:
+            await self._identity.app.catch_up()
         if given["op"] == "connect":
             self._connect(given)
         elif given["op"] == "unsubscribe":
