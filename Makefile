@@ -8,16 +8,19 @@ COMPILE := $(BIN)/python -m compileall -q mbaas auth push functions
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEBIAN := .venv/.stamp-apt-chromium .venv/.stamp-apt-wrk
 
-.PHONY: help serve test check fmt bench peers nightly image
+.PHONY: help serve test test-mongo check fmt bench peers nightly image
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
 
 serve: .venv/.stamp-serve ## install what the server needs and serve for development
 	@exec $(BIN)/mbaas dev
 
 test: .venv/.stamp-dev tests/compat/node_modules/.stamp $(DEBIAN) ## install what the tests need and run them
 	$(BIN)/python -m pytest --durations=15 $(ARGS)
+
+test-mongo: .venv/.stamp-dev tests/compat/node_modules/.stamp ## the tests of the store and of the wire on a real MongoDB
+	@PYTHON=$(BIN)/python tests/mongo.sh $(ARGS)
 
 check: .venv/.stamp-dev ## lint, format, types, layers, licences, lock files
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo

@@ -74,7 +74,8 @@ class Server:
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())
             hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}
-            for hub in hubs.values():
+            for app_id, hub in hubs.items():
+                apps[app_id].unfed.append(hub.reconsider)
                 stack.push_async_callback(hub.close)
             self._wire = wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies, metrics=self._services.metrics)
             self._v1 = Wire(
@@ -130,7 +131,9 @@ async def _open_store(options: AppOptions, services: Services) -> Store:
     if options.database_url:
         from mbaas.storage.mongo.store import open_store as open_mongo
 
-        return await open_mongo(options.database_url, services.clock)
+        return await open_mongo(
+            options.database_url, services.clock, shared=options.database_shared, standalone=options.database_standalone
+        )
     from mbaas.storage.sqlite.store import open_store
 
     return await open_store(

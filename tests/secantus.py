@@ -22,16 +22,16 @@ def database(server: str, name: str) -> str:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """The address of a server that runs as long as the block."""
-    if GIVEN is not None:
+def running(folder: Path, *more: str, own: bool = False) -> Iterator[str]:
+    """The address of a server that runs as long as the block; `more` are options for SecantusDB, `own` means no other will do."""
+    if GIVEN is not None and not own:
         yield GIVEN
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     program = Path(sys.executable).with_name("secantusd-py")
-    options = ["--port", str(port), "--storage-path", str(folder / "db"), "--sync-on-commit", "--log-level", "WARNING"]
+    options = ["--port", str(port), "--storage-path", str(folder / "db"), "--sync-on-commit", "--log-level", "WARNING", *more]
     with (folder / "log").open("wb") as log, subprocess.Popen([program, *options], stdout=log, stderr=log, cwd=folder) as process:
         url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
         try:

@@ -13,6 +13,6 @@ def join(app: App) -> None:
     """Register the classes of this room with the app; before it starts."""
     sessions = Sessions(app)
     app.rooms["sessions"] = sessions
-    app.register("_User", UserPolicy(app, sessions, Passwords()))
+    app.register("_User", UserPolicy(app, sessions, Passwords(app.sharing)))
     app.register("_Session", SessionPolicy(app, sessions))
     app.register("_Role", RolePolicy(sessions.forget_all))

@@ -1,11 +1,13 @@
 """Sessions: from a token to a caller, and the `_Session` class.
 
-Only a token's SHA-256 is kept (hidden field `_session_token`), so a copy of the database signs nobody in; `sessionToken`
-is shown to the session that it belongs to and to no other.
+Only a token's SHA-256 is kept (hidden field `_session_token`), so a copy of the database signs nobody in. Where Parse Server uses
+the same database, tokens are kept as it keeps them, and those that it made hold until the database is sealed. `sessionToken` is
+shown to the session that it belongs to and to no other.
 """
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +25,7 @@ from mbaas.storage.ports import Delete, Document, Entry, Find, Insert, Step
 from mbaas_auth.roles import roles_of
 
 _REMEMBERED = 20_000
+_HASH = re.compile(r"[0-9a-f]{64}")
 _SERVERS = ("objectId", "user", "sessionToken", "expiresAt", "createdWith")
 """What a client that makes a session may not choose."""
 
@@ -113,9 +116,21 @@ class Sessions:
 
     async def find(self, token: str) -> Document | None:
         """The session of a token, expired or not."""
-        where = ast.Equals(("_session_token",), token_hash(token))
+        where = self.holds(token)
         found = await self._app.store.documents.find(Find(self.schema, where, limit=1))
         return found[0] if found else None
+
+    def kept(self, token: str) -> str:
+        """A new token as it is kept."""
+        return token if self._app.sharing.shared else token_hash(token)
+
+    def holds(self, token: str) -> ast.Node:
+        """The condition on the session of a token. What has the form of a hash is never taken for a token that is kept in plain:
+        hashes that were read in a copy of the database open nothing."""
+        hashed = token_hash(token)
+        if self._app.sharing.plain and not _HASH.fullmatch(token):
+            return ast.In(("_session_token",), (token, hashed))
+        return ast.Equals(("_session_token",), hashed)
 
     @property
     def schema(self) -> ClassSchema:
@@ -132,7 +147,7 @@ class Sessions:
         body.update(self.ending(now))
         if installation_id:
             body["installationId"] = installation_id
-        return Insert(self.schema, Document(body, {"_session_token": token_hash(token)}, 1)), token
+        return Insert(self.schema, Document(body, {"_session_token": self.kept(token)}, 1)), token
 
     def ending(self, now: int) -> Object:
         """When a session that begins now ends; nothing where none does."""
@@ -206,7 +221,7 @@ class SessionPolicy(Policy):
         if path != ("sessionToken",):
             return where
         if isinstance(where, ast.Equals) and isinstance(where.value, str):
-            return ast.Equals(("_session_token",), token_hash(where.value))
+            return self._sessions.holds(where.value)
         return ast.NOTHING
 
     async def before(self, write: Write) -> None:
@@ -232,7 +247,7 @@ class SessionPolicy(Policy):
         if caller.omnipotent:
             token = body.pop("sessionToken", None)
             if isinstance(token, str):
-                write.hidden["_session_token"] = token_hash(token)
+                write.hidden["_session_token"] = self._sessions.kept(token)
             if caller.session_id is not None:
                 write.hidden["_parent_session"] = caller.session_id
             return

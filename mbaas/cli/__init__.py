@@ -56,6 +56,17 @@ def doctor(parse_config: OptionsFile = None) -> None:
 
 
 @app.command()
+def migrate(
+    parse_config: OptionsFile = None,
+    seal: Annotated[bool, typer.Option("--seal", help="Make the database this server's alone; cannot be undone.")] = False,
+) -> None:
+    """End the time in which Parse Server can use the database: tokens are hashed, passwords become argon2id."""
+    from mbaas.cli.migrate import migrate as run
+
+    run(parse_config, seal=seal)
+
+
+@app.command()
 def keys() -> None:
     """Print new random keys, ready for a .env file."""
     from mbaas.cli.keys import new_keys

@@ -148,14 +148,14 @@ def _sqlite(configuration: Configuration) -> str:
 
 
 def _databases(configuration: Configuration) -> str:
-    urls = [app.database_url for app in configuration.apps if app.database_url]
-    if urls:
+    standalone = {app.database_url: app.database_standalone for app in configuration.apps if app.database_url}
+    if standalone:
         from mbaas.storage.mongo.probe import unreachable
 
-        for url in urls:
-            if why := unreachable(url):
-                raise Wrong(f"MongoDB does not answer: {why}", "start it, or correct MBAAS_DATABASE_URL")
-    return "MongoDB answers" if urls else "embedded store"
+        for url, allowed in standalone.items():
+            if why := unreachable(url, standalone=allowed):
+                raise Wrong(why, "start it as a replica set (mongod --replSet rs0), or correct MBAAS_DATABASE_URL")
+    return "MongoDB answers" if standalone else "embedded store"
 
 
 _OTHERWISE: dict[object, str] = {

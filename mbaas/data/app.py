@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from mbaas.data.classes import Classes
@@ -12,6 +13,7 @@ from mbaas.kernel.clock import Clock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions
 from mbaas.storage.ports import Store
+from mbaas.storage.sharing import Joint, Sharing
 
 
 class App:
@@ -20,11 +22,14 @@ class App:
     def __init__(self, options: AppOptions, store: Store, clock: Clock, ids: Ids) -> None:
         self.options = options
         self.store = store
+        self.sharing = store.sharing if isinstance(store, Joint) else Sharing()
         self.clock = clock
         self.ids = ids
         self.classes = Classes(store.schemas, options)
         self.keywords = Keywords(options.request_keyword_denylist)
         self.rooms: dict[str, Any] = {}
+        self.unfed: list[Callable[[], None]] = []
+        """Called after others changed what no entry of the feed tells: who is in a relation, such as a role's members."""
         self._policies: dict[str, Policy] = {}
         self._turn = asyncio.Lock()
 
@@ -53,8 +58,11 @@ class App:
     async def _changed(self, class_name: str | None, object_id: str | None) -> None:
         if class_name is None:
             await self.classes.reload()
-        else:
-            self.policy(class_name).changed(object_id)
+            return
+        self.policy(class_name).changed(object_id)
+        if object_id is None:
+            for reconsider in self.unfed:
+                reconsider()
 
     async def close(self) -> None:
         """Finish and let the store go."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mbaas.data.permissions import Rules
-from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
 from mbaas.kernel.options import AppOptions
 from mbaas.kernel.schema import DEFAULT_FIELDS, ClassSchema, Field, new_class
 from mbaas.kernel.values import Object
@@ -107,7 +107,11 @@ class Classes:
         for name in ALWAYS_PRESENT:
             made, known = self.blank(name), self._known.get(name)
             if known is None or not set(made.fields) <= set(known.fields) or known.unique != made.unique:
-                await self.alter(name, partial(self._completed, made))
+                try:
+                    await self.alter(name, partial(self._completed, made))
+                except Duplicate as error:
+                    text = f"several objects of {name} have the same value, which the index {error.index} refuses; mend them first"
+                    raise MbaasError(text) from error
 
     async def reload(self) -> None:
         """Read the definitions again; those that are as they were stay the same objects."""

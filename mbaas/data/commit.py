@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.storage.ports import Step, Written
 
 
@@ -19,6 +20,8 @@ class Transaction:
     """Gathers the steps of a known number of parts and commits them in the parts' order, all or none."""
 
     def __init__(self, app: App, parts: int) -> None:
+        if not app.sharing.atomic:
+            raise ParseError(Code.COMMAND_UNAVAILABLE, "transactions need a MongoDB that is a replica set")
         self._app = app
         self._steps: list[list[Step]] = [[] for _ in range(parts)]
         self._waiting: dict[int, asyncio.Future[list[Written]]] = {}

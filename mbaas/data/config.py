@@ -6,7 +6,6 @@ Parse Server 9.10.
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 from mbaas.data.app import App
@@ -18,7 +17,6 @@ from mbaas.storage.ports import Row
 
 _TABLE, _KEY = "config", "global"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_TURN = "config.turn"
 _LISTS: dict[str, type[ops.Add | ops.AddUnique | ops.Remove]] = {"Add": ops.Add, "AddUnique": ops.AddUnique, "Remove": ops.Remove}
 
 
@@ -42,12 +40,13 @@ async def change(app: App, caller: Caller, body: Object) -> Object:
         raise ParseError(Code.INVALID_JSON, "params and masterKeyOnly must be objects.")
     app.keywords.refuse(params)
     steps = [_operator(name, value) for name, value in params.items()]
-    async with app.rooms.setdefault(_TURN, asyncio.Lock()):
-        row = await app.store.rows.get(_TABLE, _KEY)
+
+    def changed(row: Row | None) -> Row:
         before: Object = row.value if row else {"params": {}, "masterKeyOnly": {}}
         private = {**before["masterKeyOnly"], **{name: bool(flags.get(name)) for name in params}}
-        after = {"params": ops.apply(steps, before["params"]), "masterKeyOnly": private}
-        await app.store.rows.put_many(_TABLE, [Row(_KEY, after)])
+        return Row(_KEY, {"params": ops.apply(steps, before["params"]), "masterKeyOnly": private})
+
+    await app.store.rows.alter(_TABLE, _KEY, changed)
     return {"result": True}
 
 

@@ -1,7 +1,7 @@
 """Files as use-cases: who may upload, which names and types, what is kept about a file, reading and deleting.
 
-Contents go to the `Files` port under a key of our own; the row of a file (table "files", by its public name) comes after them,
-so a file that is listed is always whole. Texts and order of checks follow Parse Server 9.10.
+Contents go to the `Files` port under a key of our own; what is known of a file by its public name comes after them, so a file
+that is listed is always whole. Texts and order of checks follow Parse Server 9.10.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from mbaas.kernel.errors import Code, ParseError, Refused, forbidden
 from mbaas.kernel.options import FileDownload, FileUpload
 from mbaas.kernel.values import Json, Object
 from mbaas.storage.files.disk import Disk
-from mbaas.storage.files.ports import Contents, Files, TooLarge
-from mbaas.storage.ports import Row
+from mbaas.storage.files.ports import Contents, Files, Names, TooLarge
+from mbaas.storage.files.rows import NamesInRows
+from mbaas.storage.sharing import Joint
 
-_TABLE = "files"
 _ROOM = "files"
 _NAME = re.compile(r"[_a-zA-Z0-9][a-zA-Z0-9@. ~_-]*\Z")
 _DIRECTORY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-/]*\Z")
@@ -56,12 +56,19 @@ class Stored:
 
 
 def place(app: App) -> Files:
-    """Where the app keeps contents: what another room put there, else a folder of its own in the data folder."""
+    """Where the app keeps contents: what another room put there, else the store if others use it too, else a folder of its own."""
     found = app.rooms.get(_ROOM)
     if found is None:
-        found = app.rooms[_ROOM] = Disk(app.options.data_dir / "files" / app.options.app_id.encode().hex())
+        folder = app.options.data_dir / "files" / app.options.app_id.encode().hex()
+        found = app.rooms[_ROOM] = app.store.files if isinstance(app.store, Joint) else Disk(folder)
     files: Files = found
     return files
+
+
+def names(app: App) -> Names:
+    """Where the app keeps what is known of files: with the contents if that place does so, else in rows."""
+    found = place(app)
+    return found if isinstance(found, Names) else NamesInRows(app.store.rows)
 
 
 async def upload(app: App, caller: Caller, wanted: Upload) -> Object:
@@ -75,7 +82,7 @@ async def upload(app: App, caller: Caller, wanted: Upload) -> Object:
     directory = _directory(caller, wanted.directory)
     prefix = "" if app.options.preserve_file_name else f"{app.ids.hex(16)}_"
     name = f"{directory}{prefix}{_with_extension(wanted.name, content_type)}"
-    earlier = await app.store.rows.get(_TABLE, name) if app.options.preserve_file_name else None
+    earlier = await names(app).described(name) if app.options.preserve_file_name else None
     key = app.ids.hex(16)
     limit = app.options.max_upload_bytes if wanted.limit is None else wanted.limit
     try:
@@ -88,33 +95,33 @@ async def upload(app: App, caller: Caller, wanted: Upload) -> Object:
         await place(app).drop(key)
         raise ParseError(Code.FILE_SAVE_ERROR, "Invalid file upload.")
     kept = {"key": key, "size": size, "type": _served_type(name, content_type), "metadata": metadata, "tags": tags}
-    await app.store.rows.put_many(_TABLE, [Row(name, {**kept, "user": caller.user_id, "at": app.clock.now()})])
+    await names(app).describe(name, {**kept, "user": caller.user_id, "at": app.clock.now()})
     if earlier is not None:
-        await place(app).drop(earlier.value["key"])
+        await place(app).drop(earlier["key"])
     return {"url": file_url(app, name), "name": name}
 
 
 async def open_file(app: App, name: str) -> Stored | None:
     """A file with its contents, or None."""
-    row = await app.store.rows.get(_TABLE, name)
-    contents = await place(app).open(row.value["key"]) if row else None
-    if row is None or contents is None:
+    known = await names(app).described(name)
+    contents = await place(app).open(known["key"]) if known else None
+    if known is None or contents is None:
         return None
-    return Stored(name, row.value["type"], contents, row.value["key"], row.value["metadata"])
+    return Stored(name, known["type"] or _served_type(name, ""), contents, known["key"], known["metadata"])
 
 
 async def metadata(app: App, name: str) -> Object:
     """`{metadata}` of a file; nothing for one that is not there."""
-    row = await app.store.rows.get(_TABLE, name)
-    return {"metadata": row.value["metadata"]} if row else {}
+    known = await names(app).described(name)
+    return {"metadata": known["metadata"]} if known else {}
 
 
 async def delete(app: App, name: str) -> None:
     """Remove a file. 153 if it is not there."""
-    row = await app.store.rows.get(_TABLE, name)
-    if row is None or not await app.store.rows.drop(_TABLE, name):
+    known = await names(app).described(name)
+    if known is None or not await names(app).forget(name):
         raise ParseError(Code.FILE_DELETE_ERROR, "FileNotFound")
-    await place(app).drop(row.value["key"])
+    await place(app).drop(known["key"])
 
 
 def refuse_downloader(app: App, caller: Caller) -> None:

@@ -94,7 +94,7 @@ def describe(app: App, schema: ClassSchema) -> Object:
     shown: Object = {
         "className": schema.name,
         "fields": {name: column.describe() for name, column in schema.fields.items()},
-        "classLevelPermissions": dict(schema.permissions or {}),
+        "classLevelPermissions": dict(_open(app, schema.name) if schema.permissions is None else schema.permissions),
     }
     indexes = _shown_indexes(app, schema)
     if indexes:
@@ -224,13 +224,18 @@ def _check_default(class_name: str, name: str, field: Field) -> None:
         raise ParseError(Code.INCORRECT_TYPE, text)
 
 
+def _open(app: App, name: str) -> Object:
+    """Permissions that let everybody do everything, as a class has them for which none are written down."""
+    return {**app.classes.default_permissions(name), **{operation: {"*": True} for operation in OPERATIONS}}
+
+
 def _permissions(app: App, body: Object, current: ClassSchema, fields: Mapping[str, Field]) -> Mapping[str, Json] | None:
     """What a definition makes of the permissions: operations left out are closed, null opens everything, absent leaves them."""
     if "classLevelPermissions" not in body:
         return current.permissions
     given = body["classLevelPermissions"]
     if given is None:
-        return {**app.classes.default_permissions(current.name), **{operation: {"*": True} for operation in OPERATIONS}}
+        return _open(app, current.name)
     if not isinstance(given, dict):
         raise ParseError(Code.INVALID_JSON, "classLevelPermissions must be an object")
     check_permissions(given, fields, app.options.allow_custom_object_id)

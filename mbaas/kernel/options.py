@@ -125,6 +125,7 @@ class AppOptions:
     database_shared: bool | None = None
     """A MongoDB that Parse Server uses too; None: found out by looking for its `_SCHEMA`."""
     database_standalone: bool = False
+    """A MongoDB that is no replica set will do."""
     functions: Path | None = None
 
     allow_client_class_creation: bool = False

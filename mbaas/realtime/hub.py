@@ -54,6 +54,8 @@ class Hub:
         """When the first of the sessions ends that are watched with, in ms."""
         self._position: str | None = None
         """Up to where the feed has been sent; None while nobody watches."""
+        self._unsure = False
+        """True if it must be found out anew who those are that watch."""
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -108,6 +110,11 @@ class Hub:
             self._add(subscription)
         return whole
 
+    def reconsider(self) -> None:
+        """Rights were changed by what is no entry of the feed: have everybody who watches identified anew."""
+        self._unsure = True
+        self._woken.set()
+
     async def caught_up(self) -> None:
         """Wait until what has been committed has been sent."""
         async with self._turn:
@@ -156,6 +163,9 @@ class Hub:
     async def _drain(self) -> None:
         """Send everything up to the end of the feed."""
         self._woken.clear()
+        if self._unsure:
+            self._unsure = False
+            await self._identify_all(lambda caller: caller.user_id is not None)
         if not self._index.size:
             self._rest()
         while self._position is not None:

@@ -21,6 +21,7 @@ PAPERS = (
     "docs/settings.md",
     "docs/rest.md",
     "docs/offline.md",
+    "docs/migrating.md",
     "sdk-schema/README.md",
 )
 ROOMS = {"mbaas": "mbaas", "auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}

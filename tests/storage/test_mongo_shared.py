@@ -14,10 +14,14 @@ from bson import Decimal128, Int64, ObjectId
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
+from mbaas.app import open_app
 from mbaas.kernel.errors import Conflict, MbaasError
 from mbaas.kernel.ops import Increment, Set
+from mbaas.kernel.options import AppOptions, ServerOptions
+from mbaas.kernel.schema import Field
 from mbaas.kernel.values import pointer
 from mbaas.query.ast import Equals, RelatedTo
+from mbaas.services import Services
 from mbaas.storage.mongo.store import MongoStore, open_store
 from mbaas.storage.ports import Find, Update
 from mbaas.testing.clock import FakeClock
@@ -161,6 +165,27 @@ async def test_listeners_hear_what_another_process_commits(stores: tuple[MongoSt
         entries = [entry.object_id for entry in await here.feed.after(start) or []]
     assert entries == ["a"]
     leave()
+
+
+async def test_reading_the_definitions_again_changes_only_what_others_changed(address: str, tmp_path: Path) -> None:
+    """A definition that is another value makes everything be worked out anew that rests on it."""
+    options = AppOptions("app", "master", data_dir=tmp_path, database_url=address, new_class_permissions="public")
+    app = await open_app(options, Services(ServerOptions(), {"app": options}))
+    try:
+        await app.classes.grow("Post", {"title": Field("String"), "spot": Field("GeoPoint"), "owner": Field("Pointer", "_User")})
+        await app.classes.grow("Other", {})
+        known = {schema.name: schema for schema in app.classes.all()}
+        await app.classes.reload()
+        assert all(app.classes.get(name) is schema for name, schema in known.items())
+        with MongoClient[dict[str, Any]](address) as client:
+            client.get_default_database()["_SCHEMA"].update_one({"_id": "Post"}, {"$set": {"more": "number"}})
+        await app.classes.reload()
+        assert app.classes.get("Other") is known["Other"]
+        post = app.classes.get("Post")
+        assert post is not None
+        assert post.fields.keys() - known["Post"].fields.keys() == {"more"}
+    finally:
+        await app.close()
 
 
 @pytest.mark.parametrize("harm", ["x:Post", "likes:Post\0", "$x", ""])

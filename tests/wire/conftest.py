@@ -20,7 +20,7 @@ from mbaas.kernel.options import AppOptions, FileUpload, ServerOptions
 from mbaas.services import Services
 from mbaas.testing.process import TestServer
 from mbaas.wire.asgi import Wire
-from tests.secantus import database
+from tests.secantus import GIVEN, database
 from tests.wire.scenarios import options
 
 OPEN = FileUpload(public=True, anonymous_user=True)
@@ -34,6 +34,11 @@ STRICT: dict[str, Any] = {
 }
 
 
+def _store() -> dict[str, Any]:
+    """Options for a database of its own where MBAAS_TEST_MONGO_URL names a MongoDB; else SQLite in the data folder."""
+    return {} if GIVEN is None else {"database_url": database(GIVEN, f"wire_{ObjectId()}")}
+
+
 class Running:
     """A wire with two apps on a port of its own: `app` as in the golden transcripts, and `strict`, which says less and allows less."""
 
@@ -43,14 +48,14 @@ class Running:
         listener.listen()  # now, so that a first request that is early waits instead of being refused
         self.base = f"http://127.0.0.1:{listener.getsockname()[1]}/parse"
         self._options = (
-            AppOptions(**options(data_dir=folder / "app", public_url=self.base, file_upload=OPEN, max_batch=5)),
-            AppOptions(**options(data_dir=folder / "strict", public_url=self.base, **STRICT)),
+            AppOptions(**options(data_dir=folder / "app", public_url=self.base, file_upload=OPEN, max_batch=5, **_store())),
+            AppOptions(**options(data_dir=folder / "strict", public_url=self.base, **STRICT, **_store())),
         )
         self.apps: dict[str, App] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(listener)), daemon=True)
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(60)
 
     async def _serve(self, listener: socket.socket) -> None:
         services = Services(ServerOptions(), {found.app_id: found for found in self._options})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
@@ -55,6 +56,27 @@ def test_objects_are_saved_found_updated_and_deleted(server: TestServer, address
     assert (found["count"], [post["title"] for post in found["results"]]) == (1, ["one"])
     assert server.call("DELETE", place, headers=MASTER) == (200, {})
     assert server.get(place, HEADERS)[0] == 404
+
+
+def test_files_are_kept_where_parse_server_keeps_them(server: TestServer, address: str) -> None:
+    """In GridFS, found by their public names; in parts, by ranges, and until they are deleted."""
+    data = bytes(range(256)) * 5000
+    place = f"{server.url}/parse/files"
+    with httpx.Client(headers=MASTER, timeout=30) as http:
+        sent = {"X-Parse-Upload-Mode": "stream", "X-Parse-File-Metadata": '{"a": 1}', "Content-Type": "application/x-odd"}
+        made = http.post(f"{place}/some.odd", content=data, headers=sent).json()
+        kept = one(address, "fs.files")
+        assert (kept["filename"], kept["length"], kept["metadata"]) == (made["name"], len(data), {"a": 1})
+        assert http.get(made["url"]).content == data
+        assert http.get(made["url"]).headers["content-type"] == "application/x-odd"
+        assert http.get(made["url"], headers={"Range": "bytes=300000-300009"}).content == data[300000:300010]
+        assert http.get(f"{place}/{APP_ID}/metadata/{made['name']}").json() == {"metadata": {"a": 1}}
+        assert http.get(f"{place}/{APP_ID}/mbaas:{kept['_id']}").status_code == 404
+        assert http.delete(f"{place}/{made['name']}").status_code == 200
+        assert http.get(made["url"]).status_code == 404
+        assert http.delete(f"{place}/{made['name']}").json()["code"] == 153
+    with MongoClient[dict[str, Any]](address) as client:
+        assert client.get_default_database()["fs.chunks"].count_documents({}) == 0
 
 
 def test_users_sign_up_and_log_in(server: TestServer, address: str) -> None:

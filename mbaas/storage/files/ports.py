@@ -1,13 +1,15 @@
 """What the server asks of a place for file contents: bytes under a key of the server's own making, streamed both ways.
 
-Names, types and metadata of files are rows of the store, not of this port. `put` returns when the bytes would survive a power
+Names, types and metadata of files are kept by `Names`. `put` returns when the bytes would survive a power
 cut; a key is either wholly there or not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from mbaas.kernel.values import Object
 
 
 class TooLarge(Exception):
@@ -44,4 +46,22 @@ class Files(Protocol):
 
     async def drop(self, key: str) -> bool:
         """Remove the contents; says whether they were there."""
+        ...
+
+
+@runtime_checkable
+class Names(Protocol):
+    """What is known of files by their public names: `{key, size, type, metadata, tags, user, at}`. A place for contents may keep
+    it itself; a type of None is to be told from the name."""
+
+    async def describe(self, name: str, known: Object) -> None:
+        """Have contents, put before, found by the name."""
+        ...
+
+    async def described(self, name: str) -> Object | None:
+        """What is known of the file, or None."""
+        ...
+
+    async def forget(self, name: str) -> bool:
+        """Have nothing found by the name; says whether there was something."""
         ...

@@ -11,6 +11,7 @@ from mbaas.kernel.schema import ClassSchema, Field
 from mbaas.storage.mongo.format import Bson, key_of
 
 _OWN = "mbaas"
+ORDER_INDEX = "mbaas_insertion"
 _ALWAYS = {"objectId": Field("String"), "createdAt": Field("Date"), "updatedAt": Field("Date"), "ACL": Field("ACL")}
 _TYPES = {kind.lower(): kind for kind in "String Number Boolean Date Object Array GeoPoint Polygon File Bytes".split()}
 _NAMES = {"_id": "objectId", "_created_at": "createdAt", "_updated_at": "updatedAt"}
@@ -28,8 +29,8 @@ def definition_in(schema: ClassSchema, before: Bson | None) -> Bson:
             chosen["defaultValue"] = field.default
         if chosen:
             options[name] = chosen
-    # Parse Server itself writes the stamps down as strings.
-    out.update(objectId="string", createdAt="string", updatedAt="string")
+    # Parse Server itself writes the stamps down as strings, and some versions as dates.
+    out.update({stamp: (before or {}).get(stamp, "string") for stamp in ("objectId", "createdAt", "updatedAt")})
     own = {"unique": sorted(schema.unique), "folded": sorted(schema.folded)}
     known = {
         "fields_options": options,
@@ -57,15 +58,26 @@ def definition_out(found: Bson) -> ClassSchema:
         if field is not None:
             chosen = options.get(name) or {}
             fields[name] = Field(field.type, field.target, bool(chosen.get("required")), chosen.get("defaultValue"))
-    indexes = metadata.get("indexes") or {}
+    indexes, folded = metadata.get("indexes") or {}, frozenset[str](own.get("folded") or ())
+    # Parse Server writes every index down that it finds, those too that nobody asked for by name.
+    implied = {ORDER_INDEX, *(exact_name(name) for name in folded)}
     return ClassSchema(
         found["_id"],
         fields,
         metadata.get("class_permissions"),
-        {name: keys if name == "_id_" else {_public(k): kind for k, kind in keys.items()} for name, keys in indexes.items()},
+        {
+            name: keys if name == "_id_" else {_public(k): kind for k, kind in keys.items()}
+            for name, keys in indexes.items()
+            if name not in implied
+        },
         frozenset(own.get("unique") or ()),
-        frozenset(own.get("folded") or ()),
+        folded,
     )
+
+
+def exact_name(name: str) -> str:
+    """The index for exact searches that stands beside one which ignores case."""
+    return f"{name}_exact"
 
 
 def _public(key: str) -> str:

@@ -27,13 +27,15 @@ from mbaas.storage.mongo.steps import Steps
 from mbaas.storage.mongo.transactions import transaction
 from mbaas.storage.mongo.values import shown
 from mbaas.storage.ports import Document, DropRow, Find, Insert, PutRow, Relate, Step, Written
+from mbaas.storage.sharing import Sharing
 
 
 class MongoDocuments:
     """Objects. A unit of one insert stands alone; every other is a transaction."""
 
-    def __init__(self, database: Database, schemas: MongoSchemas, steps: Steps, committed: Callable[[], None]) -> None:
+    def __init__(self, database: Database, schemas: MongoSchemas, steps: Steps, sharing: Sharing, committed: Callable[[], None]) -> None:
         self._database, self._schemas, self._steps, self._committed = database, schemas, steps, committed
+        self._sharing = sharing
         self._locks = Locks()
 
     async def commit(self, steps: Sequence[Step]) -> list[Written]:
@@ -56,13 +58,13 @@ class MongoDocuments:
         """The unit under the locks of what it touches: writers of one object in this process wait for each other in line
         instead of refusing each other; those of other processes meet in the database, which has the loser start anew."""
 
-        async def work(session: AsyncClientSession) -> list[Written]:
+        async def work(session: AsyncClientSession | None) -> list[Written]:
             return await self._steps.perform(steps, session)
 
         async with AsyncExitStack() as stack:
             for name in sorted({_lock(step) for step in steps}):
                 await stack.enter_async_context(self._locks.held(name))
-            return await transaction(self._database, work)
+            return await transaction(self._database, self._sharing, work)
 
     async def get(self, schema: ClassSchema, object_id: str) -> Document | None:
         with told():

@@ -15,6 +15,7 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.asynchronous.change_stream import AsyncDatabaseChangeStream
 from pymongo.errors import OperationFailure, PyMongoError
 
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import ClassSchema, new_class
 from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo.failures import told
@@ -22,6 +23,7 @@ from mbaas.storage.mongo.format import Bson, document_out, written_at
 from mbaas.storage.mongo.names import NOT_CLASSES, Database
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.ports import Document, Entry
+from mbaas.storage.sharing import Sharing
 
 Stream = AsyncDatabaseChangeStream[dict[str, Any]]
 _OPS: dict[str, Literal["create", "update", "delete"]] = {
@@ -40,13 +42,16 @@ _AT_ONCE_MS, _PATIENT_MS, _AGAIN_SECONDS = 1, 1000, 1.0
 class MongoFeed:
     """Reads the change stream; wakes listeners after commits of this process at once, of others by a stream of its own."""
 
-    def __init__(self, database: Database, schemas: MongoSchemas) -> None:
-        self._database, self._schemas = database, schemas
+    def __init__(self, database: Database, schemas: MongoSchemas, sharing: Sharing) -> None:
+        self._database, self._schemas, self._sharing = database, schemas, sharing
         self._listeners: list[Callable[[], None]] = []
         self._ear: asyncio.Task[None] | None = None
         self._position: Mapping[str, Any] | None = None
 
     async def latest(self) -> str:
+        """Raises 108 where there is no feed."""
+        if not self._sharing.atomic:
+            raise ParseError(Code.COMMAND_UNAVAILABLE, "live queries need a MongoDB that is a replica set")
         with told():
             try:
                 return await self._latest(self._position)
@@ -64,7 +69,7 @@ class MongoFeed:
         return str(position["_data"])
 
     async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> list[Entry] | None:
-        if not _TOKEN.fullmatch(seq):
+        if not self._sharing.atomic or not _TOKEN.fullmatch(seq):
             return None
         found: list[dict[str, Any]] = []
         with told():
@@ -91,6 +96,8 @@ class MongoFeed:
         return 0
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        if not self._sharing.atomic:
+            return lambda: None
         self._listeners.append(wake)
         if self._ear is None or self._ear.done():
             self._ear = asyncio.get_running_loop().create_task(self._hear())

@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from mbaas.kernel.schema import ClassSchema
 from mbaas.observe.logs import get_logger
-from mbaas.storage.mongo.definitions import index_keys
+from mbaas.storage.mongo.definitions import ORDER_INDEX, exact_name, index_keys
 from mbaas.storage.mongo.failures import NO_PLACE
 from mbaas.storage.mongo.format import INSERTION, Bson
 from mbaas.storage.mongo.names import Collection
@@ -29,14 +29,14 @@ _LEAST: dict[str, Any] = {
     "Pointer": "",
     "File": "",
 }
-_ORDER = "mbaas_insertion"
+_NAME_TAKEN = 86
 Wanted = dict[str, tuple[list[tuple[str, Any]], dict[str, Any]]]
 """Name → keys and options."""
 
 
 def wanted(schema: ClassSchema) -> Wanted:
     """Every index that the definition asks for."""
-    out: Wanted = {_ORDER: (list(INSERTION), {})}
+    out: Wanted = {ORDER_INDEX: (list(INSERTION), {})}
     for name, field in schema.fields.items():
         if field.type in ("GeoPoint", "Polygon"):
             out[f"{name}_2dsphere"] = ([(name, "2dsphere")], {})
@@ -49,7 +49,7 @@ def wanted(schema: ClassSchema) -> Wanted:
             options |= {"unique": True, "partialFilterExpression": _present(schema, name)}
         if name in schema.folded:
             options["collation"] = FOLDED
-            out[f"{name}_exact"] = (keys, {})
+            out[exact_name(name)] = (keys, {})
         out[name] = (keys, options)
     return out
 
@@ -82,6 +82,8 @@ async def _create(collection: Collection, name: str, keys: list[tuple[str, Any]]
     try:
         await collection.create_index(keys, name=name, **options)
     except OperationFailure as error:
+        if error.code == _NAME_TAKEN:
+            return  # another process was faster
         if error.code not in NO_PLACE:
             raise
         get_logger(__name__).warning("objects lie outside the globe: no index of places", class_name=collection.name, index=name)

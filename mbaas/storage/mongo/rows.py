@@ -2,6 +2,7 @@
 
 A counter's number is kept as such (`n`), every other value as JSON text (`json`), so that keys with `$` or dots, which
 queries are full of, stay what they are. `f` is the fence and one, so that a put begins a row and outdates its holder alike.
+The global config is not kept here but where Parse Server has it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from pymongo.results import DeleteResult
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.errors import Code, Duplicate, ParseError
 from mbaas.kernel.values import Json
+from mbaas.storage.mongo import config
 from mbaas.storage.mongo.failures import told
 from mbaas.storage.mongo.format import Bson
 from mbaas.storage.mongo.names import ROWS, Database
 from mbaas.storage.mongo.transactions import transaction
 from mbaas.storage.ports import Row
+from mbaas.storage.sharing import Sharing
 
 INDEXES: Sequence[tuple[list[tuple[str, int]], Bson]] = (
     ([("t", 1), ("due", 1)], {"due": {"$exists": True}}),
@@ -35,8 +38,8 @@ _BETWEEN, _BEYOND = "\n", "\v"
 class MongoRows:
     """Rows. Times are compared with the injected clock."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Clock, sharing: Sharing) -> None:
+        self._database, self._clock, self._sharing = database, clock, sharing
         self._rows = database[ROWS]
 
     async def prepare(self) -> None:
@@ -49,23 +52,29 @@ class MongoRows:
 
     async def get(self, table: str, key: str) -> Row | None:
         with told():
-            found = await self._rows.find_one({"_id": _id(table, key), "expires": self._live()})
+            if table == config.TABLE:
+                return await config.read(self._database, key)
+            found = await self._rows.find_one({"_id": row_id(table, key), "expires": self._live()})
         return None if found is None else _row(found)
 
     async def put_many(self, table: str, rows: Sequence[Row]) -> None:
         if not rows:
             return
-        writes = [UpdateOne({"_id": _id(table, row.key)}, _put(table, row), upsert=True) for row in rows]
+        if table == config.TABLE:
+            with told():
+                await config.write(self._database, rows)
+            return
+        writes = [UpdateOne({"_id": row_id(table, row.key)}, _put(table, row), upsert=True) for row in rows]
 
-        async def work(session: AsyncClientSession) -> None:
+        async def work(session: AsyncClientSession | None) -> None:
             await self._rows.bulk_write(writes, ordered=False, session=session)
 
         with told():
-            await transaction(self._database, work)
+            await transaction(self._database, self._sharing, work)
 
     async def put_one(self, table: str, row: Row, session: AsyncClientSession | None, *, if_absent: bool = False) -> None:
         """Put a row inside a unit."""
-        where: Bson = {"_id": _id(table, row.key)}
+        where: Bson = {"_id": row_id(table, row.key)}
         if if_absent:
             where["expires"] = {"$lte": self._clock.now()}
         try:
@@ -75,12 +84,12 @@ class MongoRows:
 
     async def drop_one(self, table: str, key: str, session: AsyncClientSession | None) -> None:
         """Remove a row inside a unit."""
-        await self._rows.delete_one({"_id": _id(table, key)}, session=session)
+        await self._rows.delete_one({"_id": row_id(table, key)}, session=session)
 
     async def scan(self, table: str, after: str = "", limit: int = 1000, prefix: str = "") -> list[Row]:
-        keys: Bson = {"$gte": _id(table, prefix), "$lt": _after(_id(table, prefix)) if prefix else table + _BEYOND}
+        keys: Bson = {"$gte": row_id(table, prefix), "$lt": _after(row_id(table, prefix)) if prefix else table + _BEYOND}
         if after:
-            keys["$gt"] = _id(table, after)
+            keys["$gt"] = row_id(table, after)
         with told():
             found = await self._rows.find({"_id": keys, "expires": self._live()}).sort("_id").limit(limit).to_list()
         return [_row(one) for one in found]
@@ -112,12 +121,12 @@ class MongoRows:
         with told():
             while True:
                 found = await self._rows.find_one_and_update(
-                    {"_id": _id(table, key), "expires": self._live()}, {"$inc": {"n": by}}, return_document=True
+                    {"_id": row_id(table, key), "expires": self._live()}, {"$inc": {"n": by}}, return_document=True
                 )
                 if found is not None:
                     return int(found["n"])
                 try:
-                    await self._rows.update_one({"_id": _id(table, key), "expires": {"$lte": self._clock.now()}}, begun, upsert=True)
+                    await self._rows.update_one({"_id": row_id(table, key), "expires": {"$lte": self._clock.now()}}, begun, upsert=True)
                 except DuplicateKeyError:
                     # Someone else has begun it.
                     continue
@@ -125,8 +134,10 @@ class MongoRows:
 
     async def alter(self, table: str, key: str, change: Callable[[Row | None], Row]) -> Row:
         with told():
+            if table == config.TABLE:
+                return await config.alter(self._database, key, change)
             while True:
-                found = await self._rows.find_one({"_id": _id(table, key), "expires": self._live()})
+                found = await self._rows.find_one({"_id": row_id(table, key), "expires": self._live()})
                 made = change(None if found is None else _row(found))
                 if found is not None:
                     result = await self._rows.update_one({"_id": found["_id"], "f": found["f"]}, _put(table, replace(made, fence=0)))
@@ -134,7 +145,7 @@ class MongoRows:
                         return made
                     continue
                 try:
-                    gone = {"_id": _id(table, key), "expires": {"$lte": self._clock.now()}}
+                    gone = {"_id": row_id(table, key), "expires": {"$lte": self._clock.now()}}
                     await self._rows.update_one(gone, _put(table, made), upsert=True)
                 except DuplicateKeyError:
                     continue
@@ -148,7 +159,8 @@ class MongoRows:
         return result.deleted_count
 
 
-def _id(table: str, key: str) -> str:
+def row_id(table: str, key: str) -> str:
+    """The `_id` of a row."""
     return f"{table}{_BETWEEN}{key}"
 
 
@@ -161,7 +173,7 @@ def _after(prefix: str) -> str:
 
 
 def _held(table: str, key: str, fence: int | None) -> Bson:
-    return {"_id": _id(table, key)} if fence is None else {"_id": _id(table, key), "f": fence + 1}
+    return {"_id": row_id(table, key)} if fence is None else {"_id": row_id(table, key), "f": fence + 1}
 
 
 def _values(row: Row) -> dict[str, Bson]:

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from pymongo.errors import CollectionInvalid, OperationFailure
 
-from mbaas.kernel.errors import Duplicate
+from mbaas.kernel.errors import Duplicate, MbaasError
 from mbaas.kernel.schema import ClassSchema
+from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo import indexes, relations
 from mbaas.storage.mongo.definitions import definition_in, definition_out
 from mbaas.storage.mongo.failures import index_name, told
 from mbaas.storage.mongo.format import NOTES, Bson, column_key
 from mbaas.storage.mongo.names import SCHEMAS, Database, join_name, joins_of
 from mbaas.storage.ports import Change
+from mbaas.storage.sharing import Sharing
 
 PRE_IMAGES: Bson = {"enabled": True}
 _EXISTS = 48
@@ -23,9 +25,11 @@ _DUPLICATE = 11000
 class MongoSchemas:
     """Definitions. A collection is ready when it feeds pre-images, and so are those of the class's relations."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, sharing: Sharing) -> None:
+        self._database, self._sharing = database, sharing
         self._ready: set[str] = set()
+        self._indexed: dict[str, set[str]] = {}
+        """Class → the indexes that this process has made, or is making."""
 
     async def load(self) -> dict[str, ClassSchema]:
         with told():
@@ -33,22 +37,41 @@ class MongoSchemas:
         return {one["_id"]: definition_out(one) for one in found}
 
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
-        with told():
-            before = await self._database[SCHEMAS].find_one({"_id": schema.name})
-            await self.ensure(schema)
-            await self._indexes(schema, None if before is None else definition_out(before))
-            await self._database[SCHEMAS].replace_one({"_id": schema.name}, definition_in(schema, before), upsert=True)
-            if dropped and before is not None:
-                await self._drop_columns(definition_out(before), dropped)
+        await self.alter(schema.name, lambda _: (schema, dropped))
 
     async def alter(self, name: str, change: Change) -> ClassSchema:
+        """Columns that others add meanwhile stay; where they change the same as this does, it is done anew."""
         with told():
-            kept = await self._database[SCHEMAS].find_one({"_id": name})
-        before = None if kept is None else definition_out(kept)
-        schema, dropped = change(before)
-        if schema is not before:
-            await self.put(schema, dropped)
-        return schema
+            while True:
+                kept = await self._database[SCHEMAS].find_one({"_id": name})
+                before = None if kept is None else definition_out(kept)
+                schema, dropped = change(before)
+                if schema is before:
+                    return schema
+                self._indexed[name] = set(indexes.wanted(schema))
+                await self.ensure(schema)
+                await self._indexes(schema, before)
+                if await self._written(schema, kept, dropped):
+                    break
+            if dropped and before is not None:
+                await self._drop_columns(before, dropped)
+            return schema
+
+    async def _written(self, schema: ClassSchema, kept: Bson | None, dropped: Sequence[str]) -> bool:
+        """Write what is new in the definition, unless others have written the same parts since it was `kept`; says whether."""
+        if kept is None:
+            # It has been made just now, by this or by another process; what others have made of it is another matter.
+            found = await self._database[SCHEMAS].find_one({"_id": schema.name})
+            return found is not None and definition_out(found).same_as(schema)
+        new = definition_in(schema, kept)
+        put = {key: value for key, value in new.items() if kept.get(key) != value}
+        gone = [name for name in dropped if name in kept and name not in new]
+        if not put and not gone:
+            return True
+        unchanged = {key: kept.get(key, {"$exists": False}) for key in (*put, *gone)}
+        change = {operator: parts for operator, parts in (("$set", put), ("$unset", dict.fromkeys(gone, ""))) if parts}
+        result = await self._database[SCHEMAS].update_one({"_id": schema.name, **unchanged}, change)
+        return result.matched_count > 0
 
     async def _indexes(self, schema: ClassSchema, before: ClassSchema | None) -> None:
         try:
@@ -84,8 +107,34 @@ class MongoSchemas:
                     await self._database[join].create_index(index)
                 self._ready.add(join)
 
+    async def feed_all(self) -> None:
+        """Have the changes of every class fed with what was there before, of those too that Parse Server has made."""
+        with told():
+            fed = {
+                found["name"]
+                async for found in await self._database.list_collections()
+                if found.get("options", {}).get("changeStreamPreAndPostImages") == PRE_IMAGES
+            }
+            for name in await self._database[SCHEMAS].distinct("_id"):
+                if name not in fed:
+                    await self._feeding(name)
+
+    async def index_all(self) -> None:
+        """Make the indexes of every class that has got a reason for one since: Parse Server makes other ones."""
+        try:
+            with told():
+                for schema in (await self.load()).values():
+                    names = set(indexes.wanted(schema))
+                    if self._indexed.get(schema.name) != names:
+                        await indexes.build(self._database[schema.name], schema, None)
+                        self._indexed[schema.name] = names
+        except MbaasError as error:
+            get_logger(__name__).warning("indexes cannot be made; finds may be slow", reason=repr(error.__cause__))
+
     async def _feeding(self, name: str) -> None:
         """A collection whose changes are fed with what was there before."""
+        if not self._sharing.atomic:
+            return
         try:
             await self._database.create_collection(name, changeStreamPreAndPostImages=PRE_IMAGES)
         except (CollectionInvalid, OperationFailure) as error:
@@ -96,6 +145,7 @@ class MongoSchemas:
     async def drop(self, schema: ClassSchema) -> None:
         with told():
             await self._database[SCHEMAS].delete_one({"_id": schema.name})
+            self._indexed.pop(schema.name, None)
             joins = await self._database.list_collection_names(filter=joins_of(schema.name))
             for name in (schema.name, *joins):
                 self._ready.discard(name)

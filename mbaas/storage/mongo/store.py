@@ -1,7 +1,8 @@
-"""The store on MongoDB: one database for one app."""
+"""The store on MongoDB: one database for one app, and perhaps for other processes and for Parse Server at the same time."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
@@ -11,15 +12,29 @@ from pymongo.errors import PyMongoError
 
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.errors import MbaasError
+from mbaas.observe.logs import get_logger
+from mbaas.storage.mongo import origin
 from mbaas.storage.mongo.documents import MongoDocuments
+from mbaas.storage.mongo.elsewhere import Elsewhere
 from mbaas.storage.mongo.failures import reason, told
 from mbaas.storage.mongo.feed import MongoFeed
+from mbaas.storage.mongo.files import GridFiles
+from mbaas.storage.mongo.names import Database
 from mbaas.storage.mongo.rows import MongoRows
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.mongo.steps import Steps
 from mbaas.storage.mongo.transactions import DURABLE
 from mbaas.storage.ports import Changed
+from mbaas.storage.sharing import Sharing
 
+NO_REPLICA_SET = (
+    "MongoDB is no replica set: live queries, batches with `transaction: true` and several servers on one database will not work,"
+    " and a write of several parts may be left half done"
+)
+_REMEDY = (
+    "start it as one (a single member is enough: mongod --replSet rs0, then rs.initiate()), or set MBAAS_MONGO_STANDALONE=allow"
+    " to do without"
+)
 DATABASE = "mbaas"
 """The database where the address names none."""
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
@@ -28,20 +43,50 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=Datetime
 class MongoStore:
     """The ports, bound to one database. Made by `open_store`."""
 
-    def __init__(self, client: AsyncMongoClient[dict[str, Any]], clock: Clock) -> None:
-        self._client = client
-        database = client.get_default_database(DATABASE, codec_options=_CODEC, write_concern=DURABLE)
-        self.schemas = MongoSchemas(database)
-        self.rows = MongoRows(database, clock)
-        self.feed = MongoFeed(database, self.schemas)
-        self.documents = MongoDocuments(database, self.schemas, Steps(database, self.rows, clock), self.feed.wake)
+    def __init__(self, client: AsyncMongoClient[dict[str, Any]], clock: Clock, shared: bool | None) -> None:
+        self._client, self._shared = client, shared
+        self.sharing = sharing = Sharing()
+        self._database = database = database_of(client)
+        self.schemas = MongoSchemas(database, sharing)
+        self.rows = MongoRows(database, clock, sharing)
+        self.feed = MongoFeed(database, self.schemas, sharing)
+        self.files = GridFiles(database)
+        self.documents = MongoDocuments(database, self.schemas, Steps(database, self.rows, clock), sharing, self.feed.wake)
+        self._elsewhere = Elsewhere(database, (origin.TABLE, origin.KEY), self._look_again)
+        self._unindexed = asyncio.Event()
+        self._indexing: asyncio.Task[None] | None = None
+
+    async def prepare(self, *, atomic: bool) -> None:
+        """Find out whose database it is, and have everything in place that units and the feed need."""
+        self.sharing.atomic = atomic
+        origin.apply(await origin.settled(self._database, self.rows, self._shared), self._shared, self.sharing)
+        await self.rows.prepare()
+        await self.schemas.feed_all()
+
+    async def _look_again(self) -> None:
+        """See to it that classes which others made are fed and indexed, and that secrets are kept as the database is now."""
+        now = await origin.read_origin(self.rows)
+        if now is not None:
+            origin.apply(now, self._shared, self.sharing)
+        await self.schemas.feed_all()
+        self._unindexed.set()
+
+    async def _index(self) -> None:
+        """Make indexes beside the rest: on large classes it takes long."""
+        while True:
+            await self._unindexed.wait()
+            self._unindexed.clear()
+            await self.schemas.index_all()
+
+    def follow(self, classes: Collection[str], changed: Changed) -> None:
+        if self.sharing.atomic:
+            self._elsewhere.follow(classes, changed)
+        self._unindexed.set()
+        self._indexing = asyncio.get_running_loop().create_task(self._index())
 
     @property
     def several(self) -> bool:
         return True
-
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
-        """Not yet: what other processes write is not heard of."""
 
     @property
     def behind(self) -> bool:
@@ -55,26 +100,50 @@ class MongoStore:
             await self._client.admin.command("ping")
 
     async def close(self) -> None:
+        await self._elsewhere.close()
+        if self._indexing is not None:
+            self._indexing.cancel()
+            await asyncio.gather(self._indexing, return_exceptions=True)
         await self.feed.close()
         await self._client.close()
 
 
-async def open_store(url: str, clock: Clock, *, timeout_ms: int = 10_000) -> MongoStore:
-    """Open the database at the address, which must be a replica set: units are transactions, the feed is its change stream."""
+def database_of(client: AsyncMongoClient[dict[str, Any]]) -> Database:
+    """The database that the client's address names, as the whole server reads and writes it."""
+    return client.get_default_database(DATABASE, codec_options=_CODEC, write_concern=DURABLE)
+
+
+async def open_store(
+    url: str, clock: Clock, *, shared: bool | None = None, standalone: bool = False, timeout_ms: int = 10_000
+) -> MongoStore:
+    """Open the database at the address, which must be a replica set: units are transactions, the feed is its change stream.
+
+    `shared`: Parse Server uses it, too; None is found out. `standalone`: one that is no replica set will do. An MbaasError
+    says why it cannot be opened.
+    """
     try:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url, serverSelectionTimeoutMS=timeout_ms)
-        store = MongoStore(client, clock)
+        store = MongoStore(client, clock, shared)
     except (PyMongoError, ValueError) as error:
         raise MbaasError(f"the address of MongoDB cannot be used: {reason(error)}; correct MBAAS_DATABASE_URL") from error
     try:
-        hello = await client.admin.command("hello")
-        if "setName" not in hello and hello.get("msg") != "isdbgrid":
-            raise MbaasError("MongoDB must run as a replica set (one member is enough): mongod --replSet rs0")
-        await store.rows.prepare()
+        atomic = is_replica_set(await client.admin.command("hello"))
+        if not atomic and not standalone:
+            raise MbaasError(f"{NO_REPLICA_SET}; {_REMEDY}")
+        await store.prepare(atomic=atomic)
     except PyMongoError as error:
         await store.close()
         raise MbaasError(f"MongoDB does not answer: {reason(error)}; start it, or correct MBAAS_DATABASE_URL") from error
     except BaseException:
         await store.close()
         raise
+    if not atomic:
+        get_logger(__name__).warning(NO_REPLICA_SET)
+    if store.sharing.shared:
+        get_logger(__name__).info("the database is shared with Parse Server until `mbaas migrate --seal`")
     return store
+
+
+def is_replica_set(hello: dict[str, Any]) -> bool:
+    """True for what a member of a replica set, or the router of several, says of itself."""
+    return "setName" in hello or hello.get("msg") == "isdbgrid"

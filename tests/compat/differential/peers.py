@@ -114,11 +114,21 @@ def peers(folder: Path) -> Iterator[tuple[Peer, Peer]]:
 @contextmanager
 def parse_server(folder: Path, options: Mapping[str, Any]) -> Iterator[str]:
     """Parse Server's address, with a database of its own."""
-    node_modules()
     folder.mkdir(parents=True)
-    database, port = free_port(), free_port()
+    database = free_port()
     where = ["--port", str(database), "--storage-path", str(folder / "database"), "--log-level", "ERROR"]
     uri = f"mongodb://127.0.0.1:{database}/compared?directConnection=true"
+    with ExitStack() as stack:
+        stack.enter_context(_process([str(Path(sys.executable).parent / "secantusd-py"), *where], {}, folder / "database.log"))
+        _wait(lambda: _listens(database), folder / "database.log")
+        yield stack.enter_context(parse_server_on(uri, folder, options, free_port()))
+
+
+@contextmanager
+def parse_server_on(uri: str, folder: Path, options: Mapping[str, Any], port: int) -> Iterator[str]:
+    """Parse Server's address, with the database at `uri`."""
+    node_modules()
+    folder.mkdir(parents=True, exist_ok=True)
     # TESTING: after an answer of 500 it leaves the connection open.
     settings = {
         "TESTING": "1",
@@ -126,11 +136,8 @@ def parse_server(folder: Path, options: Mapping[str, Any]) -> Iterator[str]:
         "DATABASE_URI": uri,
         "OPTIONS": json.dumps({"logsFolder": str(folder / "logs"), **options}),
     }
-    with ExitStack() as stack:
-        stack.enter_context(_process([str(Path(sys.executable).parent / "secantusd-py"), *where], {}, folder / "database.log"))
-        _wait(lambda: _listens(database), folder / "database.log")
-        log = folder / "server.log"
-        stack.enter_context(_process([tool("node"), str(COMPAT / "parse_server.mjs")], settings, log))
+    log = folder / "server.log"
+    with _process([tool("node"), str(COMPAT / "parse_server.mjs")], settings, log):
         _wait(lambda: "ready" in log.read_text(), log)
         yield f"http://127.0.0.1:{port}/parse"
 
