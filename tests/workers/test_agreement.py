@@ -131,9 +131,16 @@ def test_counts_that_all_add_to_at_once_add_up(clients: list[Connection]) -> Non
         for _ in range(25):
             assert client("PUT", f"/classes/Counter/{counter}", {"n": {"__op": "Increment", "amount": 1}})[0] == 200
 
+    def set_and_add(n: int) -> None:
+        for _ in range(5):
+            params = {f"p{n}": n, "all": {"__op": "Increment", "amount": 1}}
+            assert clients[n]("PUT", "/config", {"params": params}, MASTER)[0] == 200
+
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(add, clients))
+        list(pool.map(set_and_add, range(CLIENTS)))
     assert clients[0]("GET", f"/classes/Counter/{counter}")[1]["n"] == 25 * CLIENTS
+    assert clients[0]("GET", "/config")[1]["params"] == {"all": 5 * CLIENTS, **{f"p{n}": n for n in range(CLIENTS)}}
 
 
 def test_limits_are_counted_together(tmp_path: Path) -> None:
