@@ -246,5 +246,6 @@ def test_a_broken_upload_leaves_nothing(server: Running) -> None:
     with socket.create_connection((str(address.hostname), int(address.port or 0))) as line:
         head = "POST /parse/files/half.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n"
         line.sendall((head + "".join(f"{k}: {v}\r\n" for k, v in PLAIN.items()) + "\r\n").encode() + b"x" * 1_500_000)
-        wait_until(lambda: kept() != before)
+        if options.database_url is None:  # GridFS is sent a small file as a whole
+            wait_until(lambda: kept() != before)
     wait_until(lambda: kept() == before)

@@ -59,7 +59,7 @@ class GridFiles:
         self._database, self._bucket = database, AsyncGridFSBucket(database)
 
     async def put(self, key: str, parts: AsyncIterator[bytes], limit: int) -> int:
-        """Keep the bytes, without a public name yet."""
+        """Keep the bytes, without a public name yet. The driver sends up to 48 MB at once, and holds them until then."""
         size = 0
         with told():
             target = self._bucket.open_upload_stream_with_id(key, _UNNAMED + key)
