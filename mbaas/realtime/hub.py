@@ -8,36 +8,24 @@ entries of the same feed, and take effect before the next one.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable
 
 import orjson
 
 from mbaas.data.app import App
 from mbaas.data.policies import PLAIN
-from mbaas.data.sight import Sight, watchable
+from mbaas.data.sight import Sight
 from mbaas.kernel.caller import ANONYMOUS, MASTER
 from mbaas.kernel.errors import MbaasError, ParseError
 from mbaas.observe.logs import get_logger
-from mbaas.query.ast import EVERYTHING
-from mbaas.query.match import matcher
-from mbaas.realtime.events import Event, View
+from mbaas.realtime.events import View
 from mbaas.realtime.ports import Identities, Touched
 from mbaas.realtime.subscriptions import Audience, Index, Query, Subscription
+from mbaas.realtime.telling import Teller
 from mbaas.storage.ports import Entry
 
 _PAGE = 500
 _AGAIN_SECONDS = 1.0
-_SIGHTS = 20_000
-
-Groups = Mapping[Hashable, Iterable[Subscription]]
-
-
-class Counters:
-    """What the hub counts, for metrics: entries read, queries matched against one, rights checked, frames sent."""
-
-    def __init__(self) -> None:
-        self.entries = self.matches = self.checks = self.frames = 0
 
 
 class Hub:
@@ -46,10 +34,8 @@ class Hub:
     def __init__(self, app: App, identities: Identities) -> None:
         self._app, self._identities = app, identities
         self.options = app.options
-        self._publishes = [re.compile(".*" if name == "*" else name) for name in app.options.live_classes]
         self._index = Index(self._key_of, self._group_of)
         self._audiences: dict[tuple[str | None, bool], Audience] = {}
-        self._sights: dict[tuple[str, Hashable], Sight] = {}
         self._soonest: int | None = None
         """When the first of the sessions ends that are watched with, in ms."""
         self._position: str | None = None
@@ -61,7 +47,8 @@ class Hub:
         self._task: asyncio.Task[None] | None = None
         self._leave: Callable[[], None] | None = None
         """Stops listening to the feed; None while nobody watches."""
-        self.counters = Counters()
+        self._teller = Teller(app)
+        self.counters = self._teller.counters
         self.sockets = 0
         """Connections that have said that they are of this app."""
 
@@ -88,7 +75,7 @@ class Hub:
     def check(self, subscription: Subscription) -> Query:
         """The subscription's query. Raises what a find by the same caller would, and 102 for what no single object can answer."""
         sight = Sight(self._app, subscription.audience.caller, subscription.class_name)
-        query = self._query(None, subscription)
+        query = self._teller.query(None, subscription)
         sight.refuse_hidden(query.node, subscription.watch)
         return query
 
@@ -207,10 +194,10 @@ class Hub:
             self._soonest = None
             await self._identify_all(lambda caller: caller.user_id is not None)
         queries = self._index.of_class(entry.class_name)
-        if queries and self._published(entry.class_name):
+        if queries and self._teller.publishes(entry.class_name):
             views: dict[Hashable, View | ParseError] = {}
             for query in queries:
-                self._send(entry, query, query.groups, views)
+                self._teller.send(entry, query, query.groups, views)
 
     async def _replay(self, query: Query, subscription: Subscription, since: str, *, patient: bool = False) -> tuple[str, bool]:
         """Send one subscription what came after a position; returns where that ended, and False if it cannot be known.
@@ -223,8 +210,8 @@ class Hub:
             if entries is None:
                 return since, False
             for entry in entries:
-                if entry.class_name == subscription.class_name and self._published(entry.class_name):
-                    self._send(entry, query, groups, {})
+                if entry.class_name == subscription.class_name and self._teller.publishes(entry.class_name):
+                    self._teller.send(entry, query, groups, {})
                     if patient:
                         await subscription.sink.drained()
                 since = entry.seq
@@ -252,11 +239,8 @@ class Hub:
         for subscription in moved:
             self._add(subscription)
 
-    def _published(self, class_name: str) -> bool:
-        return any(name.fullmatch(class_name) for name in self._publishes)
-
     def _add(self, subscription: Subscription) -> None:
-        self._index.add(subscription, lambda key: self._query(key, subscription))
+        self._index.add(subscription, lambda key: self._teller.query(key, subscription))
 
     def _key_of(self, subscription: Subscription) -> Hashable:
         """What makes two subscriptions ask the same: the `where`, and who asks, if the class's own room reads it by that."""
@@ -269,80 +253,6 @@ class Hub:
         caller = subscription.audience.caller
         plain = self._app.policy(subscription.class_name) is PLAIN
         return caller.readers, caller.user_id, None if plain else caller.session_id
-
-    def _query(self, key: Hashable, subscription: Subscription) -> Query:
-        class_name, where = subscription.class_name, subscription.where
-        node = watchable(self._app, subscription.audience.caller, class_name, where)
-        return Query(key, class_name, where, self._app.classes.get(class_name), node, matcher(node))
-
-    def _renewed(self, query: Query, groups: Groups) -> None:
-        """Read the query again where its class has changed: a column may have got another type."""
-        schema = self._app.classes.get(query.class_name)
-        if schema is query.schema:
-            return
-        query.schema = schema
-        anyone = next(iter(next(iter(groups.values()))))
-        try:
-            fresh = self._query(query.key, anyone)
-        except ParseError as error:
-            query.refusal = error
-        else:
-            query.node, query.test, query.refusal = fresh.node, fresh.test, None
-
-    def _send(self, entry: Entry, query: Query, groups: Groups, views: dict[Hashable, View | ParseError]) -> None:
-        """Send an entry to those of a query who may see it. `views` keeps what was worked out for the entry, by group."""
-        self._renewed(query, groups)
-        self.counters.matches += 1
-        before = entry.before is not None and query.test(entry.before.body)
-        after = entry.after is not None and query.test(entry.after.body)
-        if not before and not after:
-            return
-        for key, subscriptions in groups.items():
-            view = views.get(key)
-            if view is None:
-                view = views[key] = self._view(entry, key, next(iter(subscriptions)))
-            try:
-                if isinstance(view, ParseError):
-                    raise view
-                if query.refusal is not None:
-                    raise query.refusal
-                view.sight.refuse_hidden(query.node, ())
-            except ParseError as error:
-                for subscription in subscriptions:
-                    subscription.sink.refuse(subscription.request_id, error)
-                continue
-            event = view.event(before, after)
-            if event is not None:
-                self._tell(entry, view, event, subscriptions)
-
-    def _view(self, entry: Entry, group: Hashable, anyone: Subscription) -> View | ParseError:
-        """The entry as a group sees it, or why it may not find objects of the class."""
-        self.counters.checks += 1
-        rules = self._app.classes.rules(entry.class_name)
-        place = entry.class_name, group
-        sight = self._sights.get(place)
-        if sight is None or sight.rules is not rules:
-            if len(self._sights) >= _SIGHTS:
-                self._sights.clear()
-            try:
-                sight = self._sights[place] = Sight(self._app, anyone.audience.caller, entry.class_name)
-            except ParseError as error:
-                return error
-        return View(entry, sight)
-
-    def _tell(self, entry: Entry, view: View, event: Event, subscriptions: Iterable[Subscription]) -> None:
-        seq = f',"seq":"{entry.seq}"}}'
-        for subscription in subscriptions:
-            if subscription.watch and event.op in ("create", "update") and not view.changed(subscription.watch):
-                continue
-            try:
-                view.sight.refuse_hidden(EVERYTHING, subscription.watch)
-            except ParseError as error:
-                subscription.sink.refuse(subscription.request_id, error)
-                continue
-            self.counters.frames += 1
-            members = view.members(event, subscription.keys)
-            subscription.sink.push(f'{{"op":"{event.op}",{subscription.head},{members}{seq if subscription.numbered else "}"}')
 
     def _resync(self) -> None:
         """The feed no longer reaches back to what was sent last: whoever watches has to ask anew."""

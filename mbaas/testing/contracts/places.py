@@ -46,7 +46,7 @@ PLACE_CASES: list[tuple[ast.Node, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("node", "expected"), PLACE_CASES, ids=str)
+@pytest.mark.parametrize(("node", "expected"), PLACE_CASES, ids=lambda part: str(sorted(part) if isinstance(part, set) else part))
 async def test_places_are_found(store: Store, node: ast.Node, expected: set[str]) -> None:
     await store.schemas.put(POST)
     await store.documents.commit(OBJECTS)

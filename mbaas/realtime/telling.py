@@ -1,0 +1,115 @@
+"""Who is told what of an entry of the feed: its queries matched once each, rights asked once for each group of callers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Mapping
+
+from mbaas.data.app import App
+from mbaas.data.sight import Sight, watchable
+from mbaas.kernel.errors import ParseError
+from mbaas.query.ast import EVERYTHING
+from mbaas.query.match import matcher
+from mbaas.realtime.events import Event, View
+from mbaas.realtime.subscriptions import Query, Subscription
+from mbaas.storage.ports import Entry
+
+_SIGHTS = 20_000
+
+Groups = Mapping[Hashable, Iterable[Subscription]]
+
+
+class Counters:
+    """What the hub counts, for metrics: entries read, queries matched against one, rights checked, frames sent."""
+
+    def __init__(self) -> None:
+        self.entries = self.matches = self.checks = self.frames = 0
+
+
+class Teller:
+    """Sends the entries of one app's feed to subscriptions."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._publishes = [re.compile(".*" if name == "*" else name) for name in app.options.live_classes]
+        self._sights: dict[tuple[str, Hashable], Sight] = {}
+        self.counters = Counters()
+
+    def publishes(self, class_name: str) -> bool:
+        """True if the class has live queries at all."""
+        return any(name.fullmatch(class_name) for name in self._publishes)
+
+    def query(self, key: Hashable, subscription: Subscription) -> Query:
+        """A subscription's query. Raises 102 for one that no single object can answer."""
+        class_name, where = subscription.class_name, subscription.where
+        node = watchable(self._app, subscription.audience.caller, class_name, where)
+        return Query(key, class_name, where, self._app.classes.get(class_name), node, matcher(node))
+
+    def _renewed(self, query: Query, groups: Groups) -> None:
+        """Read the query again where its class has changed: a column may have got another type."""
+        schema = self._app.classes.get(query.class_name)
+        if schema is query.schema:
+            return
+        query.schema = schema
+        anyone = next(iter(next(iter(groups.values()))))
+        try:
+            fresh = self.query(query.key, anyone)
+        except ParseError as error:
+            query.refusal = error
+        else:
+            query.node, query.test, query.refusal = fresh.node, fresh.test, None
+
+    def send(self, entry: Entry, query: Query, groups: Groups, views: dict[Hashable, View | ParseError]) -> None:
+        """Send an entry to those of a query who may see it. `views` keeps what was worked out for the entry, by group."""
+        self._renewed(query, groups)
+        self.counters.matches += 1
+        before = entry.before is not None and query.test(entry.before.body)
+        after = entry.after is not None and query.test(entry.after.body)
+        if not before and not after:
+            return
+        for key, subscriptions in groups.items():
+            view = views.get(key)
+            if view is None:
+                view = views[key] = self._view(entry, key, next(iter(subscriptions)))
+            try:
+                if isinstance(view, ParseError):
+                    raise view
+                if query.refusal is not None:
+                    raise query.refusal
+                view.sight.refuse_hidden(query.node, ())
+            except ParseError as error:
+                for subscription in subscriptions:
+                    subscription.sink.refuse(subscription.request_id, error)
+                continue
+            event = view.event(before, after)
+            if event is not None:
+                self._tell(entry, view, event, subscriptions)
+
+    def _view(self, entry: Entry, group: Hashable, anyone: Subscription) -> View | ParseError:
+        """The entry as a group sees it, or why it may not find objects of the class."""
+        self.counters.checks += 1
+        rules = self._app.classes.rules(entry.class_name)
+        place = entry.class_name, group
+        sight = self._sights.get(place)
+        if sight is None or sight.rules is not rules:
+            if len(self._sights) >= _SIGHTS:
+                self._sights.clear()
+            try:
+                sight = self._sights[place] = Sight(self._app, anyone.audience.caller, entry.class_name)
+            except ParseError as error:
+                return error
+        return View(entry, sight)
+
+    def _tell(self, entry: Entry, view: View, event: Event, subscriptions: Iterable[Subscription]) -> None:
+        seq = f',"seq":"{entry.seq}"}}'
+        for subscription in subscriptions:
+            if subscription.watch and event.op in ("create", "update") and not view.changed(subscription.watch):
+                continue
+            try:
+                view.sight.refuse_hidden(EVERYTHING, subscription.watch)
+            except ParseError as error:
+                subscription.sink.refuse(subscription.request_id, error)
+                continue
+            self.counters.frames += 1
+            members = view.members(event, subscription.keys)
+            subscription.sink.push(f'{{"op":"{event.op}",{subscription.head},{members}{seq if subscription.numbered else "}"}')
