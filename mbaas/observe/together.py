@@ -11,6 +11,7 @@ import os
 import socket
 from pathlib import Path
 
+from mbaas.kernel.local_sockets import address_in
 from mbaas.observe.metrics import Metrics, Snapshot
 
 _SECONDS = 1.0
@@ -21,9 +22,7 @@ class Together:
 
     def __init__(self, metrics: Metrics, folder: Path, number: int, count: int) -> None:
         self._metrics, self._number, self._count = metrics, number, count
-        # By the descriptor, since the path of a socket may have no more than some hundred bytes.
-        self._folder = os.open(folder, os.O_RDONLY)
-        self._path = folder / self._name(number)
+        self._folder, self._opened = folder, os.open(folder, os.O_RDONLY)
         self._server: asyncio.Server | None = None
 
     @staticmethod
@@ -31,11 +30,11 @@ class Together:
         return f"mbaas.{number}.metrics"
 
     def _address(self, number: int) -> str:
-        return f"/proc/self/fd/{self._folder}/{self._name(number)}"
+        return address_in(self._folder, self._opened, self._name(number))
 
     async def open(self) -> None:
         """Answer the others."""
-        self._path.unlink(missing_ok=True)
+        (self._folder / self._name(self._number)).unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(self._address(self._number))
         self._server = await asyncio.start_unix_server(self._answer, sock=listener)
@@ -45,7 +44,7 @@ class Together:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
-        os.close(self._folder)
+        os.close(self._opened)
 
     async def render(self) -> tuple[bytes, str]:
         """The exposition text of all, and its content type. A process that does not answer is left out."""

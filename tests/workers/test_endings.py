@@ -129,3 +129,10 @@ def test_two_servers_do_not_share_a_port(tmp_path: Path) -> None:
 def test_another_server_finds_the_folder_taken(tmp_path: Path) -> None:
     with TestServer(tmp_path / "one", settings={"workers": PROCESSES}), pytest.raises(RuntimeError, match="in use by another server"):
         TestServer(tmp_path / "other", settings={"workers": PROCESSES, "data_dir": tmp_path / "one" / "data"}).start()
+
+
+def test_a_folder_may_have_a_long_path(tmp_path: Path) -> None:
+    """Longer than the address of a socket may be."""
+    with TestServer(tmp_path / ("long" * 20) / ("path" * 20), settings={"preset": "parse", "workers": 2}) as server:
+        assert server.call("POST", "/parse/classes/Kept", {"key": "a"}, HEADERS)[0] == 201
+        assert 'process="1"' in server.get("/metrics")[1]

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from mbaas.kernel.local_sockets import address_in
+
 _NEWS = struct.Struct("=QQ")
 
 
@@ -98,15 +100,14 @@ class Folder:
     several = True
 
     def __init__(self, folder: Path, number: int, count: int) -> None:
-        self._number = number
-        # By the descriptor, since the path of a socket may have no more than some hundred bytes.
         self._folder = os.open(folder, os.O_RDONLY)
-        self._others = [self._address(other) for other in range(count) if other != number]
+        self._others = [address_in(folder, self._folder, self._name(other)) for other in range(count) if other != number]
         self._turn = os.open(folder / "mbaas.turn", os.O_RDWR | os.O_CREAT, 0o600)
         self._numbers = self._map(folder / "mbaas.news")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._bind(folder / self._name(number))
+        (folder / self._name(number)).unlink(missing_ok=True)
+        self._socket.bind(address_in(folder, self._folder, self._name(number)))
         self._loop: asyncio.AbstractEventLoop | None = None
         self.wait_turn()
         self.tell(definitions=True, followed=True)
@@ -115,13 +116,6 @@ class Folder:
     @staticmethod
     def _name(number: int) -> str:
         return f"mbaas.{number}.wake"
-
-    def _address(self, number: int) -> str:
-        return f"/proc/self/fd/{self._folder}/{self._name(number)}"
-
-    def _bind(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        self._socket.bind(self._address(self._number))
 
     @staticmethod
     def _map(path: Path) -> mmap.mmap:
