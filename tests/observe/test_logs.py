@@ -36,7 +36,7 @@ def test_a_line_is_one_json_object(lines: Any) -> None:
 
 
 def test_libraries_log_in_the_same_form(lines: Any) -> None:
-    logging.getLogger("uvicorn.error").warning("slow %s", "client", extra={"port": 1})
+    logging.getLogger("some.library").warning("slow %s", "client", extra={"port": 1})
     [line] = lines()
     assert (line["event"], line["level"], line["port"]) == ("slow client", "warning", 1)
 
