@@ -80,8 +80,8 @@ def run(configuration: Configuration, listeners: list[socket.socket]) -> None:
 def _serve(configuration: Configuration, worker: Worker) -> None:
     """One process, from its start to its end."""
     web = _Web(configuration, worker)
-    # uvicorn raises the signal again once it has stopped: leave with 0. Before it has begun there is nothing to finish.
-    signal.signal(signal.SIGTERM, lambda *_: None if web.started else sys.exit(0))
+    # Until uvicorn listens to signals, and when it raises them again once it has stopped: leave with 0.
+    signal.signal(signal.SIGTERM, lambda *_: web.leave())
     try:
         web.run(sockets=[worker.listener])
     except KeyboardInterrupt:
@@ -107,7 +107,7 @@ class _Web(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self._opened.enter_async_context(self._app.opened())
         await super().startup(sockets)
-        self._worker.started(self._leave)
+        self._worker.started(self._orphaned)
         if self._worker.number > 0:
             return
         server, apps = self._configuration.server, self._configuration.apps
@@ -115,7 +115,11 @@ class _Web(uvicorn.Server):
         url = f"http://{host}:{server.port}{apps[0].mount}"
         get_logger("mbaas").info("serving", version=__version__, url=url, apps=[app.app_id for app in apps])
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Stop as soon as what runs is finished."""
+        self.should_exit = True
+
+    def _orphaned(self) -> None:
         # At once: the address and the folder are wanted by whoever takes the first process's place.
         self.should_exit = self.force_exit = True
 

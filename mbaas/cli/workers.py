@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mbaas.observe.logs import get_logger
@@ -100,7 +101,7 @@ class _First:
         if pid == 0:
             return worker
         if self._stopping:
-            os.kill(pid, signal.SIGTERM)
+            self._tell(signal.SIGTERM)
         return None
 
     def _become(self, number: int, ready: int | None) -> Worker:
@@ -144,4 +145,5 @@ class _First:
 
     def _tell(self, what: signal.Signals) -> None:
         for pid in list(self._numbers):
-            os.kill(pid, what)
+            with suppress(ProcessLookupError):
+                os.kill(pid, what)
