@@ -22,6 +22,7 @@ _SOON_SECONDS, _MOST_SOON = 5.0, 5
 """A process that ends so soon after its start has not served; after so many of them in a row the server gives up."""
 _PAUSE_SECONDS = 0.2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_AWAITED = (*_SIGNALS, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,13 @@ class _First:
         """A new process; None in this one."""
         self._began[number] = time.monotonic()
         # What is sent meanwhile is for the process that the sender knows.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid == 0:
             worker = self._become(number, ready)
         else:
             self._numbers[pid] = number
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before if pid else ())
         if pid == 0:
             return worker
         if self._stopping:
@@ -117,8 +118,14 @@ class _First:
         return Worker(number, len(self._listeners), listener, ready, self._lifeline)
 
     def _watch(self) -> Worker | None:
+        # Blocked, so that none comes between the last look and the wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
         while self._numbers:
-            pid, status = os.wait()
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                if (caught := signal.sigwait(_AWAITED)) in _SIGNALS:
+                    self._stop(caught)
+                continue
             number = self._numbers.pop(pid, None)
             if number is None or self._stopping:
                 continue
