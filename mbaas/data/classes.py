@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -96,6 +97,7 @@ class Classes:
         self._options = options
         self._known: dict[str, ClassSchema] = {}
         self._rules: dict[str, Rules] = {}
+        self._growing = asyncio.Lock()
         self.unique: dict[str, Mapping[str, Any]] = {}
         """Class → further arguments of its schema (indexes, unique, folded) that its room registered."""
         self.owned_by_themselves: set[str] = set()
@@ -177,7 +179,12 @@ class Classes:
             missing = {column: wanted for column, wanted in columns.items() if column not in base.fields}
             return base.with_fields(missing) if missing else base, ()
 
-        return await self.alter(name, change)
+        async with self._growing:
+            known = self._known.get(name)
+            # Of those who come at the same time with a new column, one makes it and the others find it made.
+            if known is not None and change(known)[0] is known:
+                return known
+            return await self.alter(name, change)
 
     async def index_text(self, name: str, column: str) -> ClassSchema:
         """The class with a full-text index on the column, made if there is none; others on the same column do as well."""
