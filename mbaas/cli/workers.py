@@ -73,6 +73,8 @@ class _First:
     def run(self) -> Worker | None:
         for caught in _SIGNALS:
             signal.signal(caught, self._stop)
+        # Some systems forget a signal that nobody listens to, even while it is blocked.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         says, ready = os.pipe()
         worker = self._fork(0, ready)
         if worker is not None:
@@ -108,7 +110,7 @@ class _First:
     def _become(self, number: int, ready: int | None) -> Worker:
         # Not in the terminal's group: who presses Ctrl-C tells the first process, which tells the others.
         os.setpgid(0, 0)
-        for caught in _SIGNALS:
+        for caught in _AWAITED:
             signal.signal(caught, signal.SIG_DFL)
         os.close(self._mine)
         listener = self._listeners[number]
