@@ -21,6 +21,7 @@ from mbaas.services import Services
 from mbaas.testing.process import TestServer
 from mbaas.wire.asgi import Wire
 from tests.secantus import GIVEN, database
+from tests.wire.people import Person
 from tests.wire.scenarios import options
 
 OPEN = FileUpload(public=True, anonymous_user=True)
@@ -98,3 +99,13 @@ def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         settings["database_url"] = database(request.getfixturevalue("mongo"), f"either_{ObjectId()}")
     with TestServer(tmp_path_factory.mktemp(request.param), settings=settings) as running:
         yield running
+
+
+@pytest.fixture
+def ann(either: TestServer) -> Person:
+    return Person.signed_up(either)
+
+
+@pytest.fixture
+def public(either: TestServer) -> Person:
+    return Person(either)

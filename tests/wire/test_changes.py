@@ -18,18 +18,8 @@ from tests.wire.scenarios import Case, play
 
 
 @pytest.fixture
-def ann(either: TestServer) -> Person:
-    return Person.signed_up(either)
-
-
-@pytest.fixture
 def bob(either: TestServer) -> Person:
     return Person.signed_up(either)
-
-
-@pytest.fixture
-def public(either: TestServer) -> Person:
-    return Person(either)
 
 
 @pytest.fixture

@@ -17,16 +17,6 @@ def tag(updated_at: str) -> dict[str, str]:
     return {"If-Match": f'"{updated_at}"'}
 
 
-@pytest.fixture
-def ann(either: TestServer) -> Person:
-    return Person.signed_up(either)
-
-
-@pytest.fixture
-def public(either: TestServer) -> Person:
-    return Person(either)
-
-
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_a_write_is_done_if_the_object_is_as_it_was(public: Person, method: str) -> None:
     name = fresh()
