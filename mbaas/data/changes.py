@@ -79,12 +79,12 @@ async def changes(app: App, caller: Caller, wanted: Wanted) -> bytes:
     view = ChangesView(app, caller, wanted.class_name, wanted.where)
     if wanted.since is None:
         return orjson.dumps({"next": view.marked(await app.store.feed.latest())})
-    results, place, more = await _page(app, view, view.opened(wanted.since), wanted.limit)
+    results, place, more = await read(app, view, view.opened(wanted.since), wanted.limit)
     closing = orjson.dumps({"next": view.marked(place), "more": more})
     return b'{"results":[%b],%b' % (b",".join(results), closing[1:])
 
 
-async def _page(app: App, view: ChangesView, place: str, limit: int) -> tuple[list[bytes], str, bool]:
+async def read(app: App, view: ChangesView, place: str, limit: int) -> tuple[list[bytes], str, bool]:
     """Changes after a place in the feed, the place behind the last entry read, and whether there are more."""
     results: list[bytes] = []
     size = read = 0
@@ -92,6 +92,11 @@ async def _page(app: App, view: ChangesView, place: str, limit: int) -> tuple[li
         entries = await app.store.feed.after(place, _AT_ONCE)
         if entries is None:
             raise start_again("The position is none of this app's, or older than what is kept.")
+        if not view.exists and any(entry.class_name == view.class_name for entry in entries):
+            await app.classes.reload()
+            if app.classes.get(view.class_name) is not None:
+                # The class was made while this was read: whoever asks again is told by its definition.
+                return results, place, True
         for entry in entries:
             change = view.change(entry)
             if change is not None:
@@ -119,9 +124,9 @@ class ChangesView:
         if b'"$relativeTime"' in orjson.dumps(where):
             raise ParseError(Code.INVALID_QUERY, "$relativeTime matches other objects as time goes by, without any change of them")
         self._matches = matcher(node)
-        self._class_name, self._exists = class_name, app.classes.get(class_name) is not None
+        self.class_name, self.exists = class_name, app.classes.get(class_name) is not None
         self._who = _digest([class_name, caller.user_id, caller.master, caller.maintenance])
-        self._rights = _digest([sorted(caller.readers or ()), self._sight.rules.reading]) if self._exists else ""
+        self._rights = _digest([sorted(caller.readers or ()), self._sight.rules.reading]) if self.exists else ""
 
     def marked(self, place: str) -> str:
         """A position: a place in the feed with a mark of whose it is and of her rights there."""
@@ -143,7 +148,7 @@ class ChangesView:
 
         An object that she may no longer see, or that no longer matches, is deleted to her, and one that does so now is created.
         """
-        if not self._exists or entry.class_name != self._class_name:
+        if not self.exists or entry.class_name != self.class_name:
             return None
         if (entry.before is None and entry.op != "create") or (entry.after is None and entry.op != "delete"):
             # Written before the database kept states, or by a server that does not ask it to: nobody knows who saw the object.

@@ -69,6 +69,27 @@ async def test_a_position_that_is_older_than_what_is_kept_makes_a_client_start_a
     assert (refused.value.status, refused.value.code) == (410, 120)
 
 
+async def test_a_class_that_is_made_while_its_changes_are_read_is_asked_for_again(app: App) -> None:
+    """The reader has found that there is no such class; then its first object is written; then the feed is read."""
+    early = (await page(app, "Post"))["next"]
+    view = deltas.ChangesView(app, ANONYMOUS, "Post", {})
+    first = await save(app, "Post")
+    place = view.opened(early)
+    assert await deltas.read(app, view, place, 100) == ([], place, True)
+    assert [change["objectId"] for change in (await page(app, "Post", early))["results"]] == [first]
+
+
+async def test_a_class_that_is_gone_has_no_changes(app: App) -> None:
+    early = (await page(app, "Post"))["next"]
+    await save(app, "Post")
+    schema = app.classes.get("Post")
+    assert schema is not None
+    await app.classes.drop(schema)
+    answer = await page(app, "Post", early)
+    assert (answer["results"], answer["more"]) == ([], False)
+    assert answer["next"] != early
+
+
 async def test_a_position_of_another_database_makes_a_client_start_again(app: App, tmp_path: Path, clock: FakeClock) -> None:
     options = AppOptions(app_id="b", master_key="m", data_dir=tmp_path / "other")
     other = await open_app(options, Services(ServerOptions(), {}, clock=clock))
