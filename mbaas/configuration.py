@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mbaas.kernel.options import AppOptions, ServerOptions
+from mbaas.kernel.processors import processors
 from mbaas.parse_config import DEFAULTS, Translated, translate
 from mbaas.settings import PRESETS, Settings, SettingsError, not_built_yet, retention
 
@@ -54,6 +55,7 @@ def configure(
         own_folder = folder / _folder(entry.app.get("app_id", ""))
         apps.append(_app(common, entry.app, server, own_folder, place=f"{settings.apps_file}, app {position}"))
     _distinct(apps)
+    server = replace(server, workers=settings.workers or _workers(preset, apps))
     ignored = sorted({*file.ignored, *(name for entry in several for name in entry.ignored)})
     return Configuration(server, tuple(apps), tuple(_warnings(not_built_yet(settings), ignored)))
 
@@ -62,13 +64,27 @@ def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open
     return ServerOptions(
         host=file.server.get("host", settings.host),
         port=file.server.get("port", settings.port),
-        workers=settings.workers,
         trusted_proxies=file.server.get("trusted_proxies", settings.trusted_proxies),
         data_dir=settings.data_dir.absolute(),
         log_format="pretty" if pretty else "json",
         outbound_allow=settings.outbound_allow,
         outbound_open=outbound_open,
     )
+
+
+_MOST_WORKERS = 4
+"""Unless more are asked for: writes take turns, and each process needs memory."""
+
+
+def _workers(preset: str, apps: list[AppOptions]) -> int:
+    """As many processes as serve best: one for each processor, since one process keeps one busy.
+
+    One for development, whose reader wants one log and one process to look into; and one on a MongoDB, where a process hears of
+    the others' definitions a moment later.
+    """
+    if preset == "development" or any(app.database_url for app in apps):
+        return 1
+    return min(processors(), _MOST_WORKERS)
 
 
 _OF_EVERY_APP = (

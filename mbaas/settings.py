@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="mongodb://… ; unset: SQLite in the data dir", repr=False)
     mongo_shared: bool | None = Field(None, description="The MongoDB is used by Parse Server too; unset: found out")
     mongo_standalone: Literal["allow"] | None = Field(None, description="Accept a MongoDB that is no replica set")
-    workers: int = Field(1, ge=1, le=64, description="Server processes")
+    workers: int | None = Field(None, ge=1, le=64, description="Server processes; unset: as many as serve best here")
     mount: str = Field("/parse", description="Path of the Parse API")
     public_url: str | None = Field(None, description="The server's address as clients see it")
     trusted_proxies: Networks = Field((), description="Proxies whose X-Forwarded-For is believed")

@@ -52,10 +52,23 @@ def listen(server: ServerOptions) -> list[socket.socket]:
         # That one would have failed beside another server; those that share a port do not.
         host, port = first.getsockname()[:2]
         first.close()
-        return [socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True) for _ in range(server.workers)]
+        # Clients wait for the first process. The others take theirs when they serve.
+        first = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=True)
+        return [first, *(_beside(first) for _ in range(server.workers - 1))]
     except OSError as error:
         where = f"cannot listen on {server.host} port {server.port}: {error.strerror or error}"
         raise settings.SettingsError(f"{where}; choose others by MBAAS_HOST and MBAAS_PORT") from error
+
+
+def _beside(first: socket.socket) -> socket.socket:
+    """A socket bound to the same address, that does not listen yet."""
+    own = socket.socket(first.family)
+    for level, option in ((socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.SOL_SOCKET, socket.SO_REUSEPORT)):
+        own.setsockopt(level, option, 1)
+    if own.family == socket.AF_INET6:
+        own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    own.bind(first.getsockname())
+    return own
 
 
 def run(configuration: Configuration, listeners: list[socket.socket]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mbaas import settings
+from mbaas import configuration, settings
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.options import LOOPBACK, FileUpload
 from mbaas.quantities import duration_ms, size_bytes
@@ -175,3 +175,23 @@ def test_duration(text: str, ms: int | None) -> None:
 )
 def test_size(text: str, size: int | None) -> None:
     assert size_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("variables", "processors", "workers"),
+    [
+        ({}, 2, 2),
+        ({}, 16, 4),
+        ({"MBAAS_WORKERS": "16"}, 2, 16),
+        ({"MBAAS_WORKERS": "1"}, 2, 1),
+        ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1/db"}, 2, 1),
+        ({"MBAAS_DATABASE_URL": "mongodb://127.0.0.1/db", "MBAAS_WORKERS": "2"}, 1, 2),
+        ({"MBAAS_PRESET": "development"}, 2, 1),
+        ({"MBAAS_PRESET": "parse"}, 2, 2),
+    ],
+)
+def test_as_many_processes_serve_as_serve_best(
+    given: Any, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], processors: int, workers: int
+) -> None:
+    monkeypatch.setattr(configuration, "processors", lambda: processors)
+    assert given(**KEYS, **variables).server.workers == workers
