@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 import mbaas_auth.room
+import mbaas_functions.room
 import mbaas_push.installations
 from mbaas.data.app import App
 from mbaas.data.upkeep import keep_up
@@ -71,6 +72,7 @@ class Server:
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
                 stack.push_async_callback(app.close)
+                await stack.enter_async_context(mbaas_functions.room.joined(app))
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())
             hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}

@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     live_connections: int = Field(20_000, ge=1, description="Live-query sockets of an app at the same time")
     live_subscriptions: int = Field(200, ge=1, description="Subscriptions of one live-query socket")
     live_queue_bytes: int = Field(1024 * 1024, ge=1024, description="What may wait to be sent to one live-query socket")
-    functions: Path | None = soon("Folder with the cloud functions' main.py")
+    functions: Path | None = Field(None, description="Folder with the cloud functions' main.py")
     feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
     outbound_allow: Names = Field((), description="Hosts that functions may call", json_schema_extra=SOON)
     smtp_url: str | None = soon("Mail server")

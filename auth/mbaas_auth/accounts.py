@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mbaas.data import objects
+from mbaas.data import objects, triggers
 from mbaas.data.app import App
 from mbaas.data.options import EVERYTHING
 from mbaas.data.shape import Shape
@@ -31,9 +31,11 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     policy = _policy(app)
     user = await policy.authenticate(arguments, caller)
     user_id = user.body["objectId"]
+    await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
     await app.store.documents.commit(steps)
+    await triggers.after(app, "afterLogin", "_User", caller, user.body)
     return {**await policy.show_self(user_id, user.body), "sessionToken": token}
 
 
@@ -75,8 +77,12 @@ async def me(app: App, caller: Caller) -> Object:
 
 async def log_out(app: App, caller: Caller) -> Object:
     """`/logout`: ends the calling session; without one there is nothing to end."""
-    if caller.session_id is not None:
-        await objects.delete(app, caller.as_master(), "_Session", caller.session_id)
+    if caller.session_id is None:
+        return {}
+    session = await app.store.documents.get(app.classes.known_or_blank("_Session"), caller.session_id)
+    await objects.delete(app, caller.as_master(), "_Session", caller.session_id)
+    if session is not None:
+        await triggers.after(app, "afterLogout", "_Session", caller, session.body)
     return {}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.errors import Code, Conflict, ParseError
 from mbaas.storage.ports import Step, Written
 
 
@@ -72,6 +72,11 @@ class RequestUnit:
     part: int = 0
 
 
+def in_transaction(caller: Caller) -> bool:
+    """True if what the request writes commits with other requests."""
+    return isinstance(caller.unit, RequestUnit) and caller.unit.transaction is not None
+
+
 async def commit(app: App, caller: Caller, steps: Sequence[Step]) -> list[Written]:
     """Write a use-case's steps durably, one result each."""
     unit = caller.unit
@@ -82,5 +87,10 @@ async def commit(app: App, caller: Caller, steps: Sequence[Step]) -> list[Writte
         transaction, unit.transaction = unit.transaction, None
         return (await transaction.add(unit.part, [*steps, *first]))[: len(steps)]
     if first:
-        return (await app.store.documents.commit([*steps, *first]))[: len(steps)]
+        try:
+            return (await app.store.documents.commit([*steps, *first]))[: len(steps)]
+        except Conflict:
+            # It will be begun again.
+            unit.first = first
+            raise
     return await app.store.documents.commit(steps)

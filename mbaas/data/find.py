@@ -6,10 +6,12 @@ Where nothing is to be changed per object, answers are the stored bytes; otherwi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import orjson
 
+from mbaas.data import triggers
 from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
 from mbaas.data.classes import field_name_is_valid
@@ -27,6 +29,8 @@ from mbaas.storage import ports
 
 async def find(app: App, caller: Caller, class_name: str, options: FindOptions) -> bytes:
     """The JSON answer of a find: `{"results": […]}`, with `count` if asked for."""
+    if triggers.on_find(app, class_name):
+        return await _find_triggered(app, caller, class_name, options)
     made = options.memo.get((app.classes.get(class_name), caller.readers))
     if isinstance(made, ports.Find):
         return b'{"results":[%b]}' % b",".join(await app.store.documents.find_raw(made))
@@ -46,6 +50,8 @@ async def get(app: App, caller: Caller, class_name: str, object_id: str, options
     """The JSON of one object; 101 if there is none that the caller may read."""
     policy = admit(app, caller, "get", class_name)
     schema = app.classes.get(class_name)
+    if triggers.on_find(app, class_name):
+        return await _get_triggered(app, caller, class_name, object_id, options)
     if schema is None:
         refuse_unknown_class(app, caller, class_name)
         raise not_found()
@@ -57,6 +63,31 @@ async def get(app: App, caller: Caller, class_name: str, object_id: str, options
         return raw
     body = await get_object(app, caller, class_name, object_id, options)
     return orjson.dumps(policy.single(caller, body))
+
+
+async def _find_triggered(app: App, caller: Caller, class_name: str, options: FindOptions) -> bytes:
+    options, rows = await triggers.before_find(app, caller, class_name, options)
+    search = await prepare(app, caller, class_name, options)
+    if options.explain:
+        return orjson.dumps({"results": await _explain(search)})
+    if rows is None:
+        rows = await _objects(search, _operation(search))
+    answer: Object = {"results": await triggers.after_find(app, caller, class_name, options, rows)}
+    if options.count:
+        counted = search.plan("count")
+        answer["count"] = await app.store.documents.count(counted) if counted else 0
+    return orjson.dumps(answer)
+
+
+async def _get_triggered(app: App, caller: Caller, class_name: str, object_id: str, options: FindOptions) -> bytes:
+    options = replace(options, where={"objectId": object_id}, memo={})
+    options, rows = await triggers.before_find(app, caller, class_name, options, get=True)
+    if rows is None:
+        rows = await find_objects(app, caller, class_name, replace(options, limit=1), "get")
+    shown = await triggers.after_find(app, caller, class_name, options, rows)
+    if not shown:
+        raise not_found()
+    return orjson.dumps(app.policy(class_name).single(caller, shown[0]))
 
 
 async def get_object(app: App, caller: Caller, class_name: str, object_id: str, options: FindOptions = EVERYTHING) -> Object:

@@ -6,11 +6,12 @@ class's own room says, types and new columns, defaults and required columns, cla
 
 from __future__ import annotations
 
+from mbaas.data import triggers
 from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
 from mbaas.data.body import Change, adds_columns, columns_of, fill, read_create, read_update
 from mbaas.data.classes import REQUIRED_ON_CREATE, class_name_is_valid
-from mbaas.data.commit import commit
+from mbaas.data.commit import commit, in_transaction
 from mbaas.data.files_in import with_urls
 from mbaas.data.permissions import Rules
 from mbaas.data.policies import Policy, Saved, Write
@@ -25,6 +26,9 @@ from mbaas.query.ast import EVERYTHING, NOTHING, Equals, Node, both
 from mbaas.query.match import match
 from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 
+_ATTEMPTS = 5
+"""How often a save is begun whose object others change while its trigger runs."""
+
 
 async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
     """Save a new object."""
@@ -37,6 +41,9 @@ async def create(app: App, caller: Caller, class_name: str, body: Object) -> Sav
         return write.reply
     if not write.creating:
         return await _change(policy, write)
+    if app.triggers.has("beforeSave", class_name):
+        app.classes.rules(class_name).check(caller, "create")
+        await triggers.before_save(write, None)
     return await _insert(policy, write)
 
 
@@ -44,16 +51,22 @@ async def update(app: App, caller: Caller, class_name: str, object_id: str, body
     """Change an object: set, unset, and the operators. Conflict unless it still has the `updatedAt` given, if one is."""
     policy = admit(app, caller, "update", class_name)
     refuse_unknown_class(app, caller, class_name)
-    write = Write(app, caller, class_name, object_id, dict(body), creating=False, updated_at=updated_at)
-    try:
-        await policy.before(write)
-        if write.reply is not None:
-            return write.reply
-        return await _change(policy, write)
-    except ParseError as error:
-        if error.code == Code.OBJECT_NOT_FOUND:
-            raise policy.missing(caller, "update", error) from error
-        raise
+    attempts = 1 if in_transaction(caller) or updated_at is not None else _ATTEMPTS
+    while True:
+        attempts -= 1
+        write = Write(app, caller, class_name, object_id, dict(body), creating=False, updated_at=updated_at)
+        try:
+            await policy.before(write)
+            if write.reply is not None:
+                return write.reply
+            return await _change(policy, write)
+        except Conflict:
+            if write.expect is None or attempts == 0:
+                raise
+        except ParseError as error:
+            if error.code == Code.OBJECT_NOT_FOUND:
+                raise policy.missing(caller, "update", error) from error
+            raise
 
 
 async def delete(app: App, caller: Caller, class_name: str, object_id: str, *, updated_at: int | None = None) -> None:
@@ -117,14 +130,16 @@ async def _insert(policy: Policy, write: Write) -> Saved:
         answer.update(_echo(change, document.body))
         answer.update({name: write.body.get(name) for name in write.set_by_server})
         with_urls(app, answer)
-    await policy.after(write)
-    answer.update(write.answer)
+    answer = await _finish(policy, write, answer)
     return Saved(_told(write, rules, answer), 201, policy.path(write.class_name) + write.object_id)
 
 
 async def _change(policy: Policy, write: Write) -> Saved:
-    app, caller, body = write.app, write.caller, write.body
+    app, caller = write.app, write.caller
     assert write.object_id is not None
+    if app.triggers.has("beforeSave", write.class_name):
+        await _before_change(policy, write)
+    body = write.body
     schema = _schema_to_write(app, write.class_name)
     rules = app.classes.rules(write.class_name)
     guard = both(policy.scope(caller, "update"), write.guard)
@@ -151,7 +166,7 @@ async def _change(policy: Policy, write: Write) -> Saved:
     now = max(app.clock.now(), (write.updated_at or 0) + 1)
     ops = (*change.ops, Set(("updatedAt",), iso(now)))
     steps: list[Step] = [
-        Update(schema, write.object_id, ops, write.hidden, writers, both(guard, still)),
+        Update(schema, write.object_id, ops, write.hidden, writers, both(guard, still), write.expect),
         *_relations(schema, write.object_id, change),
         *write.steps,
     ]
@@ -165,10 +180,33 @@ async def _change(policy: Policy, write: Write) -> Saved:
         raise
     write.before, write.after = written[0].before, written[0].after
     assert write.after is not None
-    answer = {**_echo(change, write.after.body), "updatedAt": iso(now)}
+    answer = await _finish(policy, write, {**_echo(change, write.after.body), "updatedAt": iso(now)})
+    return Saved(with_urls(app, _told(write, rules, answer)))
+
+
+async def _before_change(policy: Policy, write: Write) -> None:
+    """Run the trigger on an object that the caller may change; the commit is then for the version that it saw."""
+    app, caller = write.app, write.caller
+    schema, rules = app.classes.get(write.class_name), app.classes.rules(write.class_name)
+    rules.check(caller, "update")
+    guard = both(both(policy.scope(caller, "update"), rules.narrowed(caller, "update")), write.guard)
+    if guard == NOTHING or schema is None or write.object_id is None:
+        raise not_found()
+    writers = None if caller.omnipotent else caller.principals
+    document = await _refuse_unless_writable(app, schema, write.object_id, writers, guard, _still(write.updated_at))
+    write.expect = document.version
+    await triggers.before_save(write, document.body)
+
+
+async def _finish(policy: Policy, write: Write, answer: Object) -> Object:
+    """The answer to a save that is on disk, with what its triggers add."""
+    if write.triggered:
+        triggers.told(write, answer)
     await policy.after(write)
     answer.update(write.answer)
-    return Saved(with_urls(app, _told(write, rules, answer)))
+    if write.app.triggers.has("afterSave", write.class_name):
+        return await triggers.after_save(write, answer)
+    return answer
 
 
 async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str, still: Node) -> None:
@@ -180,6 +218,7 @@ async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, obj
     if schema is None or guard == NOTHING:
         raise not_found()
     document = await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
+    await triggers.fire(app, "beforeDelete", class_name, caller, document.body)
     further = await policy.before_delete(app, caller, document)
     try:
         await commit(app, caller, [Delete(schema, object_id, writers, both(guard, still)), *further])
@@ -188,6 +227,7 @@ async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, obj
             await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
         raise
     await policy.after_delete(app, caller, document)
+    await triggers.after(app, "afterDelete", class_name, caller, document.body)
 
 
 def _schema_to_write(app: App, class_name: str) -> ClassSchema:

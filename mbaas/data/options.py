@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, read_object
+from mbaas.kernel.values import Json, Object, read_object
 from mbaas.query.ast import Path
 
 _ALWAYS = ("objectId", "createdAt", "updatedAt", "ACL")
@@ -56,6 +56,15 @@ class FindOptions:
     def shapes(self) -> bool:
         """True if answers differ from the objects as stored."""
         return self.keys is not None or bool(self.exclude_keys or self.include or self.include_all or self.redirect_key)
+
+    def to_json(self) -> Object:
+        """The arguments that `parse` reads these options from."""
+        given: Object = {"where": self.where, "limit": self.limit, "skip": self.skip or None, "hint": self.hint, "explain": self.explain}
+        given["order"] = ",".join(f"-{name}" if descending else name for name, descending in self.order)
+        given["keys"] = None if self.keys is None else ",".join(self.keys)
+        given["excludeKeys"] = ",".join(self.exclude_keys)
+        given["include"] = "*" if self.include_all else ",".join(".".join(path) for path in self.include)
+        return {name: value for name, value in given.items() if value is not None and value != ""}
 
     @staticmethod
     def parse(arguments: Mapping[str, Json]) -> FindOptions:

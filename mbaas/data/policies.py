@@ -53,6 +53,10 @@ class Write:
     """Further keys of the answer."""
     reply: Saved | None = None
     """Set to end the pipeline with this answer, nothing written by it."""
+    triggered: Object = field(default_factory=dict)
+    """Fields that a trigger changed, with what it did to them."""
+    expect: int | None = None
+    """The version that the stored object must still have, since a trigger has seen that one."""
     before: Document | None = None
     after: Document | None = None
 

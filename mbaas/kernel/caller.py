@@ -35,6 +35,8 @@ class Caller:
     client_version: str | None = None
     ip: str = ""
     context: Object = field(default_factory=dict)
+    depth: int = 0
+    """How many functions and triggers deep the request is: 0 for a client's own."""
     unit: object | None = None
     """What commits with this request's writes (`mbaas.data.commit.RequestUnit`): its idempotency record, its transaction."""
 

@@ -11,7 +11,10 @@ import pytest
 from mbaas.testing.process import TestServer
 from tests.compat.transcript import FOLDER, Replay, scenarios
 
-PLAIN = "acl aggregate batch clp files installations live objects operators protected protocol queries roles schemas sessions users".split()
+PLAIN = """acl aggregate batch clp files functions installations live objects operators protected protocol queries roles schemas
+    sessions triggers users""".split()
+CLOUD = {"functions", "triggers", "sanitized_access"}
+"""Themes of the server with cloud code."""
 SANITIZED = ("sanitized", "sanitized_access")
 DIFFERENCES: dict[str, str] = json.loads((FOLDER / "differences.json").read_text())
 """`theme | scenario | step` of each step that differs, with the name of the difference in docs/parse-differences.md."""
@@ -24,7 +27,8 @@ def replay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Replay]:
     """A scenario starts from an empty server."""
     theme, _ = request.param
     options = json.loads((FOLDER / ("server-sanitized.json" if theme in SANITIZED else "server.json")).read_text())
-    with TestServer.with_parse_options(tmp_path, options) as server:
+    cloud = {"functions": FOLDER / "cloud"} if theme in CLOUD else {}
+    with TestServer.with_parse_options(tmp_path, options, **cloud) as server:
         replayed = Replay(f"{server.url}/parse")
         yield replayed
         replayed.close()

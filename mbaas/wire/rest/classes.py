@@ -12,6 +12,7 @@ from mbaas.data import find as finding
 from mbaas.data import objects
 from mbaas.data.address import public_url
 from mbaas.data.options import EVERYTHING, FindOptions
+from mbaas.data.policies import Saved
 from mbaas.kernel.clock import from_iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
@@ -57,7 +58,11 @@ async def get(request: Request) -> bytes:
 
 async def create(request: Request) -> Answer:
     """Save a new object."""
-    saved = await objects.create(request.app, request.caller, request.params[0], request.object())
+    return saved_answer(request, await objects.create(request.app, request.caller, request.params[0], request.object()))
+
+
+def saved_answer(request: Request, saved: Saved) -> Answer:
+    """The answer to a create: what was saved, and where it is."""
     answer = Answer(saved.status, orjson.dumps(saved.answer))
     if saved.location is not None:
         path = saved.location if _IN_URLS(saved.location) else quote(saved.location)

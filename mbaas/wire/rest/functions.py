@@ -1,34 +1,67 @@
-"""Functions, jobs, hooks and pushes as a server without any answers them: there are none, and a call says so.
-
-The rooms that bring them replace these handlers.
-"""
+"""Functions and jobs; and hooks and pushes as a server without any answers them: there are none, and a call says so."""
 
 from __future__ import annotations
 
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
-from mbaas.wire.request import Request
+from mbaas.wire.request import Answer, Request, parse_pairs
+from mbaas.wire.rest.classes import saved_answer
 from mbaas.wire.routes import Route
+from mbaas_functions import jobs
+from mbaas_functions.room import functions_of
+
+_SECRET = ("x-parse-session-token", "x-parse-master-key", "x-parse-maintenance-key", "authorization", "cookie", "proxy-authorization")
+"""Headers that no function is shown."""
 
 
 async def call(request: Request) -> Json:
-    """No function is defined."""
-    raise ParseError(Code.SCRIPT_FAILED, f'Invalid function: "{request.params[0]}"')
+    """Call a function. Its params are those of the body, then those of the query string."""
+    functions, name = functions_of(request.app), request.params[0]
+    if functions is None:
+        raise ParseError(Code.SCRIPT_FAILED, f'Invalid function: "{name}"')
+    params = {**request.object(), **parse_pairs(request.query)} if request.query else request.object()
+    return await functions.call(name, request.caller, params, _headers(request))
 
 
-async def start_job(request: Request) -> Json:
-    """No job is defined."""
-    raise ParseError(Code.SCRIPT_FAILED, "Invalid job.")
+def _headers(request: Request) -> dict[str, str]:
+    named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
+    return {name: value for name, value in named if name not in _SECRET and not name.endswith("-key")}
 
 
-async def jobs(request: Request) -> Json:
+async def start_job(request: Request) -> Answer:
+    """Start a job; its name is in the path or in the body."""
+    params = dict(request.object())
+    name = request.params[0] if request.params else params.pop("jobName", None)
+    job_id = await jobs.start(request.app, request.caller, name, params)
+    return Answer(headers=[(b"x-parse-job-status-id", job_id.encode())], body=b"{}")
+
+
+async def scheduled(request: Request) -> Json:
     """Scheduled jobs."""
-    return []
+    return await jobs.schedules(request.app)
+
+
+async def schedule(request: Request) -> Answer:
+    """Schedule a job."""
+    return saved_answer(request, await jobs.schedule(request.app, request.object().get("job_schedule")))
+
+
+async def reschedule(request: Request) -> Json:
+    """Change what is scheduled."""
+    return {"response": await jobs.reschedule(request.app, request.params[0], request.object().get("job_schedule"))}
+
+
+async def unschedule(request: Request) -> Json:
+    """Take a scheduled job off."""
+    await jobs.unschedule(request.app, request.params[0])
+    return {}
 
 
 async def job_names(request: Request) -> Json:
     """The names of jobs, and of those that are scheduled."""
-    return {"in_use": [], "jobs": []}
+    functions = functions_of(request.app)
+    in_use = dict.fromkeys(each.get("jobName") for each in await jobs.schedules(request.app))
+    return {"in_use": list(in_use), "jobs": functions.names("job") if functions else []}
 
 
 async def hooks(request: Request) -> Json:
@@ -64,7 +97,11 @@ async def push(request: Request) -> Json:
 ROUTES = (
     Route("POST", "/functions/:functionName", call, "Call a function", "functions", once="call"),
     Route("POST", "/jobs/:jobName", start_job, "Start a job", "jobs", master=True, once="call", read_only="run a job"),
-    Route("GET", "/cloud_code/jobs", jobs, "Scheduled jobs", "jobs", master=True),
+    Route("POST", "/jobs", start_job, "Start a job", "jobs", master=True, once="call", read_only="run a job"),
+    Route("GET", "/cloud_code/jobs", scheduled, "Scheduled jobs", "jobs", master=True),
+    Route("POST", "/cloud_code/jobs", schedule, "Schedule a job", "jobs", master=True, read_only="schedule a job", status=201),
+    Route("PUT", "/cloud_code/jobs/:objectId", reschedule, "Change a scheduled job", "jobs", master=True, read_only="schedule a job"),
+    Route("DELETE", "/cloud_code/jobs/:objectId", unschedule, "Unschedule a job", "jobs", master=True, read_only="schedule a job"),
     Route("GET", "/cloud_code/jobs/data", job_names, "Names of jobs", "jobs", master=True),
     Route("GET", "/hooks/functions", hooks, "Webhooks of functions", "hooks", master=True),
     Route("GET", "/hooks/functions/:functionName", function_hook, "One webhook of a function", "hooks", master=True),

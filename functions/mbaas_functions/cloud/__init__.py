@@ -1,0 +1,69 @@
+"""The developer's API: `from mbaas_functions import cloud`. What is declared with it in `main.py` runs in a worker, not in the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mbaas.kernel.values import Json
+from mbaas.kernel.values import Object as Body
+from mbaas_functions.cloud.calls import ask
+from mbaas_functions.cloud.definitions import (
+    after_delete,
+    after_find,
+    after_login,
+    after_logout,
+    after_save,
+    before_delete,
+    before_find,
+    before_login,
+    before_save,
+    define,
+    job,
+)
+from mbaas_functions.cloud.errors import Error
+from mbaas_functions.cloud.objects import Installation, Object, Relation, Role, Session, User
+from mbaas_functions.cloud.query import Query
+from mbaas_functions.cloud.requests import FunctionRequest, JobRequest, QueryRequest, TriggerRequest
+from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode
+
+__all__ = [
+    "Error",
+    "File",
+    "FunctionRequest",
+    "GeoPoint",
+    "Installation",
+    "JobRequest",
+    "Object",
+    "Polygon",
+    "Query",
+    "QueryRequest",
+    "Relation",
+    "Role",
+    "Session",
+    "TriggerRequest",
+    "User",
+    "after_delete",
+    "after_find",
+    "after_login",
+    "after_logout",
+    "after_save",
+    "before_delete",
+    "before_find",
+    "before_login",
+    "before_save",
+    "config",
+    "define",
+    "job",
+    "run",
+]
+
+
+async def run(name: str, params: dict[str, Any] | None = None, *, use_master_key: bool = False) -> Any:
+    """Call another function, as the caller or with the master key."""
+    return decode(await ask("run", name=name, params=encode(params or {}), use_master_key=use_master_key))
+
+
+async def config(*, use_master_key: bool = False) -> Body:
+    """The params of the app's config; with the master key those for it alone, too."""
+    found: Json = await ask("config", use_master_key=use_master_key)
+    return {name: decode(value) for name, value in found.items()}

@@ -1,0 +1,126 @@
+"""What `main.py` declares: functions, triggers and jobs, by their names, with the rules for who may call them and how."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from mbaas_functions.cloud.errors import Error
+from mbaas_functions.cloud.objects import Object
+from mbaas_functions.cloud.validators import Rules, rules_of
+
+Handler = Callable[..., Any]
+H = TypeVar("H", bound=Handler)
+
+FUNCTION, JOB = "function", "job"
+ANY_CLASS: Final = ""
+"""The class of triggers that have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One thing that the server may call. `timeout` is in seconds; None is the server's own."""
+
+    kind: str
+    name: str
+    handler: Handler
+    rules: Rules
+    timeout: float | None = None
+    rate_limit: dict[str, Any] | None = None
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.handler)
+
+
+@dataclass(slots=True)
+class Definitions:
+    """All of them, by kind and name. A trigger's name is its class."""
+
+    found: dict[tuple[str, str], Definition] = field(default_factory=dict)
+
+    def add(self, definition: Definition) -> None:
+        self.found[definition.kind, definition.name] = definition
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """What the server has to know of them."""
+        return [
+            {"kind": each.kind, "name": each.name, "timeout": each.timeout, "rateLimit": each.rate_limit} for each in self.found.values()
+        ]
+
+
+DEFINED = Definitions()
+
+
+def define(
+    name: str,
+    *,
+    params: Any = None,
+    require_user: bool = False,
+    require_master: bool = False,
+    roles: Iterable[str] = (),
+    rate_limit: dict[str, Any] | None = None,
+    timeout: float | None = None,
+) -> Callable[[H], H]:
+    """A function that clients call by `POST /functions/<name>`.
+
+    `params`: a pydantic model, Parse's validator options as a dict (`fields`, `requireUser`, …), a list of required names, or a
+    function of the request that raises. `roles`: the user must have one of them. `rate_limit`: Parse's `requestTimeWindow` (ms),
+    `requestCount`, `zone`. `timeout`: seconds.
+    """
+    rules = rules_of(params, require_user=require_user, require_master=require_master, roles=tuple(roles))
+    own = params.get("rateLimit") if isinstance(params, dict) else None
+    return _declare(FUNCTION, name, rules, timeout, rate_limit or own)
+
+
+def job(name: str, *, timeout: float | None = None) -> Callable[[H], H]:
+    """A job that the master key starts by `POST /jobs/<name>`."""
+    return _declare(JOB, name, Rules(), timeout)
+
+
+def _declare(
+    kind: str, name: str, rules: Rules, timeout: float | None = None, rate_limit: dict[str, Any] | None = None
+) -> Callable[[H], H]:
+    def declare(handler: H) -> H:
+        DEFINED.add(Definition(kind, name, handler, rules, timeout, rate_limit))
+        return handler
+
+    return declare
+
+
+def _class_name(given: str | type[Object]) -> str:
+    name = given if isinstance(given, str) else given.fixed_class
+    if not name:
+        raise Error("a trigger needs the name of a class", code=103)
+    return name
+
+
+def _of_class(kind: str, what: str) -> Callable[..., Callable[[H], H]]:
+    def declare(class_name: str | type[Object], validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
+        return _declare(kind, _class_name(class_name), rules_of(validator), timeout)
+
+    declare.__doc__ = f"Called {what}. `validator` as `params` of `define`; `timeout` in seconds."
+    return declare
+
+
+def _of_users(kind: str, class_name: str, what: str) -> Callable[..., Callable[[H], H]]:
+    def declare(validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
+        return _declare(kind, class_name, rules_of(validator), timeout)
+
+    declare.__doc__ = f"Called {what}. `validator` as `params` of `define`; `timeout` in seconds."
+    return declare
+
+
+before_save = _of_class("beforeSave", "before an object of the class is saved; may change or refuse it")
+after_save = _of_class("afterSave", "after an object of the class was saved")
+before_delete = _of_class("beforeDelete", "before an object of the class is deleted; may refuse it")
+after_delete = _of_class("afterDelete", "after an object of the class was deleted")
+before_find = _of_class("beforeFind", "before a search in the class; may change, answer or refuse it")
+after_find = _of_class("afterFind", "with what a search in the class found; may change it")
+before_login = _of_users("beforeLogin", "_User", "before a user who gave the right password is signed in; may refuse it")
+after_login = _of_users("afterLogin", "_User", "after a user was signed in")
+after_logout = _of_users("afterLogout", "_Session", "after a session was ended by its user")
+
+Result = Awaitable[Any] | Any

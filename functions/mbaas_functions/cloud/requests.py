@@ -1,0 +1,89 @@
+"""What a function, trigger or job is handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mbaas.kernel.values import Object as Body
+from mbaas_functions.cloud.calls import ask, current
+from mbaas_functions.cloud.objects import Object, User
+from mbaas_functions.cloud.query import Query
+
+
+class Log:
+    """Lines for the server's log, with the id of the call."""
+
+    def info(self, text: str, **values: Any) -> None:
+        self._say("info", text, values)
+
+    def warning(self, text: str, **values: Any) -> None:
+        self._say("warning", text, values)
+
+    def error(self, text: str, **values: Any) -> None:
+        self._say("error", text, values)
+
+    def _say(self, level: str, text: str, values: dict[str, Any]) -> None:
+        current().say({"level": level, "text": str(text), "values": {name: repr(value) for name, value in values.items()}})
+
+
+@dataclass(kw_only=True)
+class Request:
+    """Who asks. `headers` are the client's, by lower-case names, without keys, tokens and cookies."""
+
+    master: bool = False
+    user: User | None = None
+    roles: frozenset[str] = frozenset()
+    """Names of the roles that the user has, inherited ones included."""
+    installation_id: str | None = None
+    ip: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    context: Body = field(default_factory=dict)
+    """What the client sent as context, passed on from trigger to trigger: what one puts in, the next one finds."""
+    deadline: datetime | None = None
+    """When the call is ended if it has not by itself."""
+    log: Log = field(default_factory=Log)
+
+
+@dataclass(kw_only=True)
+class FunctionRequest(Request):
+    """A call of a function."""
+
+    function_name: str
+    params: dict[str, Any] = field(default_factory=dict)
+    model: Any = None
+    """The params as the pydantic model that was declared for them."""
+
+
+@dataclass(kw_only=True)
+class JobRequest(Request):
+    """A run of a job."""
+
+    job_name: str
+    job_id: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+    async def message(self, text: str) -> None:
+        """Say how far it is: what `_JobStatus` shows as `message`."""
+        await ask("message", text=str(text), use_master_key=True)
+
+
+@dataclass(kw_only=True)
+class TriggerRequest(Request):
+    """A trigger: before and after saves, deletes, sign-ins."""
+
+    trigger_name: str
+    object: Object
+    original: Object | None = None
+
+
+@dataclass(kw_only=True)
+class QueryRequest(Request):
+    """A trigger before or after a find. `objects` are those found, after it."""
+
+    trigger_name: str
+    query: Query
+    count: bool = False
+    is_get: bool = False
+    objects: list[Object] = field(default_factory=list)

@@ -1,0 +1,67 @@
+"""Messages between the server and a worker: four bytes of length, most significant first, then JSON. Never pickle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import orjson
+
+from mbaas.kernel.values import Object
+
+MOST_BYTES = 64 * 1024 * 1024
+_HEAD = 4
+
+
+class Frames(asyncio.Protocol):
+    """One end of the connection. `lost` is called once, when it has ended or the other end sends what is no message."""
+
+    def __init__(self, receive: Callable[[Object], None], lost: Callable[[], None]) -> None:
+        self._receive, self._lost = receive, lost
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._lost()
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while len(buffer) - at >= _HEAD:
+            length = int.from_bytes(buffer[at : at + _HEAD], "big")
+            if length > MOST_BYTES:
+                self.abort()
+                return
+            if len(buffer) - at - _HEAD < length:
+                break
+            at += _HEAD
+            try:
+                message = orjson.loads(memoryview(buffer)[at : at + length])
+            except ValueError:
+                self.abort()
+                return
+            at += length
+            if not isinstance(message, dict):
+                self.abort()
+                return
+            self._receive(message)
+        del buffer[:at]
+
+    def send(self, message: Object) -> None:
+        """Send a message; to an end that is gone it is lost. ValueError or TypeError for what cannot be sent."""
+        data = orjson.dumps(message)
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"a message has no more than {MOST_BYTES // 1024 // 1024} MB")
+        if self._transport is not None:
+            self._transport.write(len(data).to_bytes(_HEAD, "big") + data)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,229 @@
+"""One worker process as the server sees it: started, spoken to, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mbaas
+import mbaas_functions
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import MbaasError
+from mbaas.kernel.values import Json, Object
+from mbaas.observe.logs import get_logger
+from mbaas_functions.frames import Frames
+
+_START = "import sys; sys.path += sys.argv[5:]; from mbaas_functions.worker.main import main; main()"
+_START_SECONDS = 30.0
+_TAIL = 20
+"""Lines of a worker's last words that are kept for the error that tells of its end."""
+_COUNTER = struct.Struct("=Q")
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """A call on its way. Its id is the capability to ask in its caller's name: nobody else can guess it."""
+
+    kind: str
+    name: str
+    request: Object
+    caller: Caller
+    timeout: float
+    result: asyncio.Future[Object]
+    message: Callable[[str], None] | None = None
+    """Takes what a job says of its progress."""
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    number: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def title(self) -> str:
+        """What errors and logs call it."""
+        return f"{self.kind} {self.name}".rstrip()
+
+
+class Gone(MbaasError):
+    """A worker that could not be started."""
+
+
+class Process:
+    """A worker with its connection. `ask` is called with each question, `lost` once when it has ended."""
+
+    def __init__(self, folder: Path, ask: Callable[[Process, Call, Object], None], lost: Callable[[Process], None]) -> None:
+        self.folder = folder
+        self.calls: dict[str, Call] = {}
+        self.manifest: list[Object] = []
+        self.stalled = False
+        self.pinged: float | None = None
+        self._ask, self._lost = ask, lost
+        self._frames = Frames(self._receive, self._ended)
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._scratch = Path(tempfile.mkdtemp(prefix="mbaas-functions-"))
+        self._sent = 0
+        self._page = tempfile.TemporaryFile()  # noqa: SIM115 -- closed when the worker has it
+        self._page.truncate(_COUNTER.size)
+        self._begun = mmap.mmap(self._page.fileno(), _COUNTER.size)
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Run the worker until it has loaded `main.py`. Gone says why it could not."""
+        ours, theirs = socket.socketpair()
+        counter = self._page.fileno()
+        roots = [str(Path(room.__file__ or "").parents[1]) for room in (mbaas, mbaas_functions)]
+        arguments = [str(theirs.fileno()), str(counter), str(self.folder), str(self._scratch), *roots]
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-I", "-c", _START, *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=(theirs.fileno(), counter),
+                env={"LANG": "C.UTF-8", "TMPDIR": str(self._scratch)},
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            self._page.close()
+        self._reading = asyncio.create_task(self._read_output())
+        await asyncio.get_running_loop().create_connection(lambda: self._frames, sock=ours)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._ready
+        except TimeoutError:
+            self.kill()
+            raise Gone(f"{self.folder / 'main.py'} was not loaded within {_START_SECONDS:.0f} s") from None
+
+    def send(self, call: Call) -> None:
+        """Hand a call to the worker. TypeError or ValueError if it cannot be sent."""
+        call.number = self._sent + 1
+        timeout = call.timeout
+        self._frames.send({"call": call.id, "kind": call.kind, "name": call.name, "request": {**call.request, "timeout": timeout}})
+        self._sent += 1
+        self.calls[call.id] = call
+
+    def cancel(self, call: Call) -> None:
+        """Ask a call to end."""
+        self._frames.send({"cancel": call.id})
+
+    def ping(self) -> None:
+        """Ask whether it still takes messages."""
+        if self.pinged is None:
+            self.pinged = time.monotonic()
+            self._frames.send({"ping": 1})
+
+    def answer(self, number: int, answer: Object) -> None:
+        """Answer one of its questions."""
+        self._frames.send({"answer": number, **answer})
+
+    def begun(self, call: Call) -> bool:
+        """True if the worker may have begun the call; False says that it has not."""
+        count: int = _COUNTER.unpack_from(self._begun)[0]
+        return call.number <= count
+
+    def kill(self) -> None:
+        """End it at once, with whatever it has started."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._frames.abort()
+
+    async def close(self) -> None:
+        """End it, and wait until it has."""
+        self.kill()
+        if self._process is not None:
+            await self._process.wait()
+        if self._reading is not None:
+            await self._reading
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._begun.close()
+
+    async def end(self) -> str:
+        """How it ended, once it has: its status and last words."""
+        assert self._process is not None
+        status = await self._process.wait()
+        if self._reading is not None:
+            await self._reading
+        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return how + (f": {self._tail[-1]}" if self._tail else "")
+
+    def _receive(self, message: Object) -> None:
+        if "done" in message:
+            self._done(message)
+        elif "ask" in message:
+            self._asked(message)
+        elif "log" in message:
+            self._log(message)
+        elif "pong" in message:
+            self.pinged, self.stalled = None, False
+        elif "ready" in message:
+            self.manifest = message["ready"]
+            self._ready.set_result(None)
+        elif "broken" in message and not self._ready.done():
+            self._ready.set_exception(Gone(f"{self.folder / 'main.py'} cannot be loaded:\n{message['broken']}"))
+
+    def _done(self, message: Object) -> None:
+        call = self.calls.pop(message["done"], None)
+        if call is None:
+            return
+        if call.timer is not None:
+            call.timer.cancel()
+        if not call.result.done():
+            call.result.set_result(message)
+
+    def _asked(self, message: Object) -> None:
+        call = self.calls.get(message.get("of", ""))
+        if call is None:
+            self.answer(message["ask"], {"refused": {"code": 119, "message": "The call has ended; nothing is done in its name."}})
+        else:
+            self._ask(self, call, message)
+
+    def _log(self, message: Object) -> None:
+        call = self.calls.get(message["log"])
+        level = message.get("level")
+        say = getattr(get_logger("mbaas.functions"), level if level in ("info", "warning", "error") else "info")
+        say(str(message.get("text")), call=message["log"], function=call.title if call else "", **_values(message.get("values")))
+
+    def _ended(self) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(Gone("the worker ended before it had loaded main.py: " + "\n".join(self._tail)))
+        self._lost(self)
+
+    async def _read_output(self) -> None:
+        """What the code prints is for the log."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        log = get_logger("mbaas.functions")
+        while line := await _line(self._process.stdout):
+            text = line.decode(errors="replace").rstrip()
+            self._tail.append(text)
+            log.info(text)
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    try:
+        return await stream.readline()
+    except ValueError:
+        # Longer than the reader keeps: what there is of it.
+        return await stream.read(1024)
+
+
+def _values(given: Json) -> dict[str, str]:
+    return {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}

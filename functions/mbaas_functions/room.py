@@ -1,0 +1,125 @@
+"""The functions of one app: which there are, calling them, and the triggers that the data room asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from mbaas.data.app import App
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
+from mbaas.kernel.values import Json, Object
+from mbaas_auth.users import UserPolicy
+from mbaas_functions.answers import Answers
+from mbaas_functions.pool import Pool
+from mbaas_functions.process import Call
+
+ROOM = "functions"
+FUNCTION, JOB = "function", "job"
+_SECONDS = 30.0
+"""How long a call may take whose definition does not say."""
+_JOB_SECONDS = 3600.0
+_DEEPEST = 20
+"""How deep functions and triggers may call one another."""
+
+
+class Functions:
+    """The functions, triggers and jobs of an app's `main.py`."""
+
+    def __init__(self, app: App, folder: Path) -> None:
+        self._app = app
+        self._pool = Pool(folder, Answers(app, self.call).take)
+        self._defined: dict[tuple[str, str], Object] = {}
+
+    async def open(self) -> None:
+        """Start a worker and learn what it declares. Gone says why `main.py` cannot be loaded."""
+        await self._pool.open()
+        self._defined = {(each["kind"], each["name"]): each for each in self._pool.manifest}
+
+    def names(self, kind: str) -> list[str]:
+        """The names of what is declared of a kind, in the order of their declaration."""
+        return [name for found, name in self._defined if found == kind]
+
+    def has(self, kind: Kind | str, name: str) -> bool:
+        """True if it is declared."""
+        return (kind, name) in self._defined
+
+    async def call(self, name: str, caller: Caller, params: Object, headers: Object | None = None) -> Object:
+        """`{"result": …}` of a function, or `{}` if it returned nothing. ParseError 141 if there is none, or as it fails."""
+        if "." in name or not self.has(FUNCTION, name):
+            raise ParseError(Code.SCRIPT_FAILED, f'Invalid function: "{name}"')
+        return await self._run(FUNCTION, name, caller, {"params": params, "headers": headers or {}})
+
+    async def job(self, name: str, caller: Caller, params: Object, job_id: str, message: Callable[[str], None]) -> Json:
+        """Run a job to its end; what it returned, as text."""
+        ended = await self._run(JOB, name, caller, {"params": params, "jobId": job_id}, message)
+        return ended.get("message")
+
+    async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
+        """Run a trigger."""
+        value = await self._run(kind, class_name, caller, {"className": class_name, **given})
+        context = value.get("context")
+        if context is not None:
+            caller.context.update(context)
+        return Outcome(value.get("body") or {}, caller.context, value.get("query"), value.get("objects"), value.get("answer"))
+
+    async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Callable[[str], None] | None = None) -> Object:
+        if caller.depth >= _DEEPEST:
+            raise ParseError(Code.SCRIPT_FAILED, f"Functions and triggers call one another more than {_DEEPEST} times deep.")
+        definition = self._defined[kind, name]
+        inner = replace(caller, depth=caller.depth + 1, unit=None)
+        request = {**given, **await self._who(caller)}
+        timeout = definition["timeout"] or (_JOB_SECONDS if kind == JOB else _SECONDS)
+        result: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
+        ended = await self._pool.call(Call(kind, name, request, inner, timeout, result, message))
+        if (failed := ended.get("failed")) is not None:
+            raise ParseError(failed["code"], failed["message"])
+        value: Object = ended["value"]
+        return value
+
+    async def close(self) -> None:
+        """End the workers."""
+        await self._pool.close()
+
+    async def _who(self, caller: Caller) -> Object:
+        who: Object = {
+            "master": caller.master,
+            "installationId": caller.installation_id,
+            "ip": caller.ip,
+            "context": caller.context,
+            "roles": list(caller.roles),
+        }
+        if caller.user_id is not None:
+            users = self._app.classes.known_or_blank("_User")
+            person = await self._app.store.documents.get(users, caller.user_id)
+            policy = self._app.policy("_User")
+            if person is not None and isinstance(policy, UserPolicy):
+                who["user"] = policy.show_all(person.body)
+        return who
+
+
+@asynccontextmanager
+async def joined(app: App) -> AsyncIterator[None]:
+    """The app with its functions, if it has any. Gone says why they cannot be loaded."""
+    if app.options.functions is None:
+        yield
+        return
+    functions = Functions(app, app.options.functions.absolute())
+    try:
+        await functions.open()
+        app.rooms[ROOM] = app.triggers = functions
+        yield
+    finally:
+        app.rooms.pop(ROOM, None)
+        app.triggers = NoTriggers()
+        await functions.close()
+
+
+def functions_of(app: App) -> Functions | None:
+    """The app's functions, if it has any."""
+    found: Functions | None = app.rooms.get(ROOM)
+    return found

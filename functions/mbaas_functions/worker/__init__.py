@@ -1,0 +1,1 @@
+"""The process that runs a developer's code: it holds no key and no database, and asks the server for everything."""

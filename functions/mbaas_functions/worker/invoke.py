@@ -1,0 +1,133 @@
+"""One call in the worker: from what the server sends to the request that a handler is given, and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mbaas.kernel.values import Json
+from mbaas.kernel.values import Object as Body
+from mbaas_functions.cloud import requests, validators
+from mbaas_functions.cloud.calls import current
+from mbaas_functions.cloud.definitions import FUNCTION, JOB, Definition
+from mbaas_functions.cloud.errors import Error
+from mbaas_functions.cloud.objects import Object, User, from_json
+from mbaas_functions.cloud.query import Query
+from mbaas_functions.cloud.values import IN_PARAMS, decode, encode
+
+
+async def invoke(definition: Definition, given: Body) -> Body:
+    """Check the rules, run the handler; what the server is to know of it."""
+    prepare, tell = _KINDS.get(definition.kind, (_trigger, _nothing))
+    request = prepare(definition, given, _who(given))
+    await validators.check(definition.rules, request)
+    value = await run(definition, request)
+    return await tell(request, value)
+
+
+async def run(definition: Definition, *arguments: Any) -> Any:
+    """Call a handler: a coroutine on the loop, a plain function in a thread, from where it may await nothing."""
+    if definition.is_async:
+        return await definition.handler(*arguments)
+    context = copy_context()
+    result = await asyncio.get_running_loop().run_in_executor(None, context.run, definition.handler, *arguments)
+    return await result if isinstance(result, Awaitable) else result
+
+
+def _who(given: Body) -> dict[str, Any]:
+    user = from_json(given["user"], "_User") if given.get("user") else None
+    current().context = given.get("context") or {}
+    return {
+        "master": given.get("master", False),
+        "user": user if isinstance(user, User) else None,
+        "roles": frozenset(given.get("roles") or ()),
+        "installation_id": given.get("installationId"),
+        "ip": given.get("ip", ""),
+        "headers": given.get("headers") or {},
+        "context": current().context,
+        "deadline": datetime.now(UTC) + timedelta(seconds=given["timeout"]) if given.get("timeout") else None,
+    }
+
+
+def _function(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    return requests.FunctionRequest(function_name=definition.name, params=decode(given["params"], IN_PARAMS), **who)
+
+
+def _job(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    return requests.JobRequest(job_name=definition.name, job_id=given["jobId"], params=decode(given["params"], IN_PARAMS), **who)
+
+
+def _trigger(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    class_name = given["className"]
+    made = from_json(given["object"], class_name).meant(given.get("body") or {})
+    original = from_json(given["original"], class_name) if given.get("original") else None
+    return requests.TriggerRequest(trigger_name=definition.kind, object=made, original=original, **who)
+
+
+def _query(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    class_name = given["className"]
+    query = Query(class_name).with_json(given["query"])
+    found = [from_json(body, body.get("className") or class_name) for body in given.get("objects") or ()]
+    own = {"query": query, "count": given.get("count", False), "is_get": given.get("isGet", False), "objects": found}
+    return requests.QueryRequest(trigger_name=definition.kind, **own, **who)
+
+
+async def _result(request: requests.Request, value: Any) -> Body:
+    return {} if value is None else {"result": encode(value, frozenset())}
+
+
+async def _message(request: requests.Request, value: Any) -> Body:
+    return {"message": None if value is None else str(value)}
+
+
+async def _nothing(request: requests.Request, value: Any) -> Body:
+    return {"context": request.context}
+
+
+async def _changed(request: requests.Request, value: Any) -> Body:
+    assert isinstance(request, requests.TriggerRequest)
+    return {"body": request.object.changes(), "context": request.context}
+
+
+async def _after(request: requests.Request, value: Any) -> Body:
+    assert isinstance(request, requests.TriggerRequest)
+    answer = value.to_json() if isinstance(value, Object) else encode(value) if isinstance(value, dict) else None
+    return {"body": request.object.changes(), "context": request.context, "answer": answer}
+
+
+async def _asked(request: requests.Request, value: Any) -> Body:
+    assert isinstance(request, requests.QueryRequest)
+    query = value if isinstance(value, Query) else request.query
+    answer: Body = {"query": query.to_json(), "context": request.context}
+    if isinstance(value, Object):
+        value = [value]
+    if isinstance(value, (list, tuple)) and all(isinstance(one, Object) for one in value):
+        answer["objects"] = [one.to_json(frozenset()) for one in value]
+    return answer
+
+
+async def _found(request: requests.Request, value: Any) -> Body:
+    assert isinstance(request, requests.QueryRequest)
+    shown = request.objects if value is None else value
+    if not isinstance(shown, (list, tuple)):
+        raise Error("after_find returns a list of objects, or nothing", code=141)
+    return {"objects": [{**_shown(one), "className": request.query.class_name} for one in shown]}
+
+
+def _shown(one: Any) -> Json:
+    return one.to_json(frozenset()) if isinstance(one, Object) else encode(one)
+
+
+Prepare = Callable[[Definition, Body, dict[str, Any]], requests.Request]
+Tell = Callable[[requests.Request, Any], Awaitable[Body]]
+_KINDS: dict[str, tuple[Prepare, Tell]] = {
+    FUNCTION: (_function, _result),
+    JOB: (_job, _message),
+    "beforeSave": (_trigger, _changed),
+    "afterSave": (_trigger, _after),
+    "beforeFind": (_query, _asked),
+    "afterFind": (_query, _found),
+}

@@ -1,0 +1,109 @@
+"""What a worker takes from itself before it loads a developer's code: memory, core dumps, and all files but those it needs.
+
+Landlock (kernel documentation, "Landlock: unprivileged access control") where the kernel has it: nothing is readable but Python,
+the libraries and the deployment's own folder; nothing is writable but the scratch folder; no signal and no abstract socket
+reaches another process. It is called by its numbers, since there is no call in the standard library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_CREATE, _ADD, _RESTRICT = 444, 445, 446
+_ASK_VERSION = 1
+_PATH_BENEATH = 1
+_NO_NEW_PRIVILEGES = 38
+
+_READ = 1 << 0 | 1 << 2 | 1 << 3
+"""Execute, read a file, list a folder."""
+_ON_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15
+"""The rights that a rule for a single file may name."""
+_FILES_SINCE = {1: 13, 2: 14, 3: 15, 5: 16}
+"""How many rights on files a version of the interface knows."""
+_SCOPES = 0b11
+"""Abstract sockets and signals."""
+_SYSTEM = (
+    "/usr/lib",
+    "/usr/local/lib",
+    "/lib",
+    "/lib64",
+    "/usr/share/zoneinfo",
+    "/etc/ssl/certs",
+    "/etc/localtime",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/usr/share/ca-certificates",
+    "/dev/null",
+    "/dev/urandom",
+)
+"""What Python and outgoing connections need of a system."""
+
+
+def landlock_version() -> int:
+    """The version of the kernel's interface; 0 where there is none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(_libc().syscall(_CREATE, None, 0, _ASK_VERSION)))
+
+
+def confine(folder: Path, scratch: Path, memory: int) -> None:
+    """Give up what the worker does not need. What a system lacks is left out: `mbaas doctor` says so."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    if version := landlock_version():
+        _restrict(version, [*map(Path, _SYSTEM), *_python(), folder], scratch)
+
+
+def _python() -> Iterable[Path]:
+    """Where Python, its libraries and this package are."""
+    import mbaas
+    import mbaas_functions
+
+    return [
+        *(Path(prefix) / "lib" for prefix in {sys.prefix, sys.base_prefix}),
+        *(Path(at) for at in sys.path if at),
+        *(Path(room.__file__).parent for room in (mbaas, mbaas_functions) if room.__file__),
+        Path(sys.executable).resolve(),
+    ]
+
+
+def _restrict(version: int, readable: Iterable[Path], scratch: Path) -> None:
+    rights = (1 << max(count for since, count in _FILES_SINCE.items() if since <= version)) - 1
+    attributes = struct.pack("QQQ", rights, 0, _SCOPES)
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    ruleset = _libc().syscall(_CREATE, attributes, size, 0)
+    if ruleset < 0:
+        return
+    for path in readable:
+        _allow(ruleset, path, _READ & rights)
+    _allow(ruleset, scratch, rights)
+    _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    _libc().syscall(_RESTRICT, ruleset, 0)
+    os.close(ruleset)
+
+
+def _allow(ruleset: int, path: Path, rights: int) -> None:
+    try:
+        at = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    if not path.is_dir():
+        rights &= _ON_FILES
+    _libc().syscall(_ADD, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, at), 0)
+    os.close(at)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

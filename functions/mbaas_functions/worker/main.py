@@ -1,0 +1,34 @@
+"""The first lines of a worker process. Its arguments: the descriptors of its connection to the server and of the page that counts
+begun calls, its deployment's folder, and a folder to write to."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import socket
+import sys
+from pathlib import Path
+
+from mbaas_functions.worker.limits import confine
+from mbaas_functions.worker.serve import Worker
+
+MEMORY_BYTES = 512 * 1024 * 1024
+"""What a worker may allocate."""
+
+
+def main() -> None:
+    """Serve until the server lets go."""
+    descriptor, counter, folder, scratch = sys.argv[1:5]
+    connection = socket.socket(fileno=int(descriptor))
+    begun = mmap.mmap(int(counter), 8)
+    confine(Path(folder), Path(scratch), MEMORY_BYTES)
+
+    async def serve() -> None:
+        await Worker(begun).serve(connection, Path(folder))
+
+    if sys.platform == "win32":
+        asyncio.run(serve())
+    else:
+        import uvloop
+
+        uvloop.run(serve())

@@ -1,0 +1,122 @@
+"""The worker's life: load `main.py`, say what it declares, run calls until the server lets go of the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+import struct
+import sys
+import traceback
+from functools import partial
+from mmap import mmap
+from pathlib import Path
+
+from mbaas.kernel.values import Json
+from mbaas.kernel.values import Object as Body
+from mbaas_functions.cloud.calls import CURRENT, Call
+from mbaas_functions.cloud.definitions import DEFINED
+from mbaas_functions.cloud.errors import Error
+from mbaas_functions.frames import Frames
+from mbaas_functions.worker.invoke import invoke
+
+MODULE = "main"
+_COUNTER = struct.Struct("=Q")
+
+
+def load(folder: Path) -> None:
+    """Run the folder's `main.py`; modules beside it are found by their names."""
+    sys.path.insert(0, str(folder))
+    spec = importlib.util.spec_from_file_location(MODULE, folder / "main.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(f"there is no main.py in {folder}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE] = module
+    spec.loader.exec_module(module)
+
+
+class Worker:
+    """Runs what the server asks for, many calls at a time."""
+
+    def __init__(self, begun: mmap) -> None:
+        """`begun` is a page that the server reads, too: how many calls have been begun, also when this process can no longer say it."""
+        self._begun, self._count = begun, 0
+        self._frames = Frames(self._receive, self._lost)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._asked: dict[int, asyncio.Future[Json]] = {}
+        self._next = 0
+        self._ended = asyncio.Event()
+
+    async def serve(self, connection: socket.socket, folder: Path) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self._frames, sock=connection)
+        try:
+            load(folder)
+        except BaseException as error:
+            self._frames.send({"broken": "".join(traceback.format_exception(error))[-8000:]})
+            return
+        self._frames.send({"ready": DEFINED.manifest()})
+        await self._ended.wait()
+
+    def _lost(self) -> None:
+        # Nobody is left to work for.
+        self._ended.set()
+
+    def _receive(self, message: Body) -> None:
+        if "call" in message:
+            call = message["call"]
+            task = asyncio.get_running_loop().create_task(self._run(call, message))
+            self._running[call] = task
+            task.add_done_callback(partial(self._done, call))
+        elif "answer" in message:
+            self._answered(message)
+        elif "ping" in message:
+            self._frames.send({"pong": 1})
+        elif "cancel" in message and (running := self._running.get(message["cancel"])):
+            running.cancel()
+
+    def _done(self, call: str, task: asyncio.Task[None]) -> None:
+        self._running.pop(call, None)
+
+    def _answered(self, message: Body) -> None:
+        waiting = self._asked.pop(message["answer"], None)
+        if waiting is None or waiting.done():
+            return
+        if "refused" in message:
+            waiting.set_exception(Error(message["refused"]["message"], message["refused"]["code"]))
+        else:
+            waiting.set_result(message.get("value"))
+
+    async def _run(self, call: str, message: Body) -> None:
+        self._count += 1
+        _COUNTER.pack_into(self._begun, 0, self._count)
+        CURRENT.set(Call(partial(self._ask, call), partial(self._say, call)))
+        definition = DEFINED.found[message["kind"], message["name"]]
+        told: Body
+        try:
+            told = {"done": call, "value": await invoke(definition, message["request"])}
+        except Error as error:
+            told = {"done": call, "failed": {"code": error.code, "message": error.message}}
+        except asyncio.CancelledError:
+            told = {"done": call, "failed": {"code": 124, "message": "cancelled"}}
+        except Exception as error:
+            self._say(call, {"level": "error", "text": "".join(traceback.format_exception(error))[-8000:], "values": {}})
+            told = {"done": call, "failed": {"code": 141, "message": str(error) or type(error).__name__}}
+        try:
+            self._frames.send(told)
+        except (TypeError, ValueError) as error:
+            self._frames.send({"done": call, "failed": {"code": 141, "message": f"the result cannot be sent: {error}"}})
+
+    async def _ask(self, call: str, operation: str, arguments: Body) -> Json:
+        self._next += 1
+        number = self._next
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        try:
+            self._frames.send({"ask": number, "of": call, "operation": operation, **arguments})
+            return await answer
+        finally:
+            self._asked.pop(number, None)
+
+    def _say(self, call: str, line: Body) -> None:
+        self._frames.send({"log": call, **line})

@@ -1,0 +1,62 @@
+"""What a developer may hang on to saves, deletes, finds and sign-ins: the port that the room of functions fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.values import Json, Object
+
+Kind = Literal[
+    "beforeSave",
+    "afterSave",
+    "beforeDelete",
+    "afterDelete",
+    "beforeFind",
+    "afterFind",
+    "beforeLogin",
+    "afterLogin",
+    "afterLogout",
+]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a trigger says when it has run.
+
+    `body`: the changes of its object, as a client would send them. `context`: what later triggers of the same request find.
+    `query`: a find's arguments, changed. `objects`: what a search is to be answered with. `answer`: what a save is to be answered with.
+    """
+
+    body: Object = field(default_factory=dict)
+    context: Object = field(default_factory=dict)
+    query: Object | None = None
+    objects: list[Object] | None = None
+    answer: Json = None
+
+
+class Triggers(Protocol):
+    """The triggers of one app."""
+
+    def has(self, kind: Kind, class_name: str) -> bool:
+        """True if there is such a trigger; asked for every operation."""
+        ...
+
+    async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
+        """Run the trigger. ParseError as it refuses, or 141 if it fails.
+
+        `given` holds `object` (as stored, or as the caller sees it), `original` and `body` (what a client sends for it), or `query`,
+        `count`, `isGet` and `objects`.
+        """
+        ...
+
+
+class NoTriggers:
+    """An app without any."""
+
+    def has(self, kind: Kind, class_name: str) -> bool:
+        return False
+
+    async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
+        raise NotImplementedError
