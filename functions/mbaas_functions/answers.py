@@ -43,7 +43,7 @@ class Answers:
     async def _answer(self, worker: Process, call: Call, question: Object) -> None:
         answer: Object
         try:
-            answer = {"value": await self._do(call, question)}
+            answer = {"value": await self._do(worker, call, question)}
         except ParseError as error:
             answer = {"refused": {"code": error.code, "message": error.message}}
         except MbaasError as error:
@@ -58,7 +58,7 @@ class Answers:
                 question["ask"], {"refused": {"code": int(Code.OBJECT_TOO_LARGE), "message": f"The answer cannot be sent: {error}"}}
             )
 
-    async def _do(self, call: Call, question: Object) -> Json:
+    async def _do(self, worker: Process, call: Call, question: Object) -> Json:
         operation = question.get("operation")
         if operation == "message" and call.message is not None:
             call.message(str(question.get("text")))
@@ -66,7 +66,7 @@ class Answers:
         use = _USES.get(operation) if isinstance(operation, str) else None
         if use is None:
             raise ParseError(Code.COMMAND_UNAVAILABLE, f"The server cannot be asked for {operation!r}.")
-        caller = replace(call.caller, context=question.get("context") or {})
+        caller = replace(call.caller, context=question.get("context") or {}, within=worker)
         if self._app.store.behind:
             await self._app.catch_up()
         return await use(self, caller.as_master() if question.get("master") else caller, question)

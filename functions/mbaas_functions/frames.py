@@ -10,7 +10,7 @@ import orjson
 
 from mbaas.kernel.values import Object
 
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 24 * 1024 * 1024
 _HEAD = 4
 
 
@@ -20,6 +20,7 @@ class Frames(asyncio.Protocol):
     def __init__(self, receive: Callable[[Object], None], lost: Callable[[], None]) -> None:
         self._receive, self._lost = receive, lost
         self._buffer = bytearray()
+        self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,8 +59,15 @@ class Frames(asyncio.Protocol):
         data = orjson.dumps(message)
         if len(data) > MOST_BYTES:
             raise ValueError(f"a message has no more than {MOST_BYTES // 1024 // 1024} MB")
+        if not self._out:
+            # What is sent in one turn of the loop goes together: each write wakes the other process.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out += (len(data).to_bytes(_HEAD, "big"), data)
+
+    def _flush(self) -> None:
+        parts, self._out = self._out, []
         if self._transport is not None:
-            self._transport.write(len(data).to_bytes(_HEAD, "big") + data)
+            self._transport.write(b"".join(parts))
 
     def abort(self) -> None:
         """End the connection at once."""

@@ -1,13 +1,18 @@
 """The workers of one deployment: which of them gets a call, when another one is started, and what becomes of a call that does not end.
 
-A call that has not ended by its deadline is asked to, and `_GRACE_SECONDS` later its worker is killed. Calls that the worker had
-not begun are given to another one; those that it had begun fail with an error that says why.
+A worker has one call at a time, so that one which crashes, hangs or eats memory costs nobody else anything, and another worker is
+started where all are busy. Only when there are as many as may be, and a call has waited, do calls that wait for something
+themselves get company. What a function calls in turn runs beside it: it ends with it in any case.
+
+A call that has not ended by its deadline is asked to, and `_GRACE_SECONDS` later its worker is killed. Calls that a worker had not
+begun when it ended are given to another one; those that it had begun fail with an error that says why.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +23,15 @@ from mbaas_functions.process import Call, Gone, Process
 
 _GRACE_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
+"""How often running workers are looked at, and how long a call waits for a worker of its own."""
 _STALLED_SECONDS = 0.1
 """A worker that has not taken a message for so long gets no more calls until it has."""
-_MOST_WORKERS = 4
+_IDLE_SECONDS = 60.0
+"""A worker beyond the first that has had nothing to do for so long is ended."""
+_MOST_WORKERS = 8
+_MOST_TOGETHER = 100
 _MOST_CALLS = 2000
-_RECYCLE_CALLS = 100_000
-"""A worker is replaced after so many calls: what its code has leaked is given back."""
+_TOO_LONG = "{} did not end in time."
 
 
 class Pool:
@@ -34,9 +42,12 @@ class Pool:
         self.manifest: list[Object] = []
         self._answer = answer
         self._workers: list[Process] = []
-        self._waiting: list[Call] = []
+        self._free: list[Process] = []
+        """Those without a call, the one that was used last at the end: few are used while few are needed."""
+        self._waiting: deque[Call] = deque()
         self._starting: asyncio.Task[None] | None = None
         self._looking: asyncio.TimerHandle | None = None
+        self._soon = False
         self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -46,51 +57,97 @@ class Pool:
 
     async def call(self, call: Call) -> Object:
         """What the worker says of a call when it has ended: its `value`, or how it `failed`. ParseError if it cannot say."""
-        if len(self._waiting) + sum(len(worker.calls) for worker in self._workers) >= _MOST_CALLS:
+        if len(self._waiting) >= _MOST_CALLS:
             raise TooMany("Too many functions are running; try again.", 1, code=Code.REQUEST_LIMIT_EXCEEDED)
-        call.timer = asyncio.get_running_loop().call_later(call.timeout, self._expire, call)
         self._give(call)
         return await call.result
 
     def _give(self, call: Call) -> None:
-        fit = [worker for worker in self._workers if not worker.stalled]
-        if not fit:
+        if call.within is not None and call.within in self._workers:
+            self._send(call, call.within)
+        elif self._free:
+            self._send(call, self._free.pop())
+        else:
             self._waiting.append(call)
+        if not self._free:
+            # The next one is to find a worker ready.
             self._grow()
-            return
-        worker = min(fit, key=lambda each: len(each.calls))
+        self._look()
+
+    def _send(self, call: Call, worker: Process) -> None:
         try:
             worker.send(call)
         except (TypeError, ValueError) as error:
-            self._fail(call, Code.INVALID_JSON, f"The call cannot be sent to its function: {error}")
+            _fail(call, Code.INVALID_JSON, f"The call cannot be sent to its function: {error}")
+            self._done(worker)
+
+    def _done(self, worker: Process) -> None:
+        """A worker has ended a call."""
+        if worker.calls or worker not in self._workers:
             return
-        self._look()
+        if worker.spent:
+            worker.kill()
+        elif self._waiting:
+            self._send(self._waiting.popleft(), worker)
+        else:
+            worker.free_since = time.monotonic()
+            self._free.append(worker)
 
     def _look(self) -> None:
-        """Watch the workers for as long as anything runs."""
-        if self._looking is None and not self._closed:
-            self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._looked)
+        """Watch the workers for as long as anything runs, or may be given back."""
+        busy = len(self._free) < len(self._workers) or bool(self._waiting)
+        if self._closed or (self._looking is not None and self._soon >= busy):
+            return
+        if self._looking is not None:
+            self._looking.cancel()
+        self._soon = busy
+        self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS if busy else _IDLE_SECONDS, self._looked)
 
     def _looked(self) -> None:
         self._looking = None
         now = time.monotonic()
-        for worker in self._workers:
-            if worker.pinged is not None and now - worker.pinged > _STALLED_SECONDS:
-                worker.stalled = True
+        for worker in list(self._workers):
             if worker.calls:
-                worker.ping()
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for call in waiting:
-                self._give(call)
-        if any(worker.calls or worker.stalled for worker in self._workers) or self._waiting:
+                self._watch(worker, now)
+        for worker in self._free[:-1]:
+            if now - worker.free_since > _IDLE_SECONDS:
+                self._free.remove(worker)
+                worker.kill()
+        self._share(now)
+        if len(self._workers) > 1 or not self._free or self._waiting:
             self._look()
+
+    def _watch(self, worker: Process, now: float) -> None:
+        """Ask a worker whether it still listens, its calls to end whose time is over, and end it if they do not."""
+        worker.stalled = worker.pinged is not None and now - worker.pinged > _STALLED_SECONDS
+        worker.ping()
+        for call in list(worker.calls.values()):
+            if now < call.deadline:
+                continue
+            if not call.cancelled:
+                worker.cancel(call)
+            elif now >= call.deadline + _GRACE_SECONDS:
+                log = get_logger("mbaas.functions")
+                log.error("a call did not end in time; its worker is killed", function=call.title, call=call.id)
+                _fail(call, Code.TIMEOUT, _TOO_LONG.format(call.title))
+                worker.kill()
+
+    def _share(self, now: float) -> None:
+        """Put calls that have waited beside others that wait for something themselves."""
+        waiting, self._waiting = self._waiting, deque()
+        for call in waiting:
+            fit = [w for w in self._workers if not w.stalled and not w.spent and len(w.calls) < _MOST_TOGETHER]
+            if now >= call.deadline:
+                _fail(call, Code.TIMEOUT, _TOO_LONG.format(call.title))
+            elif fit and self._starting is None and now - call.since > _LOOK_SECONDS:
+                self._send(call, min(fit, key=lambda worker: len(worker.calls)))
+            else:
+                self._waiting.append(call)
 
     def _grow(self) -> None:
         """One more worker, unless there are enough or one is on its way."""
         if self._starting is None and not self._closed and len(self._workers) < _MOST_WORKERS:
             self._starting = asyncio.create_task(self._add())
-        self._look()
 
     async def _add(self) -> None:
         try:
@@ -98,43 +155,30 @@ class Pool:
         except (Gone, OSError) as error:
             get_logger("mbaas.functions").error("a worker could not be started", reason=str(error))
             if not self._workers:
-                waiting, self._waiting = self._waiting, []
+                waiting, self._waiting = self._waiting, deque()
                 for call in waiting:
-                    self._fail(call, Code.SCRIPT_FAILED, f"{call.title} cannot run: its worker could not be started.")
+                    _fail(call, Code.SCRIPT_FAILED, f"{call.title} cannot run: its worker could not be started.")
         finally:
             self._starting = None
+        if self._waiting:
+            self._grow()
 
     async def _start(self) -> Process:
-        worker = Process(self.folder, self._answer, self._lost)
+        worker = Process(self.folder, self._answer, self._done, self._lost)
         try:
             await worker.start()
         except BaseException:
             await worker.close()
             raise
         self._workers.append(worker)
+        self._done(worker)
         return worker
-
-    def _expire(self, call: Call) -> None:
-        """Its time is over: ask the call to end, and end its worker if that does not help."""
-        if call in self._waiting:
-            self._waiting.remove(call)
-            self._fail(call, Code.TIMEOUT, _too_long(call))
-            return
-        worker = next((each for each in self._workers if call.id in each.calls), None)
-        if worker is None:
-            return
-        worker.cancel(call)
-        call.timer = asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._end, worker, call)
-
-    def _end(self, worker: Process, call: Call) -> None:
-        get_logger("mbaas.functions").error("a call did not end in time; its worker is killed", function=call.title, call=call.id)
-        self._fail(call, Code.TIMEOUT, _too_long(call))
-        worker.kill()
 
     def _lost(self, worker: Process) -> None:
         """A worker has ended, in whichever way."""
-        if worker in self._workers:
-            self._workers.remove(worker)
+        for kept in (self._workers, self._free):
+            if worker in kept:
+                kept.remove(worker)
         task = asyncio.create_task(self._bury(worker))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -143,20 +187,14 @@ class Pool:
         calls, worker.calls = list(worker.calls.values()), {}
         begun = [call for call in calls if worker.begun(call)]
         for call in calls:
-            if call not in begun and not call.result.done():
+            if call not in begun:
                 self._give(call)
+        if self._waiting or not self._workers:
+            self._grow()
         how = await worker.end()
         for call in begun:
-            self._fail(call, Code.SCRIPT_FAILED, f"{call.title} did not end: its worker ended {how}")
+            _fail(call, Code.SCRIPT_FAILED, f"{call.title} did not end: its worker ended {how}")
         await worker.close()
-        if not self._workers and not self._closed:
-            self._grow()
-
-    def _fail(self, call: Call, code: int, message: str) -> None:
-        if call.timer is not None:
-            call.timer.cancel()
-        if not call.result.done():
-            call.result.set_exception(ParseError(code, message))
 
     async def close(self) -> None:
         """End all workers."""
@@ -165,12 +203,13 @@ class Pool:
             self._looking.cancel()
         if self._starting is not None:
             await asyncio.gather(self._starting, return_exceptions=True)
-        workers, self._workers = self._workers, []
+        workers, self._workers, self._free = self._workers, [], []
         for worker in workers:
             await worker.close()
         if self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
 
 
-def _too_long(call: Call) -> str:
-    return f"{call.title} did not end within {call.timeout:g} s."
+def _fail(call: Call, code: int, message: str) -> None:
+    if not call.result.done():
+        call.result.set_exception(ParseError(code, message))

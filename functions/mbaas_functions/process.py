@@ -31,6 +31,8 @@ _START = "import sys; sys.path += sys.argv[5:]; from mbaas_functions.worker.main
 _START_SECONDS = 30.0
 _TAIL = 20
 """Lines of a worker's last words that are kept for the error that tells of its end."""
+_RECYCLED = 100_000
+"""A worker is replaced after so many calls: what its code has leaked is given back."""
 _COUNTER = struct.Struct("=Q")
 
 
@@ -42,13 +44,18 @@ class Call:
     name: str
     request: Object
     caller: Caller
-    timeout: float
+    deadline: float
+    """When it must have ended, by the monotonic clock."""
     result: asyncio.Future[Object]
     message: Callable[[str], None] | None = None
     """Takes what a job says of its progress."""
+    within: Process | None = None
+    """Where the function runs that called it."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     number: int = 0
-    timer: asyncio.TimerHandle | None = None
+    since: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+    """True once it has been asked to end."""
 
     @property
     def title(self) -> str:
@@ -61,15 +68,25 @@ class Gone(MbaasError):
 
 
 class Process:
-    """A worker with its connection. `ask` is called with each question, `lost` once when it has ended."""
+    """A worker with its connection. `ask` is called with each question, `done` after each call, `lost` once when it has ended."""
 
-    def __init__(self, folder: Path, ask: Callable[[Process, Call, Object], None], lost: Callable[[Process], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ask: Callable[[Process, Call, Object], None],
+        done: Callable[[Process], None],
+        lost: Callable[[Process], None],
+    ) -> None:
         self.folder = folder
         self.calls: dict[str, Call] = {}
         self.manifest: list[Object] = []
         self.stalled = False
+        """True while it takes no messages."""
+        self.spent = False
+        """True if it is to get no more calls, and to end when those that it has are done."""
         self.pinged: float | None = None
-        self._ask, self._lost = ask, lost
+        self.free_since = 0.0
+        self._ask, self._told, self._lost = ask, done, lost
         self._frames = Frames(self._receive, self._ended)
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tail: deque[str] = deque(maxlen=_TAIL)
@@ -114,13 +131,15 @@ class Process:
     def send(self, call: Call) -> None:
         """Hand a call to the worker. TypeError or ValueError if it cannot be sent."""
         call.number = self._sent + 1
-        timeout = call.timeout
-        self._frames.send({"call": call.id, "kind": call.kind, "name": call.name, "request": {**call.request, "timeout": timeout}})
+        self.spent = self.spent or call.number >= _RECYCLED
+        left = call.deadline - time.monotonic()
+        self._frames.send({"call": call.id, "kind": call.kind, "name": call.name, "timeout": left, "request": call.request})
         self._sent += 1
         self.calls[call.id] = call
 
     def cancel(self, call: Call) -> None:
         """Ask a call to end."""
+        call.cancelled = True
         self._frames.send({"cancel": call.id})
 
     def ping(self) -> None:
@@ -156,13 +175,12 @@ class Process:
         self._begun.close()
 
     async def end(self) -> str:
-        """How it ended, once it has: its status and last words."""
+        """How it ended, once it has. Its last words are for the log: they may tell what no client should know."""
         assert self._process is not None
         status = await self._process.wait()
         if self._reading is not None:
             await self._reading
-        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        return how + (f": {self._tail[-1]}" if self._tail else "")
+        return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
 
     def _receive(self, message: Object) -> None:
         if "done" in message:
@@ -173,6 +191,8 @@ class Process:
             self._log(message)
         elif "pong" in message:
             self.pinged, self.stalled = None, False
+        elif "spent" in message:
+            self.spent = True
         elif "ready" in message:
             self.manifest = message["ready"]
             self._ready.set_result(None)
@@ -181,12 +201,9 @@ class Process:
 
     def _done(self, message: Object) -> None:
         call = self.calls.pop(message["done"], None)
-        if call is None:
-            return
-        if call.timer is not None:
-            call.timer.cancel()
-        if not call.result.done():
+        if call is not None and not call.result.done():
             call.result.set_result(message)
+        self._told(self)
 
     def _asked(self, message: Object) -> None:
         call = self.calls.get(message.get("of", ""))

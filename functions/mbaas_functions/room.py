@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from mbaas.kernel.values import Json, Object
 from mbaas_auth.users import UserPolicy
 from mbaas_functions.answers import Answers
 from mbaas_functions.pool import Pool
-from mbaas_functions.process import Call
+from mbaas_functions.process import Call, Gone, Process
 
 ROOM = "functions"
 FUNCTION, JOB = "function", "job"
@@ -72,10 +73,11 @@ class Functions:
             raise ParseError(Code.SCRIPT_FAILED, f"Functions and triggers call one another more than {_DEEPEST} times deep.")
         definition = self._defined[kind, name]
         inner = replace(caller, depth=caller.depth + 1, unit=None)
+        within = caller.within if isinstance(caller.within, Process) else None
         request = {**given, **await self._who(caller)}
         timeout = definition["timeout"] or (_JOB_SECONDS if kind == JOB else _SECONDS)
         result: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
-        ended = await self._pool.call(Call(kind, name, request, inner, timeout, result, message))
+        ended = await self._pool.call(Call(kind, name, request, inner, time.monotonic() + timeout, result, message, within))
         if (failed := ended.get("failed")) is not None:
             raise ParseError(failed["code"], failed["message"])
         value: Object = ended["value"]
@@ -108,7 +110,10 @@ async def joined(app: App) -> AsyncIterator[None]:
     if app.options.functions is None:
         yield
         return
-    functions = Functions(app, app.options.functions.absolute())
+    folder = app.options.functions.absolute()
+    if not (folder / "main.py").is_file():
+        raise Gone(f"there is no main.py in {folder}; MBAAS_FUNCTIONS names the folder that has it")
+    functions = Functions(app, folder)
     try:
         await functions.open()
         app.rooms[ROOM] = app.triggers = functions

@@ -37,6 +37,8 @@ class Caller:
     context: Object = field(default_factory=dict)
     depth: int = 0
     """How many functions and triggers deep the request is: 0 for a client's own."""
+    within: object | None = None
+    """Where the function runs in whose name this is asked; None for a client's own request."""
     unit: object | None = None
     """What commits with this request's writes (`mbaas.data.commit.RequestUnit`): its idempotency record, its transaction."""
 

@@ -83,13 +83,19 @@ def from_date(value: datetime) -> str:
     return iso(round(aware.timestamp() * 1000))
 
 
+MOST_TEXT = 16 * 1024 * 1024
+"""Characters of one text: to make JSON of it takes many times its size."""
 Within = frozenset[tuple[str, str]]
 """The objects, by class and id, that a value is inside of."""
 
 
 def encode(value: Any, within: Within | None = None) -> Json:
-    """The wire form. Objects are pointers; where `within` is given they are all that is known of them, each inside itself a pointer again."""
-    if value is None or isinstance(value, (str, bool, int, float)):
+    """The wire form. Objects are pointers; with `within` they are all that is known of them, and inside themselves pointers again."""
+    if isinstance(value, str):
+        if len(value) > MOST_TEXT:
+            raise Error(f"a text of {len(value)} characters is too long to be sent", code=116)
+        return value
+    if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, dict):
         return {str(name): encode(inner, within) for name, inner in value.items()}

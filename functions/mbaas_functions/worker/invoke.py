@@ -19,10 +19,10 @@ from mbaas_functions.cloud.query import Query
 from mbaas_functions.cloud.values import IN_PARAMS, decode, encode
 
 
-async def invoke(definition: Definition, given: Body) -> Body:
+async def invoke(definition: Definition, given: Body, seconds: float) -> Body:
     """Check the rules, run the handler; what the server is to know of it."""
     prepare, tell = _KINDS.get(definition.kind, (_trigger, _nothing))
-    request = prepare(definition, given, _who(given))
+    request = prepare(definition, given, _who(given, seconds))
     await validators.check(definition.rules, request)
     value = await run(definition, request)
     return await tell(request, value)
@@ -37,7 +37,7 @@ async def run(definition: Definition, *arguments: Any) -> Any:
     return await result if isinstance(result, Awaitable) else result
 
 
-def _who(given: Body) -> dict[str, Any]:
+def _who(given: Body, seconds: float) -> dict[str, Any]:
     user = from_json(given["user"], "_User") if given.get("user") else None
     current().context = given.get("context") or {}
     return {
@@ -48,7 +48,7 @@ def _who(given: Body) -> dict[str, Any]:
         "ip": given.get("ip", ""),
         "headers": given.get("headers") or {},
         "context": current().context,
-        "deadline": datetime.now(UTC) + timedelta(seconds=given["timeout"]) if given.get("timeout") else None,
+        "deadline": datetime.now(UTC) + timedelta(seconds=seconds),
     }
 
 

@@ -73,7 +73,7 @@ def _python() -> Iterable[Path]:
 
     return [
         *(Path(prefix) / "lib" for prefix in {sys.prefix, sys.base_prefix}),
-        *(Path(at) for at in sys.path if at),
+        *(Path(at) for at in sys.path if Path(at).is_relative_to(sys.prefix) or Path(at).is_relative_to(sys.base_prefix)),
         *(Path(room.__file__).parent for room in (mbaas, mbaas_functions) if room.__file__),
         Path(sys.executable).resolve(),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import mmap
+import os
 import socket
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def main() -> None:
     descriptor, counter, folder, scratch = sys.argv[1:5]
     connection = socket.socket(fileno=int(descriptor))
     begun = mmap.mmap(int(counter), 8)
+    os.close(int(counter))
     confine(Path(folder), Path(scratch), MEMORY_BYTES)
 
     async def serve() -> None:

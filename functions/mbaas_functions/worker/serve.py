@@ -16,11 +16,13 @@ from mbaas.kernel.values import Json
 from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud.calls import CURRENT, Call
 from mbaas_functions.cloud.definitions import DEFINED
-from mbaas_functions.cloud.errors import Error
+from mbaas_functions.cloud.errors import SCRIPT_FAILED, Error
 from mbaas_functions.frames import Frames
 from mbaas_functions.worker.invoke import invoke
 
 MODULE = "main"
+_MOST_TRACE = 8000
+_TIMEOUT = 124
 _COUNTER = struct.Struct("=Q")
 
 
@@ -33,6 +35,10 @@ def load(folder: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[MODULE] = module
     spec.loader.exec_module(module)
+
+
+def _failed(message: str, code: int = SCRIPT_FAILED) -> Body:
+    return {"failed": {"code": code, "message": message}}
 
 
 class Worker:
@@ -53,7 +59,7 @@ class Worker:
         try:
             load(folder)
         except BaseException as error:
-            self._frames.send({"broken": "".join(traceback.format_exception(error))[-8000:]})
+            self._frames.send({"broken": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
             return
         self._frames.send({"ready": DEFINED.manifest()})
         await self._ended.wait()
@@ -91,21 +97,32 @@ class Worker:
         self._count += 1
         _COUNTER.pack_into(self._begun, 0, self._count)
         CURRENT.set(Call(partial(self._ask, call), partial(self._say, call)))
-        definition = DEFINED.found[message["kind"], message["name"]]
-        told: Body
-        try:
-            told = {"done": call, "value": await invoke(definition, message["request"])}
-        except Error as error:
-            told = {"done": call, "failed": {"code": error.code, "message": error.message}}
-        except asyncio.CancelledError:
-            told = {"done": call, "failed": {"code": 124, "message": "cancelled"}}
-        except Exception as error:
-            self._say(call, {"level": "error", "text": "".join(traceback.format_exception(error))[-8000:], "values": {}})
-            told = {"done": call, "failed": {"code": 141, "message": str(error) or type(error).__name__}}
+        told = {"done": call, **await self._outcome(call, message)}
         try:
             self._frames.send(told)
         except (TypeError, ValueError) as error:
-            self._frames.send({"done": call, "failed": {"code": 141, "message": f"the result cannot be sent: {error}"}})
+            self._frames.send({"done": call, **_failed(f"the result cannot be sent: {error}")})
+
+    async def _outcome(self, call: str, message: Body) -> Body:
+        """What a call came to: its value, or how it failed."""
+        title = f"{message['kind']} {message['name']}"
+        definition = DEFINED.found[message["kind"], message["name"]]
+        try:
+            return {"value": await invoke(definition, message["request"], message["timeout"])}
+        except Error as error:
+            return _failed(error.message, error.code)
+        except asyncio.CancelledError:
+            if not definition.is_async:
+                # Its thread goes on, and cannot be ended but with the process.
+                self._frames.send({"spent": 1})
+            return _failed(f"{title} did not end in time.", _TIMEOUT)
+        except MemoryError:
+            # What is left of it may not be enough for the next one.
+            self._frames.send({"spent": 1})
+            return _failed(f"{title} ran out of memory.")
+        except Exception as error:
+            self._say(call, {"level": "error", "text": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
+            return _failed(str(error) or type(error).__name__)
 
     async def _ask(self, call: str, operation: str, arguments: Body) -> Json:
         self._next += 1

@@ -1,0 +1,169 @@
+"""Functions that misbehave, and one that does not."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from mbaas_functions import cloud
+
+LIMIT = 0.5
+
+
+@cloud.define("fine")
+async def fine(request: Any) -> str:
+    return "fine"
+
+
+@cloud.define("spin", timeout=LIMIT)
+async def spin(request: Any) -> None:
+    while True:
+        pass
+
+
+@cloud.define("spinInThread", timeout=LIMIT)
+def spin_in_thread(request: Any) -> None:
+    while True:
+        pass
+
+
+@cloud.define("sleep", timeout=LIMIT)
+async def sleep(request: Any) -> None:
+    await asyncio.sleep(3600)
+
+
+@cloud.define("block", timeout=LIMIT)
+async def block(request: Any) -> None:
+    """In C, with the interpreter's lock held."""
+    ctypes.PyDLL(None).usleep(3600 * 1000 * 1000)
+
+
+@cloud.define("eat", timeout=20)
+async def eat(request: Any) -> None:
+    kept = []
+    while True:
+        kept.append(bytearray(16 * 1024 * 1024))
+
+
+@cloud.define("leave")
+async def leave(request: Any) -> None:
+    os._exit(3)
+
+
+@cloud.define("crash")
+async def crash(request: Any) -> None:
+    ctypes.string_at(0)
+
+
+@cloud.define("shout")
+async def shout(request: Any) -> None:
+    print("x" * 1_000_000)
+
+
+@cloud.define("unsendable")
+async def unsendable(request: Any) -> Any:
+    return {"what": object()}
+
+
+@cloud.define("long")
+async def long(request: Any) -> Any:
+    return "x" * int(request.params["size"])
+
+
+@cloud.define("many")
+async def many(request: Any) -> Any:
+    return ["x" * 1_000_000] * (int(request.params["size"]) // 1_000_000)
+
+
+@cloud.define("deeper")
+async def deeper(request: Any) -> Any:
+    return await cloud.run("deeper")
+
+
+@cloud.define("late")
+async def late(request: Any) -> None:
+    """Goes on after its end, with what it may do as long as it runs."""
+
+    async def afterwards() -> None:
+        await asyncio.sleep(0)
+        try:
+            await cloud.Object("Late", at="after").save(use_master_key=True)
+        except cloud.Error as error:
+            Path(os.environ["TMPDIR"], "late").write_text(f"{error.code} {error.message}")
+
+    asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(afterwards()))
+
+
+@cloud.define("wasLate")
+async def was_late(request: Any) -> Any:
+    file = Path(os.environ["TMPDIR"], "late")
+    return file.read_text() if file.exists() else None
+
+
+@cloud.define("who")
+async def who(request: Any) -> Any:
+    return os.getpid()
+
+
+# What it can reach
+
+
+@cloud.define("read")
+async def read(request: Any) -> Any:
+    return Path(request.params["path"]).read_bytes()[:20]
+
+
+@cloud.define("list")
+async def listed(request: Any) -> Any:
+    return sorted(found.name for found in Path(request.params["path"]).iterdir())
+
+
+@cloud.define("write")
+async def write(request: Any) -> Any:
+    Path(request.params["path"]).write_text("here")
+    return "written"
+
+
+@cloud.define("environment")
+async def environment(request: Any) -> Any:
+    return dict(os.environ)
+
+
+@cloud.define("arguments")
+async def arguments(request: Any) -> Any:
+    return [*sys.argv, *sys.orig_argv]
+
+
+@cloud.define("signal")
+async def signal(request: Any) -> Any:
+    os.kill(os.getppid(), 0)
+    return "reached"
+
+
+@cloud.define("descriptors")
+async def descriptors(request: Any) -> Any:
+    """What each open descriptor is."""
+    found = {}
+    for number in range(3, 64):
+        try:
+            found[str(number)] = os.fstat(number).st_mode
+        except OSError:
+            continue
+    return found
+
+
+@cloud.define("socketOf")
+async def socket_of(request: Any) -> Any:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+        own.connect(request.params["path"])
+    return "reached"
+
+
+@cloud.define("modules")
+async def modules(request: Any) -> Any:
+    return sorted(name for name in sys.modules if name.split(".")[0] in ("mbaas", "apsw", "pymongo", "starlette"))

@@ -1,0 +1,32 @@
+"""Servers with cloud code of the folders in `apps/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bson import ObjectId
+
+from mbaas.testing.process import TestServer
+from tests.secantus import database
+
+APPS = Path(__file__).parent / "apps"
+
+
+@pytest.fixture(scope="module")
+def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """A server whose functions misbehave."""
+    settings = {"preset": "parse", "functions": APPS / "trouble"}
+    with TestServer(tmp_path_factory.mktemp("trouble"), settings=settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["embedded", "mongodb"])
+def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """A server with functions and triggers, on one store and then on the other; each test uses classes and users of its own."""
+    settings: dict[str, object] = {"preset": "parse", "functions": APPS / "calls"}
+    if request.param == "mongodb":
+        settings["database_url"] = database(request.getfixturevalue("mongo"), f"functions_{ObjectId()}")
+    with TestServer(tmp_path_factory.mktemp(request.param), settings=settings) as running:
+        yield running
