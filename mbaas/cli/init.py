@@ -23,8 +23,18 @@ _README = """# {name}
     mbaas doctor     name the first thing that is wrong
     mbaas serve      serve with the safe defaults of production (needs .env, see .env.example)
 
-Cloud functions come with a later version of the server; they will live in `functions/main.py`.
+Cloud functions live in `functions/main.py`: `MBAAS_FUNCTIONS=functions mbaas dev` runs them.
 """
+
+_MAIN = '''"""Cloud functions: apps call `hello` by `Parse.Cloud.run("hello", {name: "you"})`."""
+
+from mbaas_functions import cloud
+
+
+@cloud.define("hello")
+async def hello(request):
+    return f"hello {request.params.get('name', 'world')}"
+'''
 
 
 def init(folder: Path) -> None:
@@ -33,6 +43,7 @@ def init(folder: Path) -> None:
         ".env.example": _ENV,
         ".gitignore": ".env\ndata/\n__pycache__/\n",
         "README.md": _README.format(name=folder.absolute().name),
+        "functions/main.py": _MAIN,
     }
     if taken := [name for name in files if (folder / name).exists()]:
         raise SettingsError(f"{folder / taken[0]} is there already; nothing was written")

@@ -185,12 +185,15 @@ class TestInit:
             ".env.example",
             ".gitignore",
             "README.md",
+            "functions/main.py",
         }
         keys = mbaas(tmp_path, "keys").stdout
         example = (tmp_path / "taxi/.env.example").read_text()
         (tmp_path / "taxi/.env").write_text(example.replace("MBAAS_APP_ID=\nMBAAS_MASTER_KEY=\n", keys))
-        with TestServer(tmp_path / "taxi", bare=True) as server:
+        with TestServer(tmp_path / "taxi", bare=True, settings={"functions": "functions"}) as server:
             assert server.get("/readyz")[0] == 200
+            app = {"X-Parse-Application-Id": keys.partition("MBAAS_APP_ID=")[2].split()[0]}
+            assert server.call("POST", "/parse/functions/hello", {"name": "taxi"}, app) == (200, {"result": "hello taxi"})
         assert [json.loads(line)["event"] for line in server.log.read_text().splitlines()] == ["serving", "stopped"]
 
     def test_it_overwrites_nothing(self, tmp_path: Path) -> None:
