@@ -200,13 +200,16 @@ async def _before_change(policy: Policy, write: Write) -> None:
 
 async def _finish(policy: Policy, write: Write, answer: Object) -> Object:
     """The answer to a save that is on disk, with what its triggers add."""
+    called = write.app.triggers.has("afterSave", write.class_name)
+    hidden: frozenset[str] = frozenset()
+    if (write.triggered or called) and write.after is not None:
+        rules = write.app.classes.rules(write.class_name)
+        hidden = rules.protected_in(write.caller, write.after.body, rules.protected(write.caller))
     if write.triggered:
-        triggers.told(write, answer)
+        triggers.told(write, answer, hidden)
     await policy.after(write)
     answer.update(write.answer)
-    if write.app.triggers.has("afterSave", write.class_name):
-        return await triggers.after_save(write, answer)
-    return answer
+    return await triggers.after_save(write, answer, hidden) if called else answer
 
 
 async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str, still: Node) -> None:

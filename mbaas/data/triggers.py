@@ -38,12 +38,17 @@ async def before_save(write: Write, original: Object | None) -> None:
             write.triggered[name] = (original or {}).get(name, _DELETE)
 
 
-def told(write: Write, answer: Object) -> None:
-    """Put into a save's answer what the trigger changed: the resulting value, or that it was taken away."""
+def told(write: Write, answer: Object, hidden: frozenset[str]) -> None:
+    """Put into a save's answer what the trigger changed: the resulting value, or that it was taken away.
+
+    Nothing of a field that is hidden from the caller: she did not send what a trigger makes of it (CVE-2026-119125, CVE-2026-119570).
+    """
     assert write.after is not None
     before = write.before.body if write.before is not None else {}
     for name, value in write.triggered.items():
-        if isinstance(value, dict) and "__op" in value and value != _DELETE and write.after.body.get(name) == before.get(name):
+        if name.partition(".")[0] in hidden:
+            answer.pop(name.partition(".")[0], None)
+        elif _is_op(value) and value != _DELETE and write.after.body.get(name) == before.get(name):
             # What was done changed nothing.
             answer.pop(name, None)
         elif name in write.after.body:
@@ -57,7 +62,7 @@ def _knows_delete(caller: Caller) -> bool:
     return not caller.client_version or caller.client_version.startswith("js")
 
 
-async def after_save(write: Write, answer: Object) -> Object:
+async def after_save(write: Write, answer: Object, hidden: frozenset[str]) -> Object:
     """The answer with what the trigger set on the object, or the trigger's own. Its failure is logged: the object is saved."""
     assert write.after is not None
     given: Object = {"object": with_urls(write.app, dict(write.after.body))}
@@ -70,7 +75,11 @@ async def after_save(write: Write, answer: Object) -> Object:
         return answer
     if isinstance(outcome.answer, dict):
         return outcome.answer
-    return {**answer, **{name: value for name, value in outcome.body.items() if not (isinstance(value, dict) and "__op" in value)}}
+    return {**answer, **{name: value for name, value in outcome.body.items() if not _is_op(value) and name not in hidden}}
+
+
+def _is_op(value: Json) -> bool:
+    return isinstance(value, dict) and "__op" in value
 
 
 async def fire(app: App, kind: Kind, class_name: str, caller: Caller, body: Object) -> None:
