@@ -6,6 +6,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,9 +21,10 @@ from mbaas.data.app import App
 from mbaas.data.upkeep import keep_up
 from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.errors import MbaasError
-from mbaas.kernel.options import LOOPBACK, AppOptions, ServerOptions
+from mbaas.kernel.options import LOOPBACK, AppOptions, RateLimit, ServerOptions
 from mbaas.observe.logs import get_logger
 from mbaas.observe.together import Together
+from mbaas.parse_rate_limit import rate_limits
 from mbaas.realtime.hub import Hub
 from mbaas.services import Services
 from mbaas.storage.ports import Store
@@ -31,6 +33,7 @@ from mbaas.wire.asgi import Wire
 from mbaas.wire.live.socket import Live
 from mbaas.wire.v1 import dialect as v1
 from mbaas.wire.v1.table import table as v1_table
+from mbaas_functions.room import Functions
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
 PING_SECONDS = 2
@@ -72,7 +75,9 @@ class Server:
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
                 stack.push_async_callback(app.close)
-                await stack.enter_async_context(mbaas_functions.room.joined(app))
+                functions = await stack.enter_async_context(mbaas_functions.room.joined(app))
+                if functions is not None:
+                    app.options = replace(options, rate_limits=(*options.rate_limits, *_own_limits(functions)))
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())
             hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}
@@ -110,6 +115,17 @@ class Server:
     def _asks_v1(self, path: str) -> bool:
         """True for a path below `/api/v1`, unless the mount is there."""
         return path.startswith(v1.BASE) and _below(path, v1.BASE) and not _below(self._mount, v1.BASE)
+
+
+def _own_limits(functions: Functions) -> tuple[RateLimit, ...]:
+    """The limits that functions were declared with. MbaasError names one that makes no sense."""
+    found: list[RateLimit] = []
+    for name, given in functions.rate_limits().items():
+        try:
+            found += rate_limits({"requestPath": f"/functions/{name}", **given})
+        except ValueError as error:
+            raise MbaasError(f"the rate limit of the function {name} {error}") from error
+    return tuple(found)
 
 
 def _below(path: str, mount: str) -> bool:

@@ -45,6 +45,10 @@ class Functions:
         """The names of what is declared of a kind, in the order of their declaration."""
         return [name for found, name in self._defined if found == kind]
 
+    def rate_limits(self) -> dict[str, Object]:
+        """How often functions may be called, by their names, where that was declared: Parse Server's `rateLimit` without its path."""
+        return {name: each["rateLimit"] for (kind, name), each in self._defined.items() if kind == FUNCTION and each["rateLimit"]}
+
     def has(self, kind: Kind | str, name: str) -> bool:
         """True if it is declared."""
         return (kind, name) in self._defined
@@ -105,10 +109,10 @@ class Functions:
 
 
 @asynccontextmanager
-async def joined(app: App) -> AsyncIterator[None]:
+async def joined(app: App) -> AsyncIterator[Functions | None]:
     """The app with its functions, if it has any. Gone says why they cannot be loaded."""
     if app.options.functions is None:
-        yield
+        yield None
         return
     folder = app.options.functions.absolute()
     if not (folder / "main.py").is_file():
@@ -117,7 +121,7 @@ async def joined(app: App) -> AsyncIterator[None]:
     try:
         await functions.open()
         app.rooms[ROOM] = app.triggers = functions
-        yield
+        yield functions
     finally:
         app.rooms.pop(ROOM, None)
         app.triggers = NoTriggers()

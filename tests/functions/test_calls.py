@@ -127,3 +127,9 @@ def test_a_repeated_call_is_refused(public: Person) -> None:
     again = {"X-Parse-Request-Id": fresh()}
     assert public.call("POST", "/functions/plain", {"name": "x"}, again)[0] == 200
     assert public.call("POST", "/functions/plain", {"name": "x"}, again) == (400, {"code": 159, "error": "Duplicate request"})
+
+
+def test_a_function_may_be_called_so_often(public: Person) -> None:
+    answers = [public.call("POST", "/functions/seldom", {}) for _ in range(3)]
+    assert [status for status, _ in answers] == [200, 200, 429]
+    assert Person.master(public.server).call("POST", "/functions/seldom", {})[0] == 200

@@ -135,6 +135,11 @@ async def file(request: Any) -> Any:
     return await cloud.Object(request.params["className"], note=made).save(use_master_key=True)
 
 
+@cloud.define("seldom", rate_limit={"requestTimeWindow": 60_000, "requestCount": 2, "includeInternalRequests": True})
+async def seldom(request: Any) -> str:
+    return "ok"
+
+
 @cloud.define("log")
 async def log(request: Any) -> None:
     request.log.info("a line for the log", n=1)
