@@ -49,6 +49,7 @@ class Pool:
         self._looking: asyncio.TimerHandle | None = None
         self._soon = False
         self._closed = False
+        self._drained: asyncio.Event | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -195,6 +196,19 @@ class Pool:
         for call in begun:
             _fail(call, Code.SCRIPT_FAILED, f"{call.title} did not end: its worker ended {how}")
         await worker.close()
+        if self._drained is not None and not self._workers:
+            self._drained.set()
+
+    async def drain(self) -> None:
+        """Take no new calls, and end each worker when those that it has are done."""
+        self._free.clear()
+        self._drained = asyncio.Event()
+        for worker in list(self._workers):
+            worker.spent = True
+            self._done(worker)
+        if self._workers or self._waiting:
+            await self._drained.wait()
+        await self.close()
 
     async def close(self) -> None:
         """End all workers."""

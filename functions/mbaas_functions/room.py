@@ -14,10 +14,12 @@ from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Json, Object
+from mbaas.observe.logs import get_logger
 from mbaas_auth.users import UserPolicy
 from mbaas_functions.answers import Answers
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call, Gone, Process
+from mbaas_functions.watch import watch
 
 ROOM = "functions"
 FUNCTION, JOB = "function", "job"
@@ -32,13 +34,20 @@ class Functions:
     """The functions, triggers and jobs of an app's `main.py`."""
 
     def __init__(self, app: App, folder: Path) -> None:
-        self._app = app
-        self._pool = Pool(folder, Answers(app, self.call).take)
+        self._app, self._folder = app, folder
+        self._pool = self._new_pool()
+        self._draining: set[asyncio.Task[None]] = set()
         self._defined: dict[tuple[str, str], Object] = {}
 
     async def open(self) -> None:
         """Start a worker and learn what it declares. Gone says why `main.py` cannot be loaded."""
         await self._pool.open()
+        self._take_over()
+
+    def _new_pool(self) -> Pool:
+        return Pool(self._folder, Answers(self._app, self.call).take)
+
+    def _take_over(self) -> None:
         self._defined = {(each["kind"], each["name"]): each for each in self._pool.manifest}
 
     def names(self, kind: str) -> list[str]:
@@ -87,8 +96,28 @@ class Functions:
         value: Object = ended["value"]
         return value
 
+    async def reload(self) -> None:
+        """Run the code as it is now in the folder; what cannot be loaded leaves that which runs. Calls that run end as they began."""
+        log = get_logger("mbaas.functions")
+        fresh = self._new_pool()
+        try:
+            await fresh.open()
+        except Gone as error:
+            log.error("the new code is not used", reason=error.message)
+            await fresh.close()
+            return
+        old, self._pool = self._pool, fresh
+        self._take_over()
+        log.info("the code was reloaded", functions=len(self._defined))
+        task = asyncio.create_task(old.drain())
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+
     async def close(self) -> None:
         """End the workers."""
+        for task in self._draining:
+            task.cancel()
+        await asyncio.gather(*self._draining, return_exceptions=True)
         await self._pool.close()
 
     async def _who(self, caller: Caller) -> Object:
@@ -118,11 +147,17 @@ async def joined(app: App) -> AsyncIterator[Functions | None]:
     if not (folder / "main.py").is_file():
         raise Gone(f"there is no main.py in {folder}; MBAAS_FUNCTIONS names the folder that has it")
     functions = Functions(app, folder)
+    watching: asyncio.Task[None] | None = None
     try:
         await functions.open()
         app.rooms[ROOM] = app.triggers = functions
+        if app.options.preset == "development":
+            watching = asyncio.create_task(watch(folder, functions.reload))
         yield functions
     finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
         app.rooms.pop(ROOM, None)
         app.triggers = NoTriggers()
         await functions.close()

@@ -17,6 +17,8 @@ from mbaas.configuration import Configuration, configure
 from mbaas.kernel.options import AppOptions
 
 HERE, PHONES, EMULATOR = "this machine", "phones", "Android emulator"
+FUNCTIONS = Path("functions")
+"""Where a project has its cloud functions, unless MBAAS_FUNCTIONS says otherwise."""
 FROM_EMULATOR = "10.0.2.2"
 """The Android emulator's name for the machine that it runs on."""
 
@@ -24,6 +26,8 @@ FROM_EMULATOR = "10.0.2.2"
 def dev(parse_config: Path | None) -> None:
     """Serve for development; keys are made, and kept in the data dir, only where none are given."""
     found = settings.read()
+    if found.functions is None and (FUNCTIONS / "main.py").is_file():
+        found = found.model_copy(update={"functions": FUNCTIONS})
     wanted = not (found.app_id and found.master_key) and not found.apps_file and not parse_config
     kept = kept_keys(found.data_dir) if wanted else {}
     configuration = configure(found, preset="development", parse_config=parse_config, keys=kept)
@@ -45,6 +49,8 @@ def greet(console: Console, configuration: Configuration, *, keys_made: bool) ->
             _row(console, PHONES, f"cannot reach {server.host}", "  start with MBAAS_HOST=0.0.0.0 to let them")
         _row(console, "application id", app.app_id)
         _row(console, "master key", app.master_key, "  for servers and consoles only, never in an app")
+        if app.functions is not None:
+            _row(console, "cloud functions", str(app.functions / "main.py"), "  reloaded when saved")
         if keys_made:
             _row(console, "kept in", str(server.data_dir / FILE))
         console.print()

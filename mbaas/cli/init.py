@@ -23,7 +23,8 @@ _README = """# {name}
     mbaas doctor     name the first thing that is wrong
     mbaas serve      serve with the safe defaults of production (needs .env, see .env.example)
 
-Cloud functions live in `functions/main.py`: `MBAAS_FUNCTIONS=functions mbaas dev` runs them.
+Cloud functions live in `functions/main.py`: `mbaas dev` runs them and reloads them when they are saved; `mbaas serve` needs
+`MBAAS_FUNCTIONS=functions`.
 """
 
 _MAIN = '''"""Cloud functions: apps call `hello` by `Parse.Cloud.run("hello", {name: "you"})`."""
