@@ -15,6 +15,7 @@ import orjson
 
 from mbaas.data.admission import refuse_unknown_class
 from mbaas.data.app import App
+from mbaas.data.search import columns_in
 from mbaas.data.sight import Sight, watchable
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
@@ -76,6 +77,7 @@ async def changes(app: App, caller: Caller, wanted: Wanted) -> bytes:
     """
     if wanted.class_name is None:
         return orjson.dumps({"next": await app.store.feed.latest()})
+    await app.classes.sought(wanted.class_name, columns_in(wanted.where))
     view = ChangesView(app, caller, wanted.class_name, wanted.where)
     if wanted.since is None:
         return orjson.dumps({"next": view.marked(await app.store.feed.latest())})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -97,7 +97,7 @@ class Classes:
         self._options = options
         self._known: dict[str, ClassSchema] = {}
         self._rules: dict[str, Rules] = {}
-        self._growing = asyncio.Lock()
+        self._growing, self._reading = asyncio.Lock(), asyncio.Lock()
         self.unique: dict[str, Mapping[str, Any]] = {}
         """Class → further arguments of its schema (indexes, unique, folded) that its room registered."""
         self.owned_by_themselves: set[str] = set()
@@ -117,10 +117,36 @@ class Classes:
 
     async def reload(self) -> None:
         """Read the definitions again; those that are as they were stay the same objects."""
-        found = await self._schemas.load()
-        same = {name: known for name, known in self._known.items() if known.same_as(found.get(name))}
-        self._rules = {name: rules for name, rules in self._rules.items() if name in same}
-        self._known = {**found, **same}
+        async with self._reading:
+            before = dict(self._known)
+            found = await self._schemas.load()
+            # What changed here meanwhile is newer than what was read.
+            same = {n: known for n, known in self._known.items() if known is not before.get(n) or known.same_as(found.get(n))}
+            dropped = before.keys() - self._known.keys()
+            self._rules = {name: rules for name, rules in self._rules.items() if name in same}
+            self._known = {**{name: schema for name, schema in found.items() if name not in dropped}, **same}
+
+    async def latest(self, name: str) -> ClassSchema | None:
+        """The definition as it is stored now, or None if the class does not exist."""
+        known = self._known.get(name)
+        found = await self._schemas.lookup(name) if class_name_is_valid(name) else None
+        if self._known.get(name) is known and not (known is found or (known is not None and known.same_as(found))):
+            self._rules.pop(name, None)
+            if found is None:
+                del self._known[name]
+            else:
+                self._known[name] = found
+        return self._known.get(name)
+
+    async def sought(self, name: str, keys: Iterable[str] = ()) -> ClassSchema | None:
+        """The definition for one who asks for these columns, or for what is inside them.
+
+        What is known here is not asked for again; what is not, another process may have made a moment ago.
+        """
+        known = self._known.get(name)
+        if known is not None and knows(known, keys):
+            return known
+        return await self.latest(name)
 
     @staticmethod
     def _completed(made: ClassSchema, known: ClassSchema | None) -> tuple[ClassSchema, tuple[str, ...]]:
@@ -220,6 +246,11 @@ class Classes:
         await self._schemas.drop(schema)
         self._known.pop(schema.name, None)
         self._rules.pop(schema.name, None)
+
+
+def knows(schema: ClassSchema, keys: Iterable[str]) -> bool:
+    """True if the class has the columns of all keys, dotted ones included."""
+    return all(key in schema.fields or key.partition(".")[0] in schema.fields for key in keys)
 
 
 def _wants_text(schema: ClassSchema, column: str) -> bool:

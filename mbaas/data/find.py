@@ -33,8 +33,18 @@ async def find(app: App, caller: Caller, class_name: str, options: FindOptions) 
         return await _find_triggered(app, caller, class_name, options)
     made = options.memo.get((app.classes.get(class_name), caller.readers))
     if isinstance(made, ports.Find):
-        return b'{"results":[%b]}' % b",".join(await app.store.documents.find_raw(made))
-    search = await prepare(app, caller, class_name, options)
+        rows = await app.store.documents.find_raw(made)
+        if app.classes.get(class_name) is made.schema:
+            return b'{"results":[%b]}' % b",".join(rows)
+    while True:
+        search = await prepare(app, caller, class_name, options)
+        answer = await _answer(search)
+        if not search.outdated:
+            return answer
+
+
+async def _answer(search: Search) -> bytes:
+    app, options = search.app, search.options
     if options.explain:
         return orjson.dumps({"results": await _explain(search)})
     rows = await _rows(search)
@@ -49,9 +59,9 @@ async def find(app: App, caller: Caller, class_name: str, options: FindOptions) 
 async def get(app: App, caller: Caller, class_name: str, object_id: str, options: FindOptions = EVERYTHING) -> bytes:
     """The JSON of one object; 101 if there is none that the caller may read."""
     policy = admit(app, caller, "get", class_name)
-    schema = app.classes.get(class_name)
     if triggers.on_find(app, class_name):
         return await _get_triggered(app, caller, class_name, object_id, options)
+    schema = app.classes.get(class_name) or await app.classes.latest(class_name)
     if schema is None:
         refuse_unknown_class(app, caller, class_name)
         raise not_found()
@@ -60,7 +70,9 @@ async def get(app: App, caller: Caller, class_name: str, object_id: str, options
         raw = await app.store.documents.get_raw(schema, object_id, caller.readers)
         if raw is None:
             raise not_found()
-        return raw
+        if app.classes.get(class_name) is schema:
+            return raw
+        return await get(app, caller, class_name, object_id, options)
     body = await get_object(app, caller, class_name, object_id, options)
     return orjson.dumps(policy.single(caller, body))
 
@@ -92,12 +104,15 @@ async def _get_triggered(app: App, caller: Caller, class_name: str, object_id: s
 
 async def get_object(app: App, caller: Caller, class_name: str, object_id: str, options: FindOptions = EVERYTHING) -> Object:
     """One object as the caller may see it; 101 if there is none."""
-    where = ast.Equals(("objectId",), object_id)
-    policy, rules, schema = admit(app, caller, "get", class_name), app.classes.rules(class_name), app.classes.known_or_blank(class_name)
-    search = Search(app, caller, policy, rules, schema, app.classes.get(class_name) is not None, where, options)
+    policy = admit(app, caller, "get", class_name)
+    exists = await app.classes.sought(class_name) is not None
+    rules, schema, where = app.classes.rules(class_name), app.classes.known_or_blank(class_name), ast.Equals(("objectId",), object_id)
+    search = Search(app, caller, policy, rules, schema, exists, where, options)
     shape = _shape(search)
     plan = search.plan("get", limit=1)
     found = await app.store.documents.find(plan) if plan else []
+    if search.outdated:
+        return await get_object(app, caller, class_name, object_id, options)
     if not found:
         raise not_found()
     return (await _shaped(search, [found[0].body], shape))[0]
@@ -105,8 +120,11 @@ async def get_object(app: App, caller: Caller, class_name: str, object_id: str, 
 
 async def find_objects(app: App, caller: Caller, class_name: str, options: FindOptions, operation: str | None = None) -> list[Object]:
     """The objects of a find as the caller may see them, decoded."""
-    search = await prepare(app, caller, class_name, options)
-    return await _objects(search, operation or _operation(search))
+    while True:
+        search = await prepare(app, caller, class_name, options)
+        found = await _objects(search, operation or _operation(search))
+        if not search.outdated:
+            return found
 
 
 def order_of(schema: ClassSchema, options: FindOptions, caller: Caller) -> tuple[tuple[ast.Path, bool], ...]:

@@ -34,6 +34,7 @@ async def create(app: App, caller: Caller, class_name: str, body: Object) -> Sav
     """Save a new object."""
     policy = admit(app, caller, "create", class_name)
     _check_given_id(app, class_name, body)
+    await app.classes.sought(class_name, body)
     refuse_unknown_class(app, caller, class_name)
     write = Write(app, caller, class_name, None, dict(body), creating=True)
     await policy.before(write)
@@ -50,6 +51,7 @@ async def create(app: App, caller: Caller, class_name: str, body: Object) -> Sav
 async def update(app: App, caller: Caller, class_name: str, object_id: str, body: Object, *, updated_at: int | None = None) -> Saved:
     """Change an object: set, unset, and the operators. Conflict unless it still has the `updatedAt` given, if one is."""
     policy = admit(app, caller, "update", class_name)
+    await app.classes.sought(class_name, body)
     refuse_unknown_class(app, caller, class_name)
     attempts = 1 if in_transaction(caller) or updated_at is not None else _ATTEMPTS
     while True:
@@ -72,6 +74,7 @@ async def update(app: App, caller: Caller, class_name: str, object_id: str, body
 async def delete(app: App, caller: Caller, class_name: str, object_id: str, *, updated_at: int | None = None) -> None:
     """Remove an object. Conflict unless it still has the `updatedAt` given, if one is."""
     policy = admit(app, caller, "delete", class_name)
+    await app.classes.sought(class_name)
     try:
         await _delete(app, caller, policy, class_name, object_id, _still(updated_at))
     except ParseError as error:

@@ -7,7 +7,7 @@ from mbaas.data.app import App
 
 async def purge(app: App, class_name: str) -> None:
     """Remove every object of a class, each with its entry in the feed; a class that does not exist is empty already."""
-    schema = app.classes.get(class_name)
+    schema = await app.classes.sought(class_name)
     if schema is not None:
         await app.store.schemas.purge(schema)
         app.policy(class_name).purged()

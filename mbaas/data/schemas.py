@@ -23,6 +23,7 @@ _MADE_BY_USE = frozenset({"_Session", "_Installation"})
 
 async def all(app: App) -> Object:
     """`GET /schemas`."""
+    await app.classes.reload()
     return {"results": [describe(app, schema) for schema in app.classes.all() if not await _dormant(app, schema)]}
 
 
@@ -33,7 +34,7 @@ async def read(app: App, name: str) -> Object:
 
 async def create(app: App, name: str, body: Object) -> Object:
     """`POST /schemas/:class`: a class with these columns, permissions and indexes."""
-    known = app.classes.get(name)
+    known = await app.classes.latest(name)
     dormant = known is not None and await _dormant(app, known)
 
     def change(current: ClassSchema | None) -> tuple[ClassSchema, tuple[str, ...]]:
@@ -78,7 +79,7 @@ async def drop(app: App, name: str) -> Object:
     """`DELETE /schemas/:class`: removes an empty class; one that does not exist is gone already."""
     if not class_name_is_valid(name):
         raise invalid_class_name(name)
-    schema = app.classes.get(name)
+    schema = await app.classes.latest(name)
     if schema is None:
         return {}
     count = await app.store.documents.count(Find(schema))
@@ -120,7 +121,7 @@ def _with_configured_protection(app: App, schema: ClassSchema) -> Object:
 
 
 async def _known(app: App, name: str) -> ClassSchema:
-    schema = app.classes.get(name)
+    schema = await app.classes.latest(name)
     if schema is None or await _dormant(app, schema):
         raise _unknown(name)
     return schema

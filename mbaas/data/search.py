@@ -5,6 +5,7 @@ Every search passes here, whoever asks: find, count, include, subqueries, aggreg
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import orjson
 
 from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
+from mbaas.data.classes import knows
 from mbaas.data.options import FindOptions
 from mbaas.data.permissions import Rules
 from mbaas.data.policies import PLAIN, Policy
@@ -25,6 +27,10 @@ from mbaas.query import ast
 from mbaas.query.match import match
 from mbaas.query.parse import Scope, parse_where
 from mbaas.storage import ports
+
+GROUPS = ("$and", "$or", "$nor")
+DEEPEST = 100
+"""How deep conditions may nest, whoever asks."""
 
 
 @dataclass(slots=True)
@@ -41,6 +47,11 @@ class Search:
     options: FindOptions
     repeatable: bool = False
     """True if the same caller's same options would be read the same way until the class's definition changes."""
+
+    @property
+    def outdated(self) -> bool:
+        """True if the class has another definition by now, so that what was found may have to be read and shown otherwise."""
+        return self.exists and self.app.classes.get(self.schema.name) is not self.schema
 
     def plan(self, operation: str, **more: Any) -> ports.Find | None:
         """What to ask of the store for this operation; None if there is nothing to find. Raises if it is not allowed."""
@@ -66,11 +77,13 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     if options.explain and not caller.omnipotent and not app.options.allow_public_explain:
         raise ParseError(Code.INVALID_QUERY, "Using the explain query parameter requires the master key")
     if options.redirect_key:
+        await app.classes.sought(class_name, (options.redirect_key,))
         class_name = redirected(app, class_name, options.redirect_key)
         policy = admit(app, caller, "find", class_name)
+    names = _named(options)
+    known = await app.classes.sought(class_name, names)
     refuse_unknown_class(app, caller, class_name)
-    exists = app.classes.get(class_name) is not None
-    schema = app.classes.known_or_blank(class_name)
+    exists, schema = known is not None, known or app.classes.blank(class_name)
     rules = app.classes.rules(class_name)
     scope = scope_of(app, caller, schema)
     read_as = "where", schema, scope.max_depth, scope.regex
@@ -82,7 +95,8 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
             _refuse_named(rules, caller, options.where)
             rules.check(caller, "count" if options.limit == 0 and options.count else "find")
             raise
-        if exists and b"$relativeTime" not in orjson.dumps(options.where):
+        # A column that is unknown now may be known by the next time.
+        if known is not None and knows(known, names) and b"$relativeTime" not in orjson.dumps(options.where):
             options.remember(read_as, where)
     assert isinstance(where, ast.Node)
     own = isinstance(options.where, dict) and rules.owns(caller, options.where.get("objectId"))
@@ -99,10 +113,30 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     return Search(app, caller, policy, rules, schema, exists, resolved, options, repeatable)
 
 
+def _named(options: FindOptions) -> tuple[str, ...]:
+    """The columns that a query asks for."""
+    names = options.memo.get("names")
+    if names is None:
+        names = tuple({*columns_in(options.where), *(name for name, _ in options.order if name != "$score")})
+        options.remember("names", names)
+    assert isinstance(names, tuple)
+    return names
+
+
+def columns_in(where: Json, depth: int = 0) -> Iterator[str]:
+    """The keys of a `where` that name columns, as deep as conditions may nest."""
+    for key, value in where.items() if isinstance(where, dict) and depth <= DEEPEST else ():
+        if key in GROUPS:
+            for part in value if isinstance(value, list) else ():
+                yield from columns_in(part, depth + 1)
+        elif not key.startswith("$"):
+            yield key
+
+
 def scope_of(app: App, caller: Caller, schema: ClassSchema) -> Scope:
     limit = None if caller.omnipotent else app.options.max_query_depth
     regex = caller.omnipotent or app.options.allow_regex
-    return Scope(schema.fields, app.clock, max_depth=limit if limit is not None else 100, regex=regex)
+    return Scope(schema.fields, app.clock, max_depth=limit if limit is not None else DEEPEST, regex=regex)
 
 
 def refuse_protected(rules: Rules, caller: Caller, where: ast.Node) -> None:
@@ -119,7 +153,7 @@ def refuse_protected(rules: Rules, caller: Caller, where: ast.Node) -> None:
 def _refuse_named(rules: Rules, caller: Caller, where: Json) -> None:
     """The same for a `where` that could not be read: what may not be asked is refused before how it is asked."""
     for key, value in where.items() if isinstance(where, dict) else ():
-        if key in ("$or", "$and", "$nor"):
+        if key in GROUPS:
             for part in value if isinstance(value, list) else ():
                 _refuse_named(rules, caller, part)
         else:
@@ -201,9 +235,9 @@ async def _may_follow(app: App, caller: Caller, node: ast.RelatedTo) -> bool:
     """True if the caller may read the object that owns the relation; 119 if the relation itself is hidden from her."""
     if caller.omnipotent:
         return True
+    schema = await app.classes.sought(node.class_name)
     rules = app.classes.rules(node.class_name)
     rules.refuse_protected(caller, tuple(node.key.split(".")), "query")
-    schema = app.classes.get(node.class_name)
     if schema is None:
         return False
     try:

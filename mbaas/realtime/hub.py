@@ -14,6 +14,7 @@ import orjson
 
 from mbaas.data.app import App
 from mbaas.data.policies import PLAIN
+from mbaas.data.search import columns_in
 from mbaas.data.sight import Sight
 from mbaas.kernel.caller import ANONYMOUS, MASTER
 from mbaas.kernel.errors import MbaasError, ParseError
@@ -72,8 +73,9 @@ class Hub:
             await self._identify(found)
         return found
 
-    def check(self, subscription: Subscription) -> Query:
+    async def check(self, subscription: Subscription) -> Query:
         """The subscription's query. Raises what a find by the same caller would, and 102 for what no single object can answer."""
+        await self._app.classes.sought(subscription.class_name, columns_in(subscription.where))
         sight = Sight(self._app, subscription.audience.caller, subscription.class_name)
         query = self._teller.query(None, subscription)
         sight.refuse_hidden(query.node, subscription.watch)
@@ -156,15 +158,12 @@ class Hub:
         if not self._index.size:
             self._rest()
         while self._position is not None:
-            entries = await self._app.store.feed.after(self._position, _PAGE)
+            entries = await self._after(self._position)
             if entries is None:
                 get_logger(__name__).warning("the feed was trimmed before it was sent", app=self._app.options.app_id)
                 self._resync()
                 self._position = await self._app.store.feed.latest()
                 return
-            if self._app.store.behind:
-                # What came before an entry holds for it: definitions, rights.
-                await self._app.catch_up()
             for entry in entries:
                 try:
                     await self._take(entry)
@@ -176,6 +175,13 @@ class Hub:
             if len(entries) < _PAGE:
                 return
             await asyncio.sleep(0)
+
+    async def _after(self, position: str) -> list[Entry] | None:
+        """Entries, when everything is known that holds for them since it came before: definitions, rights."""
+        entries = await self._app.store.feed.after(position, _PAGE)
+        if self._app.store.behind:
+            await self._app.catch_up()
+        return entries
 
     def _rest(self) -> None:
         """Nobody watches: what is written meanwhile need not be read."""
@@ -206,7 +212,7 @@ class Hub:
         """
         groups = {self._group_of(subscription): (subscription,)}
         while True:
-            entries = await self._app.store.feed.after(since, _PAGE)
+            entries = await self._after(since)
             if entries is None:
                 return since, False
             for entry in entries:

@@ -222,6 +222,10 @@ class Schemas(Protocol):
         """All classes by name."""
         ...
 
+    async def lookup(self, name: str) -> ClassSchema | None:
+        """One class as it is defined now, whoever defined it: for one who misses it, or a column of it."""
+        ...
+
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
         """Store a definition, make or drop its indexes, and remove the `dropped` columns from every object."""
         ...
@@ -312,7 +316,8 @@ class Store(Protocol):
 
     @property
     def behind(self) -> bool:
-        """True if `catch_up` has something to tell. On the embedded store that is so from before such a write is acknowledged."""
+        """True if `catch_up` has something to tell. On the embedded store that is so from before such a write is acknowledged;
+        on MongoDB, when entries of the feed have been read before whose write definitions were changed."""
         ...
 
     async def catch_up(self) -> None:

@@ -81,7 +81,7 @@ class Watched(World):
                 audience = await self.hub.audience(self.tokens[who], master=who == "master")
                 subscription = Subscription(sink, 1, '"requestId":1', CLASS, filled, (), (), audience, numbered=False)
                 try:
-                    query = self.hub.check(subscription)
+                    query = await self.hub.check(subscription)
                 except ParseError:
                     continue
                 await self.hub.join(query, subscription)

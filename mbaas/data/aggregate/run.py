@@ -14,6 +14,7 @@ from mbaas.data.aggregate import stages
 from mbaas.data.aggregate.expressions import wrong
 from mbaas.data.aggregate.values import enter, enter_raw, instant, leave, leave_raw
 from mbaas.data.app import App
+from mbaas.data.search import columns_in
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, read_json
@@ -29,8 +30,8 @@ async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object
     if caller.read_only and not app.options.read_only_aggregation:
         raise ParseError(Code.OPERATION_FORBIDDEN, "Cannot run an aggregation pipeline when using the readOnlyMasterKey")
     pipeline = _pipeline(arguments)
-    where = _where(app, class_name, arguments.get("where"))
-    schema = app.classes.get(class_name)
+    where = await _where(app, class_name, arguments.get("where"))
+    schema = await app.classes.sought(class_name)
     now = app.clock.now()
     if schema is None:
         with _computed():
@@ -74,7 +75,7 @@ def _class_of(app: App, collection: str) -> str:
 
 
 async def _documents(app: App, class_name: str, where: Node, taken: Callable[[Object], dict[str, Any]]) -> stages.Documents:
-    schema = app.classes.get(class_name)
+    schema = await app.classes.sought(class_name)
     if schema is None:
         return []
     plan = Find(schema, where, timeout_ms=app.options.query_timeout_ms)
@@ -84,7 +85,7 @@ async def _documents(app: App, class_name: str, where: Node, taken: Callable[[Ob
     return [taken(body) for body in found]
 
 
-def _where(app: App, class_name: str, given: Json) -> Node:
+async def _where(app: App, class_name: str, given: Json) -> Node:
     if isinstance(given, str):
         try:
             given = read_json(given)
@@ -92,7 +93,7 @@ def _where(app: App, class_name: str, given: Json) -> Node:
             given = []
     if given is None:
         return And()
-    schema = app.classes.known_or_blank(class_name)
+    schema = await app.classes.sought(class_name, columns_in(given)) or app.classes.blank(class_name)
     return parse_where(given, Scope(schema.fields, app.clock))
 
 

@@ -18,7 +18,6 @@ from mbaas.query.compare import canonical
 from mbaas.query.reach import ABSENT, leaves
 from mbaas.storage.mongo import relations
 from mbaas.storage.mongo.failures import told
-from mbaas.storage.mongo.format import document_out
 from mbaas.storage.mongo.locks import Locks
 from mbaas.storage.mongo.names import Database
 from mbaas.storage.mongo.schemas import MongoSchemas
@@ -69,20 +68,21 @@ class MongoDocuments:
     async def get(self, schema: ClassSchema, object_id: str) -> Document | None:
         with told():
             found = await self._database[schema.name].find_one({"_id": object_id})
-        return None if found is None else document_out(schema, found)
+        return None if found is None else (await self._schemas.read(schema, [found]))[0]
 
     async def get_raw(self, schema: ClassSchema, object_id: str, readers: frozenset[str] | None) -> bytes | None:
         with told():
             found = await self._database[schema.name].find_one({"_id": object_id})
         if found is None or (readers is not None and not permits(found.get("_rperm"), readers)):
             return None
-        return orjson.dumps(document_out(schema, found).body)
+        [document] = await self._schemas.read(schema, [found])
+        return orjson.dumps(document.body)
 
     async def find(self, find: Find) -> list[Document]:
         if find.limit == 0:
             return []
         with told():
-            return await (await self._search(find)).documents()
+            return await (await self._search(find)).documents(self._schemas.read)
 
     async def find_raw(self, find: Find) -> list[bytes]:
         return [orjson.dumps(document.body) for document in await self.find(find)]
@@ -106,7 +106,8 @@ class MongoDocuments:
             wanted = {"_id": 1, "_p_" + path[0]: 1, path[0]: 1, "_created_at": 1, "_updated_at": 1}
             cursor = self._database[find.schema.name].find(await self._filter(find), wanted).max_time_ms(find.timeout_ms)
             async for found in cursor:
-                for leaf in leaves(document_out(find.schema, found).body, path):
+                [document] = await self._schemas.read(find.schema, [found])
+                for leaf in leaves(document.body, path):
                     for value in leaf if isinstance(leaf, list) else (leaf,):
                         if value is not ABSENT:
                             seen.setdefault(canonical(value), value)
@@ -134,8 +135,8 @@ class MongoDocuments:
             rest = where if after is None else {"$and": [where, {"_id": {"$gt": after}}]}
             with told():
                 found = await collection.find(rest).sort("_id").limit(page).max_time_ms(find.timeout_ms).to_list()
-            for one in found:
-                yield document_out(find.schema, one)
+            for document in await self._schemas.read(find.schema, found):
+                yield document
             if len(found) < page:
                 return
             after = found[-1]["_id"]

@@ -81,7 +81,10 @@ class MongoFeed:
                 if error.code in _NO_POSITION:
                     return None
                 raise
-        schemas = await self._schemas.load() if found else {}
+        if not found:
+            return []
+        with told():
+            schemas = await self._schemas.current()
         return [_entry(change, schemas) for change in found]
 
     async def _stream(

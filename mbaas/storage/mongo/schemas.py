@@ -12,9 +12,9 @@ from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo import indexes, relations
 from mbaas.storage.mongo.definitions import definition_in, definition_out
 from mbaas.storage.mongo.failures import index_name, told
-from mbaas.storage.mongo.format import NOTES, Bson, column_key
+from mbaas.storage.mongo.format import NOTES, Bson, column_key, document_out
 from mbaas.storage.mongo.names import SCHEMAS, Database, join_name, joins_of
-from mbaas.storage.ports import Change
+from mbaas.storage.ports import Change, Changed, Document
 from mbaas.storage.sharing import Sharing
 
 PRE_IMAGES: Bson = {"enabled": True}
@@ -30,11 +30,56 @@ class MongoSchemas:
         self._ready: set[str] = set()
         self._indexed: dict[str, set[str]] = {}
         """Class → the indexes that this process has made, or is making."""
+        self._told: dict[str, Bson] = {}
+        self._undeclared: dict[str, set[str]] = {}
+        """Class → keys that its objects have and its definition has not."""
+        self.behind = False
+        """True if definitions were found that are not those which `load` gave last."""
+        self.changed: Changed | None = None
+        """Told of definitions that are found to have changed."""
 
     async def load(self) -> dict[str, ClassSchema]:
+        self.behind = False
         with told():
-            found = await self._database[SCHEMAS].find({}).to_list()
-        return {one["_id"]: definition_out(one) for one in found}
+            self._told = found = await self._stored()
+        return {name: definition_out(one) for name, one in found.items()}
+
+    async def current(self) -> dict[str, ClassSchema]:
+        """All classes, for others than those who remember them: these are `behind` if they differ."""
+        found = await self._stored()
+        self.behind = self.behind or found != self._told
+        return {name: definition_out(one) for name, one in found.items()}
+
+    async def _stored(self) -> dict[str, Bson]:
+        return {one["_id"]: one for one in await self._database[SCHEMAS].find({}).to_list()}
+
+    async def lookup(self, name: str) -> ClassSchema | None:
+        with told():
+            found = await self._database[SCHEMAS].find_one({"_id": name})
+        return None if found is None else definition_out(found)
+
+    async def read(self, schema: ClassSchema, found: Sequence[Bson]) -> list[Document]:
+        """Objects as the ports show them: by the definition that they were written by, where the given one is older."""
+        documents = [document_out(schema, one) for one in found]
+        if all(document.body.keys() <= schema.fields.keys() for document in documents):
+            return documents
+        unknown = {name for document in documents for name in document.body if name not in schema.fields}
+        newer = await self._declaring(schema.name, unknown)
+        return documents if newer is None else [document_out(newer, one) for one in found]
+
+    async def _declaring(self, class_name: str, names: set[str]) -> ClassSchema | None:
+        """The definition as it is now, if it has one of these columns. What no definition has is not looked for again."""
+        undeclared = self._undeclared.setdefault(class_name, set())
+        if names <= undeclared:
+            return None
+        newer = await self.lookup(class_name)
+        declared = names & newer.fields.keys() if newer is not None else set()
+        undeclared |= names - declared
+        if not declared:
+            return None
+        if self.changed is not None:
+            await self.changed(None, None)
+        return newer
 
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
         await self.alter(schema.name, lambda _: (schema, dropped))
@@ -48,6 +93,8 @@ class MongoSchemas:
                 schema, dropped = change(before)
                 if schema is before:
                     return schema
+                if kept is None:
+                    self._unready(name)
                 self._indexed[name] = set(indexes.wanted(schema))
                 await self.ensure(schema)
                 await self._indexes(schema, before)
@@ -107,8 +154,14 @@ class MongoSchemas:
                     await self._database[join].create_index(index)
                 self._ready.add(join)
 
-    async def feed_all(self) -> None:
-        """Have the changes of every class fed with what was there before, of those too that Parse Server has made."""
+    def _unready(self, name: str) -> None:
+        """The class is not there: another process may have dropped what this one has made."""
+        self._ready -= {name, *(join for join in self._ready if join.endswith(f":{name}"))}
+
+    async def look_again(self) -> None:
+        """Definitions may have changed. Have the changes of every class fed with what was there before, of those too that Parse
+        Server has made."""
+        self._undeclared.clear()
         with told():
             fed = {
                 found["name"]
@@ -123,7 +176,7 @@ class MongoSchemas:
         """Make the indexes of every class that has got a reason for one since: Parse Server makes other ones."""
         try:
             with told():
-                for schema in (await self.load()).values():
+                for schema in (await self.current()).values():
                     names = set(indexes.wanted(schema))
                     if self._indexed.get(schema.name) != names:
                         await indexes.build(self._database[schema.name], schema, None)
@@ -146,9 +199,9 @@ class MongoSchemas:
         with told():
             await self._database[SCHEMAS].delete_one({"_id": schema.name})
             self._indexed.pop(schema.name, None)
+            self._unready(schema.name)
             joins = await self._database.list_collection_names(filter=joins_of(schema.name))
             for name in (schema.name, *joins):
-                self._ready.discard(name)
                 await self._database.drop_collection(name)
 
     async def purge(self, schema: ClassSchema) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pymongo.asynchronous.cursor import AsyncCursor
 
 from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.schema import ClassSchema
 from mbaas.query import ast
 from mbaas.storage.mongo.compile import compile_where, near_stage, nearest, text_of
-from mbaas.storage.mongo.format import INSERTION, Bson, document_out, key_of
+from mbaas.storage.mongo.format import INSERTION, Bson, key_of
 from mbaas.storage.mongo.names import Collection
 from mbaas.storage.ports import Document, Find
 
@@ -28,7 +30,7 @@ class Search:
     pipeline: list[Bson] | None
     ranked: bool
 
-    async def documents(self) -> list[Document]:
+    async def documents(self, read: Callable[[ClassSchema, Sequence[Bson]], Awaitable[list[Document]]]) -> list[Document]:
         """What is found, in the order that is asked for."""
         if self.pipeline is not None:
             cursor = await self.collection.aggregate(self.pipeline, **self._options())
@@ -38,7 +40,7 @@ class Search:
         else:
             found = await self._cursor().to_list()
         scores = [one.pop(SCORE) for one in found] if self.ranked else []
-        documents = [document_out(self.find.schema, one) for one in found]
+        documents = await read(self.find.schema, found)
         for document, score in zip(documents, scores, strict=False):
             document.body[SCORE] = score
         return documents

@@ -61,14 +61,14 @@ class MongoStore:
         self.sharing.atomic = atomic
         origin.apply(await origin.settled(self._database, self.rows, self._shared), self._shared, self.sharing)
         await self.rows.prepare()
-        await self.schemas.feed_all()
+        await self.schemas.look_again()
 
     async def _look_again(self) -> None:
         """See to it that classes which others made are fed and indexed, and that secrets are kept as the database is now."""
         now = await origin.read_origin(self.rows)
         if now is not None:
             origin.apply(now, self._shared, self.sharing)
-        await self.schemas.feed_all()
+        await self.schemas.look_again()
         self._unindexed.set()
 
     async def _index(self) -> None:
@@ -79,6 +79,7 @@ class MongoStore:
             await self.schemas.index_all()
 
     def follow(self, classes: Collection[str], changed: Changed) -> None:
+        self.schemas.changed = changed
         if self.sharing.atomic:
             self._elsewhere.follow(classes, changed)
         self._unindexed.set()
@@ -90,10 +91,11 @@ class MongoStore:
 
     @property
     def behind(self) -> bool:
-        return False
+        return self.schemas.behind
 
     async def catch_up(self) -> None:
-        """Nothing: what others write is told as it comes."""
+        if self.schemas.behind and self.schemas.changed is not None:
+            await self.schemas.changed(None, None)
 
     async def ping(self) -> None:
         with told():

@@ -46,6 +46,10 @@ class SqliteSchemas:
         self._refresh()
         return {name: table.schema for name, table in self._known().items()}
 
+    async def lookup(self, name: str) -> ClassSchema | None:
+        table = self._known().get(name)
+        return None if table is None else table.schema
+
     async def put(self, schema: ClassSchema, dropped: Sequence[str] = ()) -> None:
         await self._change(schema.name, lambda connection: self._put(connection, schema, dropped))
 

@@ -100,3 +100,14 @@ async def test_a_purged_class_is_empty_and_fed(store: Store) -> None:
     await store.documents.commit([insert("a")])
     assert await ids(store, Find(POST, Near(("spot",), (0.0, 0.0)))) == []
     assert await ids(store, Find(POST, RelatedTo("Post", "a", "likes"))) == []
+
+
+async def test_one_class_is_looked_up_as_it_is_now(store: Store) -> None:
+    assert await store.schemas.lookup("Odd") is None
+    for wanted in (DEFINITION, replace(DEFINITION, permissions=None)):
+        await store.schemas.put(wanted)
+        found = await store.schemas.lookup("Odd")
+        assert found is not None
+        assert shown(found) == shown(wanted)
+    await store.schemas.drop(DEFINITION)
+    assert await store.schemas.lookup("Odd") is None

@@ -225,7 +225,7 @@ class Socket:
             audience=await hub.audience(token, master=identity.caller.master),
             numbered="since" in given or identity.app.options.live_sequences,
         )
-        checked = hub.check(subscription)
+        checked = await hub.check(subscription)
         earlier = self._subscriptions.pop(request_id, None)
         if earlier is not None:
             hub.unsubscribe(earlier)
