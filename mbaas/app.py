@@ -150,7 +150,12 @@ async def _open_store(options: AppOptions, services: Services) -> Store:
         from mbaas.storage.mongo.store import open_store as open_mongo
 
         return await open_mongo(
-            options.database_url, services.clock, shared=options.database_shared, standalone=options.database_standalone
+            options.database_url,
+            services.clock,
+            shared=options.database_shared,
+            standalone=options.database_standalone,
+            folder=options.data_dir,
+            place=services.place,
         )
     from mbaas.storage.sqlite.store import open_store
 

@@ -32,7 +32,9 @@ from mbaas.storage.sharing import Sharing
 class MongoDocuments:
     """Objects. A unit of one insert stands alone; every other is a transaction."""
 
-    def __init__(self, database: Database, schemas: MongoSchemas, steps: Steps, sharing: Sharing, committed: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, schemas: MongoSchemas, steps: Steps, sharing: Sharing, committed: Callable[[Sequence[Step]], None]
+    ) -> None:
         self._database, self._schemas, self._steps, self._committed = database, schemas, steps, committed
         self._sharing = sharing
         self._locks = Locks()
@@ -50,7 +52,7 @@ class MongoDocuments:
                 written = await self._steps.perform(steps, None)
             else:
                 written = await self._transaction(steps)
-        self._committed()
+        self._committed(steps)
         return written
 
     async def _transaction(self, steps: Sequence[Step]) -> list[Written]:

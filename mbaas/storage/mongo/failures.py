@@ -18,6 +18,9 @@ _NO_INDEX, _TOO_LARGE = 27, 10334
 NO_PLACE = frozenset({16572, 16755, 16756})
 """The codes for a value that an index of places cannot hold."""
 
+NO_POSITION = frozenset({9, 260, 280, 286, 40647, 40649, 50811})
+"""The codes for a resume token that is none, and for one that is older than what is kept."""
+
 
 @contextmanager
 def told() -> Iterator[None]:

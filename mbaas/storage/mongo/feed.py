@@ -18,7 +18,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import ClassSchema, new_class
 from mbaas.observe.logs import get_logger
-from mbaas.storage.mongo.failures import told
+from mbaas.storage.mongo.failures import NO_POSITION, told
 from mbaas.storage.mongo.format import Bson, document_out, written_at
 from mbaas.storage.mongo.names import NOT_CLASSES, Database
 from mbaas.storage.mongo.schemas import MongoSchemas
@@ -33,8 +33,6 @@ _OPS: dict[str, Literal["create", "update", "delete"]] = {
     "delete": "delete",
 }
 _OBJECTS: list[Bson] = [{"$match": {"operationType": {"$in": list(_OPS)}, "ns.coll": NOT_CLASSES}}]
-_NO_POSITION = frozenset({9, 260, 280, 286, 40647, 40649, 50811})
-"""The server's codes for a token that is none, and for one that is older than what it keeps."""
 _TOKEN = re.compile(r"[0-9A-Fa-f]+")
 _AT_ONCE_MS, _PATIENT_MS, _AGAIN_SECONDS = 1, 1000, 1.0
 
@@ -56,7 +54,7 @@ class MongoFeed:
             try:
                 return await self._latest(self._position)
             except OperationFailure as error:
-                if error.code not in _NO_POSITION:
+                if error.code not in NO_POSITION:
                     raise
                 # The last entry that was seen is older than what is kept; nothing but rows has been written since.
                 return await self._latest(None)
@@ -78,7 +76,7 @@ class MongoFeed:
                     while len(found) < limit and (change := await stream.try_next()) is not None:
                         found.append(dict(change))
             except OperationFailure as error:
-                if error.code in _NO_POSITION:
+                if error.code in NO_POSITION:
                     return None
                 raise
         if not found:

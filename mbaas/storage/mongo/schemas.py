@@ -14,6 +14,7 @@ from mbaas.storage.mongo.definitions import definition_in, definition_out
 from mbaas.storage.mongo.failures import index_name, told
 from mbaas.storage.mongo.format import NOTES, Bson, column_key, document_out
 from mbaas.storage.mongo.names import SCHEMAS, Database, join_name, joins_of
+from mbaas.storage.mongo.neighbours import Neighbours
 from mbaas.storage.ports import Change, Changed, Document
 from mbaas.storage.sharing import Sharing
 
@@ -25,8 +26,8 @@ _DUPLICATE = 11000
 class MongoSchemas:
     """Definitions. A collection is ready when it feeds pre-images, and so are those of the class's relations."""
 
-    def __init__(self, database: Database, sharing: Sharing) -> None:
-        self._database, self._sharing = database, sharing
+    def __init__(self, database: Database, sharing: Sharing, beside: Neighbours) -> None:
+        self._database, self._sharing, self._beside = database, sharing, beside
         self._ready: set[str] = set()
         self._indexed: dict[str, set[str]] = {}
         """Class → the indexes that this process has made, or is making."""
@@ -100,6 +101,7 @@ class MongoSchemas:
                 await self._indexes(schema, before)
                 if await self._written(schema, kept, dropped):
                     break
+            self._beside.tell(definitions=True)
             if dropped and before is not None:
                 await self._drop_columns(before, dropped)
             return schema
@@ -203,12 +205,14 @@ class MongoSchemas:
             joins = await self._database.list_collection_names(filter=joins_of(schema.name))
             for name in (schema.name, *joins):
                 await self._database.drop_collection(name)
+            self._beside.tell(definitions=True)
 
     async def purge(self, schema: ClassSchema) -> None:
         with told():
             await self._database[schema.name].delete_many({})
             for name in await self._database.list_collection_names(filter=joins_of(schema.name)):
                 await self._database[name].delete_many({})
+            self._beside.tell(followed=True)
 
 
 def _without_id(schema: ClassSchema) -> Bson:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -20,11 +21,12 @@ from mbaas.storage.mongo.failures import reason, told
 from mbaas.storage.mongo.feed import MongoFeed
 from mbaas.storage.mongo.files import GridFiles
 from mbaas.storage.mongo.names import Database
+from mbaas.storage.mongo.neighbours import Neighbours
 from mbaas.storage.mongo.rows import MongoRows
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.mongo.steps import Steps
 from mbaas.storage.mongo.transactions import DURABLE
-from mbaas.storage.ports import Changed
+from mbaas.storage.ports import Changed, Delete, Relate, Step, Update
 from mbaas.storage.sharing import Sharing
 
 NO_REPLICA_SET = (
@@ -38,21 +40,23 @@ _REMEDY = (
 DATABASE = "mbaas"
 """The database where the address names none."""
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+Place = tuple[int, int]
 
 
 class MongoStore:
     """The ports, bound to one database. Made by `open_store`."""
 
-    def __init__(self, client: AsyncMongoClient[dict[str, Any]], clock: Clock, shared: bool | None) -> None:
-        self._client, self._shared = client, shared
+    def __init__(self, client: AsyncMongoClient[dict[str, Any]], clock: Clock, shared: bool | None, beside: Neighbours) -> None:
+        self._client, self._shared, self._beside = client, shared, beside
         self.sharing = sharing = Sharing()
         self._database = database = database_of(client)
-        self.schemas = MongoSchemas(database, sharing)
+        self.schemas = MongoSchemas(database, sharing, beside)
         self.rows = MongoRows(database, clock, sharing)
         self.feed = MongoFeed(database, self.schemas, sharing)
         self.files = GridFiles(database)
-        self.documents = MongoDocuments(database, self.schemas, Steps(database, self.rows, clock), sharing, self.feed.wake)
-        self._elsewhere = Elsewhere(database, (origin.TABLE, origin.KEY), self._look_again)
+        self.documents = MongoDocuments(database, self.schemas, Steps(database, self.rows, clock), sharing, self._committed)
+        self._elsewhere = Elsewhere(database, (origin.TABLE, origin.KEY), self._look_again, beside)
+        self._followed: frozenset[str] = frozenset()
         self._unindexed = asyncio.Event()
         self._indexing: asyncio.Task[None] | None = None
 
@@ -80,10 +84,18 @@ class MongoStore:
 
     def follow(self, classes: Collection[str], changed: Changed) -> None:
         self.schemas.changed = changed
+        self._followed = frozenset(classes)
+        self._elsewhere.follow(classes, changed)
         if self.sharing.atomic:
-            self._elsewhere.follow(classes, changed)
+            self._elsewhere.listen()
         self._unindexed.set()
         self._indexing = asyncio.get_running_loop().create_task(self._index())
+
+    def _committed(self, steps: Sequence[Step]) -> None:
+        # Of an object that is new nothing is remembered.
+        if any(isinstance(step, (Update, Delete, Relate)) and step.schema.name in self._followed for step in steps):
+            self._beside.tell(followed=True)
+        self.feed.wake()
 
     @property
     def several(self) -> bool:
@@ -91,9 +103,11 @@ class MongoStore:
 
     @property
     def behind(self) -> bool:
-        return self.schemas.behind
+        return self.schemas.behind or self._elsewhere.behind
 
     async def catch_up(self) -> None:
+        if self._elsewhere.behind:
+            await self._elsewhere.catch_up()
         if self.schemas.behind and self.schemas.changed is not None:
             await self.schemas.changed(None, None)
 
@@ -108,6 +122,7 @@ class MongoStore:
             await asyncio.gather(self._indexing, return_exceptions=True)
         await self.feed.close()
         await self._client.close()
+        self._beside.close()
 
 
 def database_of(client: AsyncMongoClient[dict[str, Any]]) -> Database:
@@ -116,16 +131,23 @@ def database_of(client: AsyncMongoClient[dict[str, Any]]) -> Database:
 
 
 async def open_store(
-    url: str, clock: Clock, *, shared: bool | None = None, standalone: bool = False, timeout_ms: int = 10_000
+    url: str,
+    clock: Clock,
+    *,
+    shared: bool | None = None,
+    standalone: bool = False,
+    timeout_ms: int = 10_000,
+    folder: Path | None = None,
+    place: Place = (0, 1),
 ) -> MongoStore:
     """Open the database at the address, which must be a replica set: units are transactions, the feed is its change stream.
 
-    `shared`: Parse Server uses it, too; None is found out. `standalone`: one that is no replica set will do. An MbaasError
-    says why it cannot be opened.
+    `shared`: Parse Server uses it, too; None is found out. `standalone`: one that is no replica set will do. `place`: which of
+    the processes of the `folder` this is, from 0, and how many there are. An MbaasError says why it cannot be opened.
     """
     try:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url, serverSelectionTimeoutMS=timeout_ms)
-        store = MongoStore(client, clock, shared)
+        store = MongoStore(client, clock, shared, Neighbours(folder, *place) if place[1] > 1 else Neighbours())
     except (PyMongoError, ValueError) as error:
         raise MbaasError(f"the address of MongoDB cannot be used: {reason(error)}; correct MBAAS_DATABASE_URL") from error
     try:
