@@ -32,12 +32,15 @@ async def alter(database: Database, key: str, change: Callable[[Row | None], Row
     while True:
         found = await database[_COLLECTION].find_one({"_id": _ID})
         made = change(_row(key, found))
-        same: Bson = {part: found.get(part, {"$exists": False}) for part in _PARTS} if found is not None else {}
-        try:
-            result = await database[_COLLECTION].update_one({"_id": _ID, **same}, _put(made), upsert=found is None)
-        except DuplicateKeyError:
-            continue
-        if found is None or result.matched_count:
+        if found is None:
+            try:
+                await database[_COLLECTION].insert_one({"_id": _ID, **_parts(made)})
+            except DuplicateKeyError:
+                continue
+            return made
+        same = {part: found.get(part, {"$exists": False}) for part in _PARTS}
+        result = await database[_COLLECTION].update_one({"_id": _ID, **same}, _put(made))
+        if result.matched_count:
             return made
 
 
@@ -46,4 +49,8 @@ def _row(key: str, found: Bson | None) -> Row | None:
 
 
 def _put(row: Row) -> Bson:
-    return {"$set": {part: stored(row.value[part]) for part in _PARTS}}
+    return {"$set": _parts(row)}
+
+
+def _parts(row: Row) -> Bson:
+    return {part: stored(row.value[part]) for part in _PARTS}

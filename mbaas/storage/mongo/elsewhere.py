@@ -32,7 +32,8 @@ class Elsewhere:
         self, database: Database, origin_row: tuple[str, str], look_again: Callable[[], Awaitable[None]], beside: Neighbours
     ) -> None:
         self._database, self._row, self._look_again, self._beside = database, row_id(*origin_row), look_again, beside
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._redefined = asyncio.Event()
         self._classes: list[str] = []
         self._changed: Changed | None = None
         self._position: Mapping[str, Any] | None = None
@@ -44,13 +45,14 @@ class Elsewhere:
 
     def listen(self) -> None:
         """Do so for what servers elsewhere write, too; the database must be one that can be followed."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._run()), loop.create_task(self._define())]
 
     async def close(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def behind(self) -> bool:
@@ -109,6 +111,19 @@ class Elsewhere:
                 get_logger(__name__).warning("what others write cannot be followed; it is tried again", reason=repr(error))
             await asyncio.sleep(_AGAIN_SECONDS)
 
+    async def _define(self) -> None:
+        """Tell of definitions, beside the rest and once for all that change meanwhile: reading them takes long where there are many."""
+        while True:
+            await self._redefined.wait()
+            self._redefined.clear()
+            try:
+                await self._look_again()
+                await self._told_of(None, None)
+            except Exception as error:
+                get_logger(__name__).warning("definitions cannot be read; it is tried again", reason=repr(error))
+                self._redefined.set()
+                await asyncio.sleep(_AGAIN_SECONDS)
+
     async def _told_of(self, class_name: str | None, object_id: str | None) -> None:
         if self._changed is not None:
             await self._changed(class_name, object_id)
@@ -125,8 +140,7 @@ class Elsewhere:
         if collection is None or collection == ROWS:
             await self._anything()
         elif collection == SCHEMAS:
-            await self._look_again()
-            await self._told_of(None, None)
+            self._redefined.set()
         elif join := _JOIN.fullmatch(collection):
             await self._told_of(join[1], None)
         else:

@@ -165,6 +165,7 @@ class MongoSchemas:
         Server has made."""
         self._undeclared.clear()
         with told():
+            await self._revive()
             fed = {
                 found["name"]
                 async for found in await self._database.list_collections()
@@ -173,6 +174,15 @@ class MongoSchemas:
             for name in await self._database[SCHEMAS].distinct("_id"):
                 if name not in fed:
                     await self._feeding(name)
+
+    async def _revive(self) -> None:
+        """Another process may have dropped a class in the moment in which this one wrote to it: what was acknowledged counts."""
+        known = set(await self._database[SCHEMAS].distinct("_id"))
+        for name, definition in self._told.items():
+            if name in self._ready and name not in known:
+                self._unready(name)
+                if await self._database[name].find_one({}, {"_id": 1}) is not None:
+                    await self.ensure(definition_out(definition))
 
     async def index_all(self) -> None:
         """Make the indexes of every class that has got a reason for one since: Parse Server makes other ones."""
