@@ -90,12 +90,14 @@ class Hub:
         whole = True
         if since is not None:
             # The long part beside the others, the rest with them standing still: nothing is missed and nothing comes twice.
-            since, whole = await self._replay(query, subscription, since, patient=True)
+            since, whole = await self._replay(query, subscription, since)
         async with self._turn:
             await self._open()
             await self._seat(subscription)
             if since is not None and whole:
-                since, whole = await self._replay(query, subscription, since)
+                read: set[str] = set()
+                since, whole = await self._replay(query, subscription, since, read)
+                await self._pass(read)
             self._add(subscription)
         return whole
 
@@ -165,13 +167,7 @@ class Hub:
                 self._position = await self._app.store.feed.latest()
                 return
             for entry in entries:
-                try:
-                    await self._take(entry)
-                except Exception:
-                    # One entry that nobody foresaw must not end everybody's events; that some are missing is told.
-                    get_logger(__name__).exception("an entry of the feed could not be sent", class_name=entry.class_name)
-                    self._resync()
-                self._position = entry.seq
+                await self._take_safely(entry)
             if len(entries) < _PAGE:
                 return
             await asyncio.sleep(0)
@@ -190,6 +186,15 @@ class Hub:
             self._leave()
             self._leave = None
 
+    async def _take_safely(self, entry: Entry) -> None:
+        try:
+            await self._take(entry)
+        except Exception:
+            # One entry that nobody foresaw must not end everybody's events; that some are missing is told.
+            get_logger(__name__).exception("an entry of the feed could not be sent", class_name=entry.class_name)
+            self._resync()
+        self._position = entry.seq
+
     async def _take(self, entry: Entry) -> None:
         self.counters.entries += 1
         touched = self._identities.touched(entry)
@@ -205,10 +210,21 @@ class Hub:
             for query in queries:
                 self._teller.send(entry, query, query.groups, views)
 
-    async def _replay(self, query: Query, subscription: Subscription, since: str, *, patient: bool = False) -> tuple[str, bool]:
+    async def _pass(self, read: set[str]) -> None:
+        """Send the others what was read beyond where they are: whoever joins them now has been sent it already."""
+        while read and self._position is not None:
+            entries = await self._after(self._position) or []
+            for entry in entries:
+                if entry.seq not in read:
+                    return
+                await self._take_safely(entry)
+            if len(entries) < _PAGE:
+                return
+
+    async def _replay(self, query: Query, subscription: Subscription, since: str, read: set[str] | None = None) -> tuple[str, bool]:
         """Send one subscription what came after a position; returns where that ended, and False if it cannot be known.
 
-        `patient`: no faster than the client takes it, however long that is.
+        Without `read`, which receives every `seq`, no faster than the client takes it, however long that is.
         """
         groups = {self._group_of(subscription): (subscription,)}
         while True:
@@ -218,9 +234,11 @@ class Hub:
             for entry in entries:
                 if entry.class_name == subscription.class_name and self._teller.publishes(entry.class_name):
                     self._teller.send(entry, query, groups, {})
-                    if patient:
+                    if read is None:
                         await subscription.sink.drained()
                 since = entry.seq
+                if read is not None:
+                    read.add(since)
             if len(entries) < _PAGE:
                 return since, True
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import signal
-import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from mbaas.testing.process import APP_ID, TestServer
-from tests.live.client import Client
-
-PROCESSES = 3
-HEADERS = {"X-Parse-Application-Id": APP_ID, "Content-Type": "application/json"}
+from mbaas.testing.process import TestServer, free_port
+from tests.workers.asking import MACHINES, ONE_MACHINE, PROCESSES, Stores, soon
+from tests.workers.load import HEADERS, Load, Watcher
 
 
 def children(server: TestServer) -> list[int]:
@@ -25,72 +21,114 @@ def children(server: TestServer) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-class Writer:
-    """Creates objects, one after the other, over connections that it opens again when they break."""
-
-    def __init__(self, server: TestServer, name: str) -> None:
-        self._server, self._name = server, name
-        self._stop = threading.Event()
-        self.acknowledged: list[str] = []
-        self.broken = 0
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self) -> None:
-        n = 0
-        while not self._stop.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=10)
-            try:
-                while not self._stop.is_set():
-                    key = f"{self._name}-{n}"
-                    n += 1
-                    connection.request("POST", "/parse/classes/Kept", json.dumps({"key": key}), HEADERS)
-                    answer = connection.getresponse()
-                    answer.read()
-                    assert answer.status == 201
-                    self.acknowledged.append(key)
-            except (OSError, http.client.HTTPException):
-                self.broken += 1
-            finally:
-                connection.close()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self.thread.join()
+def kept(server: TestServer) -> list[str]:
+    """The keys of all objects, as they are found."""
+    found = server.get("/parse/classes/Kept?limit=100000&keys=key", HEADERS)[1]["results"]
+    return [one["key"] for one in found]
 
 
-def test_a_process_that_is_killed_loses_nothing_and_is_replaced(tmp_path: Path) -> None:
+def lost_and_doubled(load: Load, found: list[str]) -> tuple[set[str], list[str]]:
+    """Acknowledged keys that are not there, and keys that are there more than once."""
+    return set(load.acknowledged) - set(found), sorted(key for key in set(found) if found.count(key) > 1)
+
+
+def progress(load: Load, more: int) -> None:
+    """Wait until every writer has written so many more objects."""
+    wanted = [(writer, len(writer.acknowledged) + more) for writer in load.writers]
+    soon(lambda: all(len(writer.acknowledged) >= count for writer, count in wanted))
+
+
+def in_order(keys: list[str]) -> bool:
+    """True if each writer's objects come in the order in which it wrote them."""
+    last: dict[str, int] = {}
+    for writer, _, n in (key.partition("-") for key in keys):
+        if int(n) <= last.get(writer, -1):
+            return False
+        last[writer] = int(n)
+    return True
+
+
+@pytest.mark.parametrize("kind", ONE_MACHINE)
+def test_a_process_that_is_killed_loses_nothing_and_is_replaced(kind: str, stores: Stores, tmp_path: Path) -> None:
     """Under load, three times. Whoever watches resumes with another process, and gets every object once and in order."""
-    with TestServer(tmp_path, settings={"preset": "parse", "workers": PROCESSES}) as server:
-        url = f"ws://127.0.0.1:{server.port}/parse"
-        server.call("POST", "/parse/classes/Kept", {"key": "first"}, HEADERS)
-        with Client(url) as watcher:
-            watcher.connect(applicationId=APP_ID)
-            watcher.subscribe("Kept")
-            server.call("POST", "/parse/classes/Kept", {"key": "second"}, HEADERS)
-            since = watcher.receive()["seq"]
-        writers = [Writer(server, f"w{n}") for n in range(8)]
-        for _ in range(3):
-            wanted = len(writers[0].acknowledged) + 20
-            while len(writers[0].acknowledged) < wanted:
-                pass
-            victim = children(server)[0]
-            os.kill(victim, signal.SIGKILL)
-            while len(living := children(server)) < PROCESSES or victim in living:
-                pass
-        for writer in writers:
-            writer.stop()
-        assert sum(writer.broken for writer in writers) > 0
-        acknowledged = [key for writer in writers for key in writer.acknowledged]
-        found = server.get("/parse/classes/Kept?limit=100000&keys=key", HEADERS)[1]["results"]
-        kept = [one["key"] for one in found]
-        assert len(kept) == len(set(kept))
-        assert set(acknowledged) <= set(kept)
-        with Client(url) as watcher:
-            watcher.connect(applicationId=APP_ID)
-            watcher.subscribe("Kept", since=since)
-            told = [frame["object"]["key"] for frame in watcher.due()]
-        assert told == [key for key in kept if key not in ("first", "second")]
+    with TestServer(tmp_path, settings=stores.settings(kind, workers=PROCESSES)) as server:
+        watcher = Watcher()
+        server.call("POST", "/parse/classes/Kept", {"key": "first-0"}, HEADERS)
+        watcher.watch(server)
+        server.call("POST", "/parse/classes/Kept", {"key": "first-1"}, HEADERS)
+        watcher.take_due()
+        with Load([server], 8) as load:
+            for _ in range(3):
+                progress(load, 10)
+                victim = children(server)[0]
+                os.kill(victim, signal.SIGKILL)
+                soon(lambda gone=victim: len(living := children(server)) == PROCESSES and gone not in living)
+            progress(load, 5)
+        assert load.broken > 0
+        assert load.refused == []
+        found = kept(server)
+        assert lost_and_doubled(load, found) == (set(), [])
+        watcher.watch(server)
+        watcher.take_due()
+        assert sorted(watcher.keys) == sorted(found[1:])
+        assert in_order(watcher.keys)
+        assert kind != "embedded" or watcher.keys == found[1:]
+
+
+@pytest.mark.parametrize("kind", ["embedded", "mongodb"])
+def test_the_only_server_is_killed_while_it_writes_and_loses_nothing(kind: str, stores: Stores, tmp_path: Path) -> None:
+    """Three times. Who watches comes back each time with what she saw last, and is told of everything once."""
+    watcher = Watcher()
+    with TestServer(tmp_path, settings=stores.settings(kind, workers=1, port=free_port())) as server:
+        watcher.watch(server)
+        with Load([server], 8) as load:
+            for _ in range(3):
+                watcher.take(20)
+                server.kill()
+                watcher.take_rest()
+                server.start()
+                watcher.watch(server)
+            watcher.take(20)
+        assert load.broken > 0
+        watcher.take_due()
+        found = kept(server)
+    assert lost_and_doubled(load, found) == (set(), [])
+    assert sorted(watcher.keys) == sorted(found)
+    assert in_order(watcher.keys)
+
+
+def test_one_of_three_machines_is_killed_and_loses_nothing(stores: Stores, tmp_path: Path) -> None:
+    """Under load. Who was connected to it and resumes with another is told the same, in the same order, as who was with the third."""
+    settings = stores.settings(MACHINES, workers=1)
+    servers = [TestServer(tmp_path / str(n), settings={**settings, "port": free_port()}) for n in range(PROCESSES)]
+    with ExitStack() as stack:
+        for server in servers:
+            stack.enter_context(server)
+        _kill_one(servers)
+
+
+def _kill_one(servers: list[TestServer]) -> None:
+    killed, other, third = servers
+    moving, staying = Watcher(), Watcher()
+    moving.watch(killed)
+    staying.watch(third)
+    with Load(servers, 24) as load:
+        moving.take(30)
+        killed.kill()
+        moving.take_rest()
+        moving.watch(other)
+        progress(load, 5)
+        killed.start()
+        progress(load, 5)
+    assert load.broken > 0
+    assert load.refused == []
+    moving.take_due()
+    staying.take_due()
+    for server in servers:
+        assert lost_and_doubled(load, kept(server)) == (set(), [])
+    assert moving.told == staying.told
+    assert sorted(moving.keys) == sorted(kept(third))
+    assert in_order(moving.keys)
 
 
 def test_a_server_that_is_told_to_stop_stops(tmp_path: Path) -> None:

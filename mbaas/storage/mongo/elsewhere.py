@@ -37,7 +37,7 @@ class Elsewhere:
         self._classes: list[str] = []
         self._changed: Changed | None = None
         self._position: Mapping[str, Any] | None = None
-        """Up to where everything has been told; None while that is nowhere."""
+        """Up to where everything has been told; None while that is nowhere. Two read, and what both read is told twice."""
 
     def follow(self, classes: Collection[str], changed: Changed) -> None:
         """Have `changed` called after writes to these classes, to their relations, and to definitions."""
@@ -78,16 +78,11 @@ class Elsewhere:
             async with await self._database.watch(self._pipeline(), resume_after=self._position, max_await_time_ms=_AT_ONCE_MS) as stream:
                 while (change := await stream.try_next()) is not None:
                     await self._tell(change)
-                self._come_to(stream.resume_token)
+                self._position = stream.resume_token
         except OperationFailure as error:
             if error.code not in NO_POSITION:
                 raise
             await self._anything()
-
-    def _come_to(self, position: Mapping[str, Any] | None) -> None:
-        """Two read, each at its own pace."""
-        if position is not None and (self._position is None or position["_data"] > self._position["_data"]):
-            self._position = position
 
     def _pipeline(self) -> list[Bson]:
         joins = f"^_Join:[^:]+:({'|'.join(map(re.escape, self._classes))})$"
@@ -105,7 +100,7 @@ class Elsewhere:
                         change = await stream.try_next()
                         if change is not None:
                             await self._tell(change)
-                        self._come_to(stream.resume_token)
+                        self._position = stream.resume_token
             except Exception as error:
                 # Whatever it was: who does not hear of ended sessions must not stay so.
                 get_logger(__name__).warning("what others write cannot be followed; it is tried again", reason=repr(error))
