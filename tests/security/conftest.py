@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from mbaas.testing.process import TestServer
+from tests.secantus import GIVEN, database
 from tests.security.attack import Target
 
 KEYS = {"read_only_master_key": "read-only-key", "maintenance_key": "maintenance-key"}
 
 
 def _started(folder: Any, **settings: object) -> Iterator[Target]:
-    with TestServer(folder, "serve", settings={**KEYS, **settings}) as server:
+    """On a database of its own where MBAAS_TEST_MONGO_URL names a MongoDB; else on SQLite."""
+    store = {} if GIVEN is None else {"database_url": database(GIVEN, f"security_{ObjectId()}")}
+    with TestServer(folder, "serve", settings={**KEYS, **store, **settings}) as server:
         target = Target(server)
         with target.http:
             yield target
