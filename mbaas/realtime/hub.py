@@ -45,6 +45,7 @@ class Hub:
         """True if it must be found out anew who those are that watch."""
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
+        self._drains = 0
         self._task: asyncio.Task[None] | None = None
         self._leave: Callable[[], None] | None = None
         """Stops listening to the feed; None while nobody watches."""
@@ -91,8 +92,9 @@ class Hub:
         if since is not None:
             # The long part beside the others, the rest with them standing still: nothing is missed and nothing comes twice.
             since, whole = await self._replay(query, subscription, since)
+        asked = self._drains
         async with self._turn:
-            await self._open()
+            await self._open(asked)
             await self._seat(subscription)
             if since is not None and whole:
                 read: set[str] = set()
@@ -130,9 +132,11 @@ class Hub:
         subscription.audience = known
         known.subscriptions.add(subscription)
 
-    async def _open(self) -> None:
-        """Be at the end of the feed, so that whoever joins now gets what comes now."""
-        if self._position is not None and self._woken.is_set():
+    async def _open(self, asked: int) -> None:
+        """Be at the end of the feed, so that whoever joins now gets what comes now. `asked`: how many drains had begun when she came."""
+        # What another process has acknowledged may not have been heard of yet.
+        unheard = self._app.store.several and self._drains == asked
+        if self._position is not None and (self._woken.is_set() or unheard):
             await self._drain()
         if self._position is None:
             self._leave = self._app.store.feed.listen(self._woken.set)
@@ -154,6 +158,7 @@ class Hub:
     async def _drain(self) -> None:
         """Send everything up to the end of the feed."""
         self._woken.clear()
+        self._drains += 1
         if self._unsure:
             self._unsure = False
             await self._identify_all(lambda caller: caller.user_id is not None)

@@ -18,6 +18,7 @@ from mbaas.query.compare import canonical
 from mbaas.query.reach import ABSENT, leaves
 from mbaas.storage.mongo import relations
 from mbaas.storage.mongo.failures import told
+from mbaas.storage.mongo.format import key_of
 from mbaas.storage.mongo.locks import Locks
 from mbaas.storage.mongo.names import Database
 from mbaas.storage.mongo.schemas import MongoSchemas
@@ -104,6 +105,7 @@ class MongoDocuments:
 
     async def distinct(self, find: Find, path: Path) -> list[Json]:
         seen: dict[Any, Json] = {}
+        key_of(find.schema, path)  # refuses what can be no key
         with told():
             wanted = {"_id": 1, "_p_" + path[0]: 1, path[0]: 1, "_created_at": 1, "_updated_at": 1}
             cursor = self._database[find.schema.name].find(await self._filter(find), wanted).max_time_ms(find.timeout_ms)
