@@ -79,14 +79,13 @@ async def get(app: App, caller: Caller, class_name: str, object_id: str, options
 
 async def _find_triggered(app: App, caller: Caller, class_name: str, options: FindOptions) -> bytes:
     options, rows = await triggers.before_find(app, caller, class_name, options)
-    search = await prepare(app, caller, class_name, options)
     if options.explain:
-        return orjson.dumps({"results": await _explain(search)})
+        return await _answer(await prepare(app, caller, class_name, options))
     if rows is None:
-        rows = await _objects(search, _operation(search))
+        rows = await find_objects(app, caller, class_name, options)
     answer: Object = {"results": await triggers.after_find(app, caller, class_name, options, rows)}
     if options.count:
-        counted = search.plan("count")
+        counted = (await prepare(app, caller, class_name, options)).plan("count")
         answer["count"] = await app.store.documents.count(counted) if counted else 0
     return orjson.dumps(answer)
 
