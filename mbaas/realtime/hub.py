@@ -92,7 +92,9 @@ class Hub:
         if since is not None:
             # The long part beside the others, the rest with them standing still: nothing is missed and nothing comes twice.
             since, whole = await self._replay(query, subscription, since)
-        asked = self._drains
+        # What has been acknowledged, or what she has read by herself, may not have been heard of yet.
+        unheard = self._app.store.several or since is not None
+        asked = self._drains if unheard else None
         async with self._turn:
             await self._open(asked)
             await self._seat(subscription)
@@ -132,11 +134,12 @@ class Hub:
         subscription.audience = known
         known.subscriptions.add(subscription)
 
-    async def _open(self, asked: int) -> None:
-        """Be at the end of the feed, so that whoever joins now gets what comes now. `asked`: how many drains had begun when she came."""
-        # What another process has acknowledged may not have been heard of yet.
-        unheard = self._app.store.several and self._drains == asked
-        if self._position is not None and (self._woken.is_set() or unheard):
+    async def _open(self, asked: int | None) -> None:
+        """Be at the end of the feed, so that whoever joins now gets what comes now.
+
+        `asked`: how many drains had begun when she came, if one must have been begun since.
+        """
+        if self._position is not None and (self._woken.is_set() or self._drains == asked):
             await self._drain()
         if self._position is None:
             self._leave = self._app.store.feed.listen(self._woken.set)
