@@ -67,6 +67,7 @@ def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open
         trusted_proxies=file.server.get("trusted_proxies", settings.trusted_proxies),
         data_dir=settings.data_dir.absolute(),
         log_format="pretty" if pretty else "json",
+        live_ping_ms=settings.live_ping,
         outbound_allow=settings.outbound_allow,
         outbound_open=outbound_open,
     )

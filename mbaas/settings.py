@@ -65,8 +65,16 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _milliseconds(value: object) -> object:
+    found = duration_ms(value) if isinstance(value, str) else value
+    if found is None:
+        raise ValueError("must be a duration, such as 30s")
+    return found
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _networks(_split(value)))]
+Duration = Annotated[int, BeforeValidator(_milliseconds)]
 Key = Annotated[str | None, Field(default=None, repr=False)]
 SOON: dict[str, Any] = {"built": False}
 """Marks a setting whose part of the server does not exist yet."""
@@ -109,6 +117,7 @@ class Settings(BaseSettings):
     live_subscriptions: int = Field(200, ge=1, description="Subscriptions of one live-query socket")
     live_queue_bytes: int = Field(1024 * 1024, ge=1024, description="What may wait to be sent to one live-query socket")
     functions: Path | None = Field(None, description="Folder with the cloud functions' main.py")
+    live_ping: Duration = Field(30_000, gt=0, description="How often an idle live-query socket is pinged, and how long it has to answer")
     feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
     outbound_allow: Names = Field((), description="Hosts that functions may call", json_schema_extra=SOON)
     smtp_url: str | None = soon("Mail server")

@@ -15,6 +15,7 @@ SUITES: dict[str, tuple[list[str], dict[str, str]]] = {
     "alike to Parse Server, 20,000 requests": (["tests/compat/differential"], {"MBAAS_TEST_EXAMPLES": "2000"}),
     "events are what finds show, 10,000 trials": (["tests/live/test_equals_find.py"], {"MBAAS_TEST_EXAMPLES": "10000"}),
     "phones have what finds show, 5,000 trials": (["tests/live/test_changes_equal_finds.py"], {"MBAAS_TEST_EXAMPLES": "10000"}),
+    "100 writes while the line is cut for a minute": (["tests/live/test_broken_lines.py"], {"MBAAS_TEST_CUT_SECONDS": "60"}),
     "50 kills and 200 power cuts": (["tests/storage"], {"MBAAS_TEST_KILLS": "50", "MBAAS_TEST_POWER_CUTS": "200"}),
 }
 

@@ -20,13 +20,12 @@ from mbaas.configuration import Configuration, configure
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import ServerOptions
 from mbaas.observe.logs import get_logger, start_logging
+from mbaas.wire.live.connection import Connection
 
 DRAIN_SECONDS = 25
 _BACKLOG = 2048
 _MESSAGE_BYTES = 1024 * 1024
 """The longest message of a live-query client."""
-_PING_SECONDS = 30.0
-"""How often an idle socket is asked whether it is still there, and how long it has to answer."""
 _GARBAGE = 20_000
 """Allocations between two searches for unreachable cycles. At Python's 700 they take a tenth of a busy server's time."""
 
@@ -111,7 +110,7 @@ class _Web(uvicorn.Server):
     def __init__(self, configuration: Configuration, worker: Worker) -> None:
         self._configuration, self._worker = configuration, worker
         self._app = build(configuration.server, configuration.apps, (worker.number, worker.count))
-        super().__init__(_config(self._app))
+        super().__init__(_config(self._app, configuration.server.live_ping_ms / 1000))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         async with AsyncExitStack() as self._opened:
@@ -137,16 +136,16 @@ class _Web(uvicorn.Server):
         self.should_exit = self.force_exit = True
 
 
-def _config(app: Server) -> uvicorn.Config:
+def _config(app: Server, ping_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
-        ws="websockets-sansio",
+        ws=Connection,
         ws_per_message_deflate=False,
         ws_max_size=_MESSAGE_BYTES,
-        ws_ping_interval=_PING_SECONDS,
-        ws_ping_timeout=_PING_SECONDS,
+        ws_ping_interval=ping_seconds,
+        ws_ping_timeout=ping_seconds,
         lifespan="off",
         log_config=None,
         log_level=logging.WARNING,

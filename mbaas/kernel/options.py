@@ -89,6 +89,8 @@ class ServerOptions:
     trusted_proxies: tuple[str, ...] = ()
     data_dir: Path = Path("data")
     log_format: Literal["json", "pretty"] = "json"
+    live_ping_ms: int = 30_000
+    """How often an idle live-query socket is asked whether it is still there, and how long it has to answer."""
     outbound_allow: tuple[str, ...] = ()
     outbound_open: bool = False
     """Calls to loopback and plain http are allowed (development, and a Parse Server being replaced)."""

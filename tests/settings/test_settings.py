@@ -71,6 +71,7 @@ def test_every_value_finds_its_place(given: Any, tmp_path: Path) -> None:
         MBAAS_REST_API_KEY="rest",
         MBAAS_MASTER_KEY_IPS="10.0.0.0/8",
         MBAAS_FEED_RETENTION="90m,2MiB",
+        MBAAS_LIVE_PING="1.5m",
         MBAAS_DATABASE_URL="mongodb://localhost/x",
     )
     server, [app] = configuration.server, configuration.apps
@@ -80,6 +81,7 @@ def test_every_value_finds_its_place(given: Any, tmp_path: Path) -> None:
         tmp_path / "kept",
         ("10.0.0.0/8", "::1"),
     )
+    assert server.live_ping_ms == 90_000
     assert (app.mount, app.public_url, app.rest_api_key) == ("/api", "https://api.example.com/api", "rest")
     assert (app.master_key_ips, app.maintenance_key_ips) == (("10.0.0.0/8",), LOOPBACK)
     assert (app.feed_retention_ms, app.feed_retention_bytes) == (5_400_000, 2 * 1024**2)
@@ -99,6 +101,8 @@ def test_every_value_finds_its_place(given: Any, tmp_path: Path) -> None:
         ({"MBAAS_DATABASE_URL": "postgres://x"}, "leave it unset for SQLite"),
         ({"MBAAS_PUBLIC_URL": "example.com"}, "must begin with http"),
         ({"MBAAS_FEED_RETENTION": "long"}, "neither a duration"),
+        ({"MBAAS_LIVE_PING": "soon"}, "must be a duration"),
+        ({"MBAAS_LIVE_PING": "0"}, "MBAAS_LIVE_PING: "),
         ({"MBAAS_APP_ID": ""}, "needs an application id"),
         ({"MBAAS_MASTER_KEY": ""}, "needs a master key"),
         ({"MBAAS_READ_ONLY_MASTER_KEY": "master"}, "must differ"),

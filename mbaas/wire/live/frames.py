@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
+from mbaas.wire.live.connection import Connection
 from mbaas.wire.request import Send
 
 _TEXT = 0x81
@@ -21,7 +20,7 @@ _TEXT = 0x81
 def direct(send: Send) -> Callable[[str], bool]:
     """A function that sends a text at once; False if it must be sent by other means."""
     protocol: Any = getattr(send, "__self__", None)
-    if type(protocol) is not WebSocketsSansIOProtocol or protocol.conn.extensions:
+    if type(protocol) is not Connection or protocol.conn.extensions:
         return lambda text: False
     transport, writable = protocol.transport, protocol.writable
 
