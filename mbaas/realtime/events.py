@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -15,10 +15,13 @@ ALWAYS = ("objectId", "createdAt", "updatedAt", "ACL")
 """Columns that an event shows whatever its `keys`."""
 
 
+Op = Literal["create", "enter", "update", "leave", "delete"]
+
+
 class Event(NamedTuple):
     """`op` is the event's name; `now` and `then` say which states are shown as `object` and `original` (`after`, `before`)."""
 
-    op: str
+    op: Op
     now: str
     then: str | None
 

@@ -1,4 +1,5 @@
-"""A live-query client over a real socket, for tests: frames as they come, and a fence behind all that was due."""
+"""A live-query client over a real socket, for tests: frames as they come, each of them one that the contract describes, and a
+fence behind all that was due."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from websockets.sync.client import connect
+
+from tests.live.contract import described
 
 FENCE = 987_654_321
 """Request id of the subscription that a fence makes: it is answered after every event of the writes before it."""
@@ -23,7 +26,7 @@ class Client:
         self._socket = self._open.enter_context(connect(url, open_timeout=10, close_timeout=1))
         self._connected = False
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -36,6 +39,7 @@ class Client:
     def receive(self, seconds: float = 10) -> Frame:
         """The next frame; TimeoutError if none comes."""
         frame: Frame = json.loads(self._socket.recv(seconds))
+        assert described(frame), frame
         self._connected |= frame["op"] == "connected"
         return frame
 

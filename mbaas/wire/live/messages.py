@@ -1,4 +1,5 @@
-"""The messages that clients send over a live-query socket, and what is wrong with one, in the words that Parse uses.
+"""The messages that clients send over a live-query socket, and what is wrong with one, in the words that Parse uses; and what
+they are told besides events. `sdk-schema/asyncapi.yaml` says the same to machines.
 
 The texts matter: older JS SDKs drop a field and try again when they read `Additional properties not allowed`.
 """
@@ -13,6 +14,10 @@ import orjson
 from mbaas.kernel.values import Json, Object
 
 _TYPES: dict[type[Any], str] = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+
+
+Told = Literal["connected", "subscribed", "unsubscribed", "resync", "error"]
+"""What the server sends besides events."""
 
 
 @dataclass(frozen=True, slots=True)

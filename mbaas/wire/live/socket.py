@@ -15,14 +15,14 @@ import orjson
 from mbaas.data.changes import place_of
 from mbaas.kernel.addresses import client_address
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Json, Object, read_json
+from mbaas.kernel.values import Object, read_json
 from mbaas.observe.metrics import Metrics
 from mbaas.realtime.hub import Hub
 from mbaas.realtime.subscriptions import Subscription
 from mbaas.wire.errors import Unauthorized, body_of, record
 from mbaas.wire.keys import Identity, Keyring, Keys
 from mbaas.wire.live.frames import direct
-from mbaas.wire.live.messages import complaint
+from mbaas.wire.live.messages import Told, complaint
 from mbaas.wire.request import Receive, Scope, Send
 
 MALFORMED, UNKNOWN, WRONG_KEY = 1, 2, 4
@@ -139,7 +139,7 @@ class Socket:
     def resync(self, request_id: int | float, numbered: bool) -> None:
         """Events were missed."""
         if numbered:
-            self._tell({"op": "resync", **self._names, "requestId": request_id})
+            self._answer("resync", request_id)
         else:
             self._close(START_AGAIN)
 
@@ -206,7 +206,7 @@ class Socket:
         self._names = {"clientId": identity.app.ids.uuid()}
         if keys.installation:
             self._names["installationId"] = keys.installation
-        self._tell({"op": "connected", **self._names})
+        self._tell("connected", self._names)
 
     async def _subscribe(self, given: Object) -> None:
         identity, hub = self._identity, self._hub
@@ -262,14 +262,14 @@ class Socket:
 
     # Frames.
 
-    def _answer(self, op: str, request_id: int | float) -> None:
-        self._tell({"op": op, **self._names, "requestId": request_id})
+    def _answer(self, op: Told, request_id: int | float) -> None:
+        self._tell(op, {**self._names, "requestId": request_id})
 
     def _error(self, code: int, text: str, *, reconnect: bool, request_id: int | float | None) -> None:
-        self._tell({"op": "error", "error": text, "code": code, "reconnect": reconnect, "requestId": request_id})
+        self._tell("error", {"error": text, "code": code, "reconnect": reconnect, "requestId": request_id})
 
-    def _tell(self, frame: Json) -> None:
-        self.push(orjson.dumps(frame).decode())
+    def _tell(self, op: Told, members: Object) -> None:
+        self.push(orjson.dumps({"op": op, **members}).decode())
 
     def _close(self, code: int) -> None:
         """Close, once what is being sent is sent; a client that does not even take that is cut off."""
