@@ -4,6 +4,7 @@ fence behind all that was due."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Any, Self
 
 from websockets.sync.client import connect
 
+from mbaas.testing.process import TestServer
 from tests.live.contract import described
 
 FENCE = 987_654_321
@@ -77,3 +79,10 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._open.close()
+
+
+def gone(server: TestServer) -> None:
+    """Wait until the server knows of no connection any more: it hears of their ends a moment after the clients."""
+    deadline = time.monotonic() + 60
+    while "mbaas_live_connections 0.0" not in server.get("/metrics")[1]:
+        assert time.monotonic() < deadline, "a connection that has ended is kept"

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from mbaas.realtime.events import Op
 from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
 from mbaas.wire.live.messages import SHAPES, Told, complaint
-from tests.live.client import Client, Frame
+from tests.live.client import Client, Frame, gone
 from tests.live.contract import DOCUMENT, FROM_CLIENT, FROM_SERVER, at, names
 
 ROOT = Path(__file__).parents[2]
@@ -171,10 +171,12 @@ def test_the_codes_that_connections_are_closed_with_are_in_the_document(tmp_path
     with TestServer(tmp_path, settings={"preset": "parse", "live_connections": 1, "live_ping": "1s", "workers": 1}) as server:
         url = f"ws://127.0.0.1:{server.port}/parse"
         with Client(url) as first, Client(url) as second:
+            assert first.connect(applicationId=APP_ID)["op"] == "connected"
             found = [closed(second)]
-            first.send("x" * (1024 * 1024 + 1))
-            found.append(closed(first))
-        found.append(silent(server.port))
+        for said in (b"", TOO_LONG):
+            gone(server)
+            found.append(rude(server.port, said))
+        gone(server)
         with Client(url) as last:
             assert last.connect(applicationId=APP_ID)["op"] == "connected"
             server.stop()
@@ -190,11 +192,18 @@ def closed(client: Client) -> int:
     return told.value.rcvd.code
 
 
-def silent(port: int) -> int:
-    """The same for a client that answers no ping, which no library would let one be."""
+TOO_LONG = bytes((0x81, 0xFF)) + (1024 * 1024 + 1).to_bytes(8, "big") + b"mask"
+"""The head of a text of more than 1 MiB. What would follow might keep the client from hearing why it is closed."""
+
+
+def rude(port: int, said: bytes) -> int:
+    """The same for a client that answers no ping, and says what no library would."""
     request = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    with socket.create_connection(("127.0.0.1", port), 30) as line:
+    with socket.create_connection(("127.0.0.1", port), 30) as line, line.makefile("rb") as answer:
         line.sendall(f"{request}Sec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
-        said = b"".join(iter(lambda: line.recv(4096), b""))
-    close = said.partition(b"\r\n\r\n")[2].rpartition(b"\x88")[2]
-    return int.from_bytes(close[1:3], "big")
+        assert b"101" in answer.readline()
+        while answer.readline() != b"\r\n":
+            pass  # The rest of the answer's head.
+        line.sendall(said)
+        frames = answer.read()
+    return int.from_bytes(frames.rpartition(b"\x88")[2][1:3], "big")

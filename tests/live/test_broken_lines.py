@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
@@ -13,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from mbaas.testing.process import APP_ID, TestServer
-from tests.live.client import Client, Frame
+from tests.live.client import Client, Frame, gone
 from tests.live.relay import Relay
 
 CUT_SECONDS = float(os.environ.get("MBAAS_TEST_CUT_SECONDS", "0"))
@@ -125,10 +124,3 @@ def test_a_client_that_no_longer_answers_is_let_go_and_misses_nothing(tmp_path: 
             relay.mend()
         with joined(relay, "Post", first["seq"]) as client:
             assert numbers(client.due()) == list(range(1, 41))
-
-
-def gone(server: TestServer) -> None:
-    """Wait until the server has no live-query socket left."""
-    deadline = time.monotonic() + PATIENCE
-    while "mbaas_live_connections 0.0" not in server.get("/metrics")[1]:
-        assert time.monotonic() < deadline, "a socket that does not answer is kept"

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
-from tests.live.client import Client, Frame
+from tests.live.client import Client, Frame, gone
 
 ANON = {"X-Parse-Application-Id": APP_ID}
 MASTER = {**ANON, "X-Parse-Master-Key": MASTER_KEY}
@@ -281,8 +281,7 @@ def test_an_app_has_a_limit_of_connections(tmp_path: Path) -> None:
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == 1013
             assert first.subscribe(fresh())["op"] == "subscribed"
-        while "mbaas_live_connections 0.0" not in server.get("/metrics")[1]:
-            pass  # The server hears of the ends a moment after the clients.
+        gone(server)
         with connected(server), connected(server):
             pass
 
