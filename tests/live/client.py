@@ -4,11 +4,13 @@ fence behind all that was due."""
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from websockets.sync.client import connect
 
@@ -23,9 +25,11 @@ Frame = dict[str, Any]
 class Client:
     """One connection."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, narrow: bool = False) -> None:
+        """`narrow`: little waits on the way while nobody reads; the kernel may keep tens of megabytes otherwise."""
         self._open = ExitStack()
-        self._socket = self._open.enter_context(connect(url, open_timeout=10, close_timeout=1))
+        line = _narrow(url) if narrow else None
+        self._socket = self._open.enter_context(connect(url, sock=line, open_timeout=10, close_timeout=1))
         self._connected = False
 
     def __enter__(self) -> Self:
@@ -79,6 +83,14 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._open.close()
+
+
+def _narrow(url: str) -> socket.socket:
+    address = urlsplit(url)
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    line.connect((address.hostname, address.port))
+    return line
 
 
 def gone(server: TestServer) -> None:

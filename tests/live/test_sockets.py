@@ -20,9 +20,9 @@ MASTER = {**ANON, "X-Parse-Master-Key": MASTER_KEY}
 
 
 @contextmanager
-def connected(server: TestServer, path: str = "/parse", **members: Any) -> Iterator[Client]:
+def connected(server: TestServer, path: str = "/parse", *, narrow: bool = False, **members: Any) -> Iterator[Client]:
     """A client that has said who it is."""
-    with Client(f"ws://127.0.0.1:{server.port}{path}") as client:
+    with Client(f"ws://127.0.0.1:{server.port}{path}", narrow=narrow) as client:
         assert client.connect(applicationId=APP_ID, **members)["op"] == "connected"
         yield client
 
@@ -183,7 +183,7 @@ def test_a_session_that_expires_is_none(tmp_path: Path) -> None:
 
 def test_who_does_not_read_is_disconnected_and_holds_up_nobody(server: TestServer) -> None:
     name, text = fresh(), "x" * 500_000
-    with connected(server) as slow, connected(server) as quick:
+    with connected(server, narrow=True) as slow, connected(server) as quick:
         slow.subscribe(name)
         quick.subscribe(name, keys=["n"])
         for n in range(60):
