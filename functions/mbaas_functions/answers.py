@@ -61,7 +61,7 @@ class Answers:
     async def _do(self, worker: Process, call: Call, question: Object) -> Json:
         operation = question.get("operation")
         if operation == "message" and call.message is not None:
-            call.message(str(question.get("text")))
+            await call.message(str(question.get("text")))
             return None
         use = _USES.get(operation) if isinstance(operation, str) else None
         if use is None:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +47,7 @@ class Call:
     deadline: float
     """When it must have ended, by the monotonic clock."""
     result: asyncio.Future[Object]
-    message: Callable[[str], None] | None = None
+    message: Callable[[str], Awaitable[None]] | None = None
     """Takes what a job says of its progress."""
     within: Process | None = None
     """Where the function runs that called it."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from mbaas.data.app import App
-from mbaas.kernel.caller import Caller
+from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas_auth.users import UserPolicy
 from mbaas_functions.answers import Answers
+from mbaas_functions.jobs import Jobs
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call, Gone, Process
+from mbaas_functions.schedules import Schedules
 from mbaas_functions.watch import watch
 
 ROOM = "functions"
@@ -30,6 +32,9 @@ _DEEPEST = 20
 """How deep functions and triggers may call one another."""
 
 
+Said = Callable[[str], Awaitable[None]]
+
+
 class Functions:
     """The functions, triggers and jobs of an app's `main.py`."""
 
@@ -37,12 +42,20 @@ class Functions:
         self._app, self._folder = app, folder
         self._pool = self._new_pool()
         self._draining: set[asyncio.Task[None]] = set()
+        self._jobs = Jobs(app, self._run_job)
+        self._schedules = Schedules(app, self._jobs)
         self._defined: dict[tuple[str, str], Object] = {}
 
     async def open(self) -> None:
         """Start a worker and learn what it declares. Gone says why `main.py` cannot be loaded."""
         await self._pool.open()
         self._take_over()
+        await self._schedules.declare(self._scheduled())
+        self._jobs.start()
+        self._schedules.start()
+
+    def _scheduled(self) -> list[Object]:
+        return [each["schedule"] for each in self._defined.values() if each["schedule"] is not None]
 
     def _new_pool(self) -> Pool:
         return Pool(self._folder, Answers(self._app, self.call).take)
@@ -68,9 +81,16 @@ class Functions:
             raise ParseError(Code.SCRIPT_FAILED, f'Invalid function: "{name}"')
         return await self._run(FUNCTION, name, caller, {"params": params, "headers": headers or {}})
 
-    async def job(self, name: str, caller: Caller, params: Object, job_id: str, message: Callable[[str], None]) -> Json:
-        """Run a job to its end; what it returned, as text."""
-        ended = await self._run(JOB, name, caller, {"params": params, "jobId": job_id}, message)
+    async def start_job(self, name: Json, params: Object) -> str:
+        """Have a job run in the background; the id of its `_JobStatus`. ParseError 141 if there is none of that name."""
+        if not isinstance(name, str) or not self.has(JOB, name):
+            raise ParseError(Code.SCRIPT_FAILED, "Invalid job.")
+        return await self._jobs.put(name, params)
+
+    async def _run_job(self, name: str, params: Object, job_id: str, message: Said) -> Json:
+        if not self.has(JOB, name):
+            raise ParseError(Code.SCRIPT_FAILED, "The job is no longer there.")
+        ended = await self._run(JOB, name, MASTER, {"params": params, "jobId": job_id}, message)
         return ended.get("message")
 
     async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
@@ -81,7 +101,7 @@ class Functions:
             caller.context.update(context)
         return Outcome(value.get("body") or {}, caller.context, value.get("query"), value.get("objects"), value.get("answer"))
 
-    async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Callable[[str], None] | None = None) -> Object:
+    async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Said | None = None) -> Object:
         if caller.depth >= _DEEPEST:
             raise ParseError(Code.SCRIPT_FAILED, f"Functions and triggers call one another more than {_DEEPEST} times deep.")
         definition = self._defined[kind, name]
@@ -108,6 +128,7 @@ class Functions:
             return
         old, self._pool = self._pool, fresh
         self._take_over()
+        await self._schedules.declare(self._scheduled())
         log.info("the code was reloaded", functions=len(self._defined))
         task = asyncio.create_task(old.drain())
         self._draining.add(task)
@@ -115,6 +136,8 @@ class Functions:
 
     async def close(self) -> None:
         """End the workers."""
+        await self._schedules.close()
+        await self._jobs.close()
         for task in self._draining:
             task.cancel()
         await asyncio.gather(*self._draining, return_exceptions=True)

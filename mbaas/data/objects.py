@@ -30,13 +30,13 @@ _ATTEMPTS = 5
 """How often a save is begun whose object others change while its trigger runs."""
 
 
-async def create(app: App, caller: Caller, class_name: str, body: Object) -> Saved:
-    """Save a new object."""
+async def create(app: App, caller: Caller, class_name: str, body: Object, *, object_id: str | None = None) -> Saved:
+    """Save a new object. `object_id` is the one that the server has chosen for it; None: any."""
     policy = admit(app, caller, "create", class_name)
     _check_given_id(app, class_name, body)
     await app.classes.sought(class_name, body)
     refuse_unknown_class(app, caller, class_name)
-    write = Write(app, caller, class_name, None, dict(body), creating=True)
+    write = Write(app, caller, class_name, object_id, dict(body), creating=True)
     await policy.before(write)
     if write.reply is not None:
         return write.reply
@@ -109,7 +109,7 @@ async def _insert(policy: Policy, write: Write) -> Saved:
     _default_acl(write, rules)
     now = app.clock.now()
     created, updated = _times(caller, body, now)
-    write.object_id = body.get("objectId") or app.ids.object_id(app.options.object_id_size)
+    write.object_id = write.object_id or body.get("objectId") or app.ids.object_id(app.options.object_id_size)
     if rules.demanding:
         write.set_by_server |= fill(schema, rules.demanding, body, creating=True)
     rules.check(caller, "create")

@@ -19,6 +19,7 @@ from mbaas_functions.cloud.definitions import (
     before_save,
     define,
     job,
+    schedule,
 )
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Installation, Object, Relation, Role, Session, User
@@ -55,6 +56,7 @@ __all__ = [
     "define",
     "job",
     "run",
+    "schedule",
 ]
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
 
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object
@@ -15,6 +19,7 @@ Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
 
 FUNCTION, JOB = "function", "job"
+MISSED = ("once", "skip", "all")
 ANY_CLASS: Final = ""
 """The class of triggers that have none."""
 
@@ -29,6 +34,7 @@ class Definition:
     rules: Rules
     timeout: float | None = None
     rate_limit: dict[str, Any] | None = None
+    schedule: dict[str, Any] | None = None
 
     @property
     def is_async(self) -> bool:
@@ -47,7 +53,8 @@ class Definitions:
     def manifest(self) -> list[dict[str, Any]]:
         """What the server has to know of them."""
         return [
-            {"kind": each.kind, "name": each.name, "timeout": each.timeout, "rateLimit": each.rate_limit} for each in self.found.values()
+            {"kind": each.kind, "name": each.name, "timeout": each.timeout, "rateLimit": each.rate_limit, "schedule": each.schedule}
+            for each in self.found.values()
         ]
 
 
@@ -77,7 +84,42 @@ def define(
 
 def job(name: str, *, timeout: float | None = None) -> Callable[[H], H]:
     """A job that the master key starts by `POST /jobs/<name>`."""
-    return _declare(JOB, name, Rules(), timeout)
+
+    def declare(handler: H) -> H:
+        scheduled = DEFINED.found.get((JOB, _name(handler)))
+        DEFINED.found.pop((JOB, _name(handler)), None)
+        plan = scheduled.schedule if scheduled is not None and scheduled.handler is handler else None
+        DEFINED.add(Definition(JOB, name, handler, Rules(), timeout, schedule=plan and {**plan, "job": name}))
+        return handler
+
+    return declare
+
+
+def schedule(cron: str, *, tz: str = "UTC", missed: str = "once") -> Callable[[H], H]:
+    """A job, or what is declared as one above this, runs at each tick of a cron expression of five fields.
+
+    `tz`: the time zone that its hours are of. `missed`: what becomes of ticks while no server ran: "once" (one run for all of them),
+    "skip" (none) or "all" (one for each).
+    """
+    try:
+        CronSim(cron, datetime(2000, 1, 1, tzinfo=ZoneInfo(tz)))
+    except (CronSimError, ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"no schedule: {cron!r} in {tz!r}: {error}") from error
+    if missed not in MISSED:
+        raise ValueError(f"missed is one of {', '.join(MISSED)}")
+
+    def declare(handler: H) -> H:
+        name = next((each.name for each in DEFINED.found.values() if each.kind == JOB and each.handler is handler), _name(handler))
+        before = DEFINED.found.get((JOB, name))
+        plan = {"job": name, "cron": cron, "tz": tz, "missed": missed}
+        DEFINED.add(Definition(JOB, name, handler, Rules(), before.timeout if before else None, schedule=plan))
+        return handler
+
+    return declare
+
+
+def _name(handler: Handler) -> str:
+    return getattr(handler, "__name__", "job")
 
 
 def _declare(

@@ -32,7 +32,10 @@ async def start_job(request: Request) -> Answer:
     """Start a job; its name is in the path or in the body."""
     params = dict(request.object())
     name = request.params[0] if request.params else params.pop("jobName", None)
-    job_id = await jobs.start(request.app, request.caller, name, params)
+    functions = functions_of(request.app)
+    if functions is None:
+        raise ParseError(Code.SCRIPT_FAILED, "Invalid job.")
+    job_id = await functions.start_job(name, params)
     return Answer(headers=[(b"x-parse-job-status-id", job_id.encode())], body=b"{}")
 
 
@@ -43,12 +46,19 @@ async def scheduled(request: Request) -> Json:
 
 async def schedule(request: Request) -> Answer:
     """Schedule a job."""
-    return saved_answer(request, await jobs.schedule(request.app, request.object().get("job_schedule")))
+    return saved_answer(request, await jobs.schedule(request.app, *_job_schedule(request)))
 
 
 async def reschedule(request: Request) -> Json:
     """Change what is scheduled."""
-    return {"response": await jobs.reschedule(request.app, request.params[0], request.object().get("job_schedule"))}
+    return {"response": await jobs.reschedule(request.app, request.params[0], *_job_schedule(request))}
+
+
+def _job_schedule(request: Request) -> tuple[Json, bool]:
+    """What is to be scheduled, and whether there is a job of that name."""
+    given, functions = request.object().get("job_schedule"), functions_of(request.app)
+    name = given.get("jobName") if isinstance(given, dict) else None
+    return given, name is None or (functions is not None and isinstance(name, str) and functions.has("job", name))
 
 
 async def unschedule(request: Request) -> Json:
