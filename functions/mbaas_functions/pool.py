@@ -1,11 +1,13 @@
 """The workers of one deployment: which of them gets a call, when another one is started, and what becomes of a call that does not end.
 
-A worker has one call at a time, so that one which crashes, hangs or eats memory costs nobody else anything, and another worker is
-started where all are busy. Only when there are as many as may be, and a call has waited, do calls that wait for something
-themselves get company. What a function calls in turn runs beside it: it ends with it in any case.
+A worker runs one call at a time, so that one which crashes, hangs or eats memory costs nobody else anything, and another worker is
+started where all are busy. Calls of functions that are known to be short wait in the worker for one another, which saves waking
+many processes. Only when there are as many as may be, and a call has waited, do calls that wait for something themselves get
+company. What a function calls in turn runs beside it: it ends with it in any case.
 
-A call that has not ended by its deadline is asked to, and `_GRACE_SECONDS` later its worker is killed. Calls that a worker had not
-begun when it ended are given to another one; those that it had begun fail with an error that says why.
+A worker that takes no messages gets no calls, and those that it has not begun are taken back. A call that has not ended by its
+deadline is asked to, and `_GRACE_SECONDS` later its worker is killed. Calls that a worker had not begun when it ended are given to
+another one; those that it had begun fail with an error that says why.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ _IDLE_SECONDS = 60.0
 """A worker beyond the first that has had nothing to do for so long is ended."""
 _MOST_WORKERS = 8
 _MOST_TOGETHER = 100
+_SHORT_SECONDS = 0.001
+"""A function that takes less, as far as is known, is a short one."""
+_MOST_QUEUED = 8
 _MOST_CALLS = 2000
 _TOO_LONG = "{} did not end in time."
 
@@ -45,6 +50,8 @@ class Pool:
         self._free: list[Process] = []
         """Those without a call, the one that was used last at the end: few are used while few are needed."""
         self._waiting: deque[Call] = deque()
+        self._took: dict[tuple[str, str], float] = {}
+        """How long each function and trigger takes, in seconds: a running mean."""
         self._starting: asyncio.Task[None] | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._soon = False
@@ -61,13 +68,18 @@ class Pool:
         if len(self._waiting) >= _MOST_CALLS:
             raise TooMany("Too many functions are running; try again.", 1, code=Code.REQUEST_LIMIT_EXCEEDED)
         self._give(call)
-        return await call.result
+        ended = await call.result
+        name, took = (call.kind, call.name), float(ended["took"])
+        self._took[name] = 0.9 * self._took.get(name, took) + 0.1 * took
+        return ended
 
     def _give(self, call: Call) -> None:
         if call.within is not None and call.within in self._workers:
             self._send(call, call.within)
+        elif (worker := self._queue_of_short(call)) is not None:
+            self._send(call, worker, queued=True)
         elif self._free:
-            self._send(call, self._free.pop())
+            self._send(call, self._free.pop(), queued=True)
         else:
             self._waiting.append(call)
         if not self._free:
@@ -75,9 +87,19 @@ class Pool:
             self._grow()
         self._look()
 
-    def _send(self, call: Call, worker: Process) -> None:
+    def _is_short(self, call: Call) -> bool:
+        return self._took.get((call.kind, call.name), _SHORT_SECONDS) < _SHORT_SECONDS
+
+    def _queue_of_short(self, call: Call) -> Process | None:
+        """A worker with nothing but short calls that has room for another one."""
+        if call.alone or not self._is_short(call):
+            return None
+        fit = (w for w in self._workers if w.calls and w.short and len(w.calls) < _MOST_QUEUED and not w.stalled and not w.spent)
+        return next(fit, None)
+
+    def _send(self, call: Call, worker: Process, *, queued: bool = False) -> None:
         try:
-            worker.send(call)
+            worker.send(call, queued=queued, short=self._is_short(call))
         except (TypeError, ValueError) as error:
             _fail(call, Code.INVALID_JSON, f"The call cannot be sent to its function: {error}")
             self._done(worker)
@@ -89,10 +111,16 @@ class Pool:
         if worker.spent:
             worker.kill()
         elif self._waiting:
-            self._send(self._waiting.popleft(), worker)
+            self._send(self._waiting.popleft(), worker, queued=True)
         else:
             worker.free_since = time.monotonic()
             self._free.append(worker)
+
+    def _gave_back(self, calls: list[Call]) -> None:
+        """They waited for a call that turned out to be long: another worker has them."""
+        for call in calls:
+            call.alone = True
+            self._give(call)
 
     def _look(self) -> None:
         """Watch the workers for as long as anything runs, or may be given back."""
@@ -121,11 +149,17 @@ class Pool:
     def _watch(self, worker: Process, now: float) -> None:
         """Ask a worker whether it still listens, its calls to end whose time is over, and end it if they do not."""
         worker.stalled = worker.pinged is not None and now - worker.pinged > _STALLED_SECONDS
+        if worker.stalled:
+            self._gave_back(worker.recall())
         worker.ping()
         for call in list(worker.calls.values()):
             if now < call.deadline:
                 continue
-            if not call.cancelled:
+            if not worker.begun(call):
+                worker.cancel(call)
+                worker.take_back(call.id)
+                _fail(call, Code.TIMEOUT, _TOO_LONG.format(call.title))
+            elif not call.cancelled:
                 worker.cancel(call)
             elif now >= call.deadline + _GRACE_SECONDS:
                 log = get_logger("mbaas.functions")
@@ -165,7 +199,7 @@ class Pool:
             self._grow()
 
     async def _start(self) -> Process:
-        worker = Process(self.folder, self._answer, self._done, self._lost)
+        worker = Process(self.folder, self._answer, self._done, self._gave_back, self._lost)
         try:
             await worker.start()
         except BaseException:

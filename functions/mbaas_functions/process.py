@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import socket
-import struct
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas_functions.frames import Frames
+from mbaas_functions.page import PAGE_BYTES, PLACES, Page
 
 _START = "import sys; sys.path += sys.argv[5:]; from mbaas_functions.worker.main import main; main()"
 _START_SECONDS = 30.0
@@ -33,7 +33,6 @@ _TAIL = 20
 """Lines of a worker's last words that are kept for the error that tells of its end."""
 _RECYCLED = 100_000
 """A worker is replaced after so many calls: what its code has leaked is given back."""
-_COUNTER = struct.Struct("=Q")
 
 
 @dataclass(eq=False, slots=True)
@@ -53,6 +52,10 @@ class Call:
     """Where the function runs that called it."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     number: int = 0
+    place: int = 0
+    """Where the worker writes the number down when it begins the call."""
+    alone: bool = False
+    """True if it waited for one that turned out to be long, and is not to wait again."""
     since: float = field(default_factory=time.monotonic)
     cancelled: bool = False
     """True once it has been asked to end."""
@@ -68,13 +71,15 @@ class Gone(MbaasError):
 
 
 class Process:
-    """A worker with its connection. `ask` is called with each question, `done` after each call, `lost` once when it has ended."""
+    """A worker with its connection. `ask` is called with each question, `done` after each call, `gave_back` with calls
+    that it has not begun and will not, `lost` once when it has ended."""
 
     def __init__(
         self,
         folder: Path,
         ask: Callable[[Process, Call, Object], None],
         done: Callable[[Process], None],
+        gave_back: Callable[[list[Call]], None],
         lost: Callable[[Process], None],
     ) -> None:
         self.folder = folder
@@ -86,22 +91,25 @@ class Process:
         """True if it is to get no more calls, and to end when those that it has are done."""
         self.pinged: float | None = None
         self.free_since = 0.0
-        self._ask, self._told, self._lost = ask, done, lost
+        self._ask, self._told, self._gave_back, self._lost = ask, done, gave_back, lost
         self._frames = Frames(self._receive, self._ended)
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._scratch = Path(tempfile.mkdtemp(prefix="mbaas-functions-"))
         self._sent = 0
-        self._page = tempfile.TemporaryFile()  # noqa: SIM115 -- closed when the worker has it
-        self._page.truncate(_COUNTER.size)
-        self._begun = mmap.mmap(self._page.fileno(), _COUNTER.size)
+        self._places = list(range(PLACES))
+        self.short = True
+        """True if all calls that it has are of functions that are known to be short."""
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed when the worker has it
+        self._file.truncate(PAGE_BYTES)
+        self._page = Page(mmap.mmap(self._file.fileno(), PAGE_BYTES))
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Run the worker until it has loaded `main.py`. Gone says why it could not."""
         ours, theirs = socket.socketpair()
-        counter = self._page.fileno()
+        counter = self._file.fileno()
         roots = [str(Path(room.__file__ or "").parents[1]) for room in (mbaas, mbaas_functions)]
         arguments = [str(theirs.fileno()), str(counter), str(self.folder), str(self._scratch), *roots]
         try:
@@ -118,7 +126,7 @@ class Process:
             )
         finally:
             theirs.close()
-            self._page.close()
+            self._file.close()
         self._reading = asyncio.create_task(self._read_output())
         await asyncio.get_running_loop().create_connection(lambda: self._frames, sock=ours)
         try:
@@ -128,14 +136,33 @@ class Process:
             self.kill()
             raise Gone(f"{self.folder / 'main.py'} was not loaded within {_START_SECONDS:.0f} s") from None
 
-    def send(self, call: Call) -> None:
-        """Hand a call to the worker. TypeError or ValueError if it cannot be sent."""
-        call.number = self._sent + 1
-        self.spent = self.spent or call.number >= _RECYCLED
-        left = call.deadline - time.monotonic()
-        self._frames.send({"call": call.id, "kind": call.kind, "name": call.name, "timeout": left, "request": call.request})
-        self._sent += 1
+    def send(self, call: Call, *, queued: bool, short: bool) -> None:
+        """Hand a call to the worker. `queued`: it begins when the one before it has ended. TypeError or ValueError if it cannot be sent."""
+        place, number = self._places[-1], self._sent + 1
+        self._frames.send(
+            {
+                "call": call.id,
+                "kind": call.kind,
+                "name": call.name,
+                "timeout": call.deadline - time.monotonic(),
+                "request": call.request,
+                "queued": queued,
+                "place": place,
+                "number": number,
+            }
+        )
+        call.number, call.place = number, self._places.pop()
+        self._sent = number
+        self.spent = self.spent or number >= _RECYCLED
+        self.short = short and (self.short or not self.calls)
         self.calls[call.id] = call
+
+    def take_back(self, call_id: str) -> Call | None:
+        """A call that the worker no longer has, if it was still waited for."""
+        call = self.calls.pop(call_id, None)
+        if call is not None:
+            self._places.append(call.place)
+        return call
 
     def cancel(self, call: Call) -> None:
         """Ask a call to end."""
@@ -154,8 +181,12 @@ class Process:
 
     def begun(self, call: Call) -> bool:
         """True if the worker may have begun the call; False says that it has not."""
-        count: int = _COUNTER.unpack_from(self._begun)[0]
-        return call.number <= count
+        return self._page.begun(call.place, call.number)
+
+    def recall(self) -> list[Call]:
+        """The calls that it has not begun, and now will not."""
+        there = [call for call in self.calls.values() if self._page.take_back(call.place, call.number)]
+        return [call for call in there if self.take_back(call.id) is not None]
 
     def kill(self) -> None:
         """End it at once, with whatever it has started."""
@@ -172,7 +203,7 @@ class Process:
         if self._reading is not None:
             await self._reading
         shutil.rmtree(self._scratch, ignore_errors=True)
-        self._begun.close()
+        self._page.close()
 
     async def end(self) -> str:
         """How it ended, once it has. Its last words are for the log: they may tell what no client should know."""
@@ -193,6 +224,8 @@ class Process:
             self.pinged, self.stalled = None, False
         elif "spent" in message:
             self.spent = True
+        elif "returned" in message:
+            self._gave_back([call for each in message["returned"] if (call := self.take_back(each)) is not None])
         elif "ready" in message:
             self.manifest = message["ready"]
             self._ready.set_result(None)
@@ -200,7 +233,7 @@ class Process:
             self._ready.set_exception(Gone(f"{self.folder / 'main.py'} cannot be loaded:\n{message['broken']}"))
 
     def _done(self, message: Object) -> None:
-        call = self.calls.pop(message["done"], None)
+        call = self.take_back(message["done"])
         if call is not None and not call.result.done():
             call.result.set_result(message)
         self._told(self)

@@ -55,6 +55,25 @@ def test_trouble_costs_nobody_else_anything(trouble: TestServer) -> None:
             assert answer.result() == (400, {"code": code, "error": text})
 
 
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("spin", (400, {"code": 124, "error": "function mostly did not end in time."})),
+        ("leave", (400, {"code": 141, "error": "function mostly did not end: its worker ended with status 3"})),
+        ("sleep", (200, {"result": "fine"})),
+    ],
+)
+def test_those_who_wait_behind_a_call_are_answered_whatever_becomes_of_it(trouble: TestServer, how: str, told: tuple[int, Any]) -> None:
+    fine = (200, {"result": "fine"})
+    with ThreadPoolExecutor(24) as pool:
+        assert {str(each) for each in pool.map(lambda _: call(trouble, "mostly"), range(100))} == {str(fine)}
+        some = [pool.submit(call, trouble, "mostly") for _ in range(20)]
+        bad = pool.submit(call, trouble, "mostly", how=how)
+        more = [pool.submit(call, trouble, "mostly") for _ in range(100)]
+        assert Counter(str(each.result()) for each in [*some, *more]) == {str(fine): 120}
+        assert bad.result() == told
+
+
 def test_nothing_is_left_over(trouble: TestServer) -> None:
     """After many calls and many ends of workers there are no more processes and descriptors than before."""
     assert trouble.process is not None

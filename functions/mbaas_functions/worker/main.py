@@ -10,6 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
+from mbaas_functions.page import PAGE_BYTES, Page
 from mbaas_functions.worker.limits import confine
 from mbaas_functions.worker.serve import Worker
 
@@ -21,12 +22,12 @@ def main() -> None:
     """Serve until the server lets go."""
     descriptor, counter, folder, scratch = sys.argv[1:5]
     connection = socket.socket(fileno=int(descriptor))
-    begun = mmap.mmap(int(counter), 8)
+    begun = mmap.mmap(int(counter), PAGE_BYTES)
     os.close(int(counter))
     confine(Path(folder), Path(scratch), MEMORY_BYTES)
 
     async def serve() -> None:
-        await Worker(begun).serve(connection, Path(folder))
+        await Worker(Page(begun)).serve(connection, Path(folder))
 
     if sys.platform == "win32":
         asyncio.run(serve())

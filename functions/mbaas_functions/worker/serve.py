@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
-import struct
 import sys
+import time
 import traceback
+from collections import deque
 from functools import partial
-from mmap import mmap
 from pathlib import Path
 
 from mbaas.kernel.values import Json
@@ -18,12 +18,13 @@ from mbaas_functions.cloud.calls import CURRENT, Call
 from mbaas_functions.cloud.definitions import DEFINED
 from mbaas_functions.cloud.errors import SCRIPT_FAILED, Error
 from mbaas_functions.frames import Frames
+from mbaas_functions.page import Page
 from mbaas_functions.worker.invoke import invoke
 
 MODULE = "main"
 _MOST_TRACE = 8000
 _TIMEOUT = 124
-_COUNTER = struct.Struct("=Q")
+_LONG_SECONDS = 0.002
 
 
 def load(folder: Path) -> None:
@@ -44,9 +45,13 @@ def _failed(message: str, code: int = SCRIPT_FAILED) -> Body:
 class Worker:
     """Runs what the server asks for, many calls at a time."""
 
-    def __init__(self, begun: mmap) -> None:
-        """`begun` is a page that the server reads, too: how many calls have been begun, also when this process can no longer say it."""
-        self._begun, self._count = begun, 0
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._queue: deque[Body] = deque()
+        """Calls that wait until the one before them has ended."""
+        self._since = 0.0
+        """When a call was begun last, by the loop's clock."""
+        self._returning: asyncio.TimerHandle | None = None
         self._frames = Frames(self._receive, self._lost)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[int, asyncio.Future[Json]] = {}
@@ -70,19 +75,46 @@ class Worker:
 
     def _receive(self, message: Body) -> None:
         if "call" in message:
-            call = message["call"]
-            task = asyncio.get_running_loop().create_task(self._run(call, message))
-            self._running[call] = task
-            task.add_done_callback(partial(self._done, call))
+            if message["queued"] and self._running:
+                self._queue.append(message)
+                self._return_later()
+            else:
+                self._begin(message)
         elif "answer" in message:
             self._answered(message)
         elif "ping" in message:
             self._frames.send({"pong": 1})
-        elif "cancel" in message and (running := self._running.get(message["cancel"])):
-            running.cancel()
+        elif "cancel" in message:
+            self._cancel(message["cancel"])
+
+    def _begin(self, message: Body) -> None:
+        call, loop = message["call"], asyncio.get_running_loop()
+        self._since = loop.time()
+        self._running[call] = task = loop.create_task(self._run(call, message))
+        task.add_done_callback(partial(self._done, call))
 
     def _done(self, call: str, task: asyncio.Task[None]) -> None:
         self._running.pop(call, None)
+        if self._queue and not self._running:
+            self._begin(self._queue.popleft())
+
+    def _cancel(self, call: str) -> None:
+        if running := self._running.get(call):
+            running.cancel()
+        self._queue = deque(waiting for waiting in self._queue if waiting["call"] != call)
+
+    def _return_later(self) -> None:
+        """Give back what waits behind a call that turns out to be long: another worker has time for it."""
+        if self._returning is None:
+            self._returning = asyncio.get_running_loop().call_later(_LONG_SECONDS, self._return)
+
+    def _return(self) -> None:
+        self._returning = None
+        if self._queue and asyncio.get_running_loop().time() - self._since >= _LONG_SECONDS:
+            self._frames.send({"returned": [waiting["call"] for waiting in self._queue]})
+            self._queue.clear()
+        elif self._queue:
+            self._return_later()
 
     def _answered(self, message: Body) -> None:
         waiting = self._asked.pop(message["answer"], None)
@@ -94,14 +126,17 @@ class Worker:
             waiting.set_result(message.get("value"))
 
     async def _run(self, call: str, message: Body) -> None:
-        self._count += 1
-        _COUNTER.pack_into(self._begun, 0, self._count)
+        if not self._page.begin(message["place"], message["number"]):
+            self._frames.send({"returned": [call]})
+            return
         CURRENT.set(Call(partial(self._ask, call), partial(self._say, call)))
-        told = {"done": call, **await self._outcome(call, message)}
+        began = time.perf_counter()
+        outcome = await self._outcome(call, message)
+        told = {"done": call, "took": time.perf_counter() - began, **outcome}
         try:
             self._frames.send(told)
         except (TypeError, ValueError) as error:
-            self._frames.send({"done": call, **_failed(f"the result cannot be sent: {error}")})
+            self._frames.send({"done": call, "took": 0, **_failed(f"the result cannot be sent: {error}")})
 
     async def _outcome(self, call: str, message: Body) -> Body:
         """What a call came to: its value, or how it failed."""

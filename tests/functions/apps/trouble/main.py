@@ -26,6 +26,19 @@ async def spin(request: Any) -> None:
         pass
 
 
+@cloud.define("mostly", timeout=2)
+async def mostly(request: Any) -> str:
+    """Short as a rule, so that others wait in its worker behind it."""
+    how = request.params.get("how")
+    while how == "spin":
+        pass
+    if how == "leave":
+        os._exit(3)
+    if how == "sleep":
+        await asyncio.sleep(0.2)
+    return "fine"
+
+
 @cloud.define("spinInThread", timeout=LIMIT)
 def spin_in_thread(request: Any) -> None:
     while True:
