@@ -257,6 +257,8 @@ def _indexes(wanted: Object, current: Mapping[str, Mapping[str, Json]], fields: 
             continue
         if not isinstance(keys, dict) or not keys:
             raise ParseError(Code.INVALID_QUERY, f"Index {name} needs the columns it is on.")
+        if any("\0" in text for text in (name, *keys)):
+            raise ParseError(Code.INVALID_KEY_NAME, "The names of indexes and of what they are on have no NUL.")
         for key, direction in keys.items():
             if key.removeprefix("_p_").partition(".")[0] not in fields:
                 raise ParseError(Code.INVALID_QUERY, f"Field {key} does not exist, cannot add index.")
