@@ -34,7 +34,8 @@ _MOST_WORKERS = 8
 _MOST_TOGETHER = 100
 _SHORT_SECONDS = 0.001
 """A function that takes less, as far as is known, is a short one."""
-_MOST_QUEUED = 8
+_QUEUED_SECONDS = 0.002
+"""How long short calls may have to wait for one another."""
 _MOST_CALLS = 2000
 _TOO_LONG = "{} did not end in time."
 
@@ -70,7 +71,9 @@ class Pool:
         self._give(call)
         ended = await call.result
         name, took = (call.kind, call.name), float(ended["took"])
-        self._took[name] = 0.9 * self._took.get(name, took) + 0.1 * took
+        known = self._took.get(name, took)
+        # A call that was held up by something else says little of its function.
+        self._took[name] = 0.9 * known + 0.1 * min(took, 4 * known)
         return ended
 
     def _give(self, call: Call) -> None:
@@ -88,13 +91,14 @@ class Pool:
         self._look()
 
     def _is_short(self, call: Call) -> bool:
-        return self._took.get((call.kind, call.name), _SHORT_SECONDS) < _SHORT_SECONDS
+        return self._took.get((call.kind, call.name), 0) < _SHORT_SECONDS
 
     def _queue_of_short(self, call: Call) -> Process | None:
         """A worker with nothing but short calls that has room for another one."""
         if call.alone or not self._is_short(call):
             return None
-        fit = (w for w in self._workers if w.calls and w.short and len(w.calls) < _MOST_QUEUED and not w.stalled and not w.spent)
+        most = min(_MOST_TOGETHER, _QUEUED_SECONDS / max(self._took.get((call.kind, call.name), 0), 1e-6))
+        fit = (w for w in self._workers if w.calls and w.short and len(w.calls) < most and not w.stalled and not w.spent)
         return next(fit, None)
 
     def _send(self, call: Call, worker: Process, *, queued: bool = False) -> None:

@@ -24,7 +24,7 @@ from mbaas_functions.worker.invoke import invoke
 MODULE = "main"
 _MOST_TRACE = 8000
 _TIMEOUT = 124
-_LONG_SECONDS = 0.002
+_LONG_SECONDS = 0.005
 
 
 def load(folder: Path) -> None:
