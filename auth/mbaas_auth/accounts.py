@@ -31,7 +31,7 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     policy = _policy(app)
     user = await policy.authenticate(arguments, caller)
     user_id = user.body["objectId"]
-    await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
+    caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
     await app.store.documents.commit(steps)

@@ -142,11 +142,11 @@ class UserPolicy(Policy):
         location = f"{self.location}{user_id}"
         if write.caller.omnipotent or write.caller.user_id is not None:
             return Saved(await self.show_self(user_id, owner.body), 200, location)
-        await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
+        caller = await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
         created_with: Object = {"action": "login", "authProvider": ",".join(given)}
         steps, token = await self.sessions.open(user_id, created_with, write.caller.installation_id)
         await self._app.store.documents.commit(steps)
-        await triggers.after(self._app, "afterLogin", "_User", write.caller, owner.body)
+        await triggers.after(self._app, "afterLogin", "_User", caller, owner.body)
         shown = await self.show_self(user_id, owner.body)
         return Saved({**shown, "sessionToken": token, "authDataResponse": {}}, 200, location)
 

@@ -96,10 +96,8 @@ class Functions:
     async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
         """Run a trigger."""
         value = await self._run(kind, class_name, caller, {"className": class_name, **given})
-        context = value.get("context")
-        if context is not None:
-            caller.context.update(context)
-        return Outcome(value.get("body") or {}, caller.context, value.get("query"), value.get("objects"), value.get("answer"))
+        context = value.get("context", caller.context)
+        return Outcome(value.get("body") or {}, context, value.get("query"), value.get("objects"), value.get("answer"))
 
     async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Said | None = None) -> Object:
         if caller.depth >= _DEEPEST:

@@ -78,7 +78,7 @@ async def get(app: App, caller: Caller, class_name: str, object_id: str, options
 
 
 async def _find_triggered(app: App, caller: Caller, class_name: str, options: FindOptions) -> bytes:
-    options, rows = await triggers.before_find(app, caller, class_name, options)
+    caller, options, rows = await triggers.before_find(app, caller, class_name, options)
     if options.explain:
         return await _answer(await prepare(app, caller, class_name, options))
     if rows is None:
@@ -92,7 +92,7 @@ async def _find_triggered(app: App, caller: Caller, class_name: str, options: Fi
 
 async def _get_triggered(app: App, caller: Caller, class_name: str, object_id: str, options: FindOptions) -> bytes:
     options = replace(options, where={"objectId": object_id}, memo={})
-    options, rows = await triggers.before_find(app, caller, class_name, options, get=True)
+    caller, options, rows = await triggers.before_find(app, caller, class_name, options, get=True)
     if rows is None:
         rows = await find_objects(app, caller, class_name, replace(options, limit=1), "get")
     shown = await triggers.after_find(app, caller, class_name, options, rows)

@@ -224,7 +224,7 @@ async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, obj
     if schema is None or guard == NOTHING:
         raise not_found()
     document = await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
-    await triggers.fire(app, "beforeDelete", class_name, caller, document.body)
+    caller = await triggers.fire(app, "beforeDelete", class_name, caller, document.body)
     further = await policy.before_delete(app, caller, document)
     try:
         await commit(app, caller, [Delete(schema, object_id, writers, both(guard, still)), *further])

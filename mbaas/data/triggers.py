@@ -30,6 +30,7 @@ async def before_save(write: Write, original: Object | None) -> None:
     if original is not None:
         given["original"] = stored
     outcome = await app.triggers.fire("beforeSave", write.class_name, write.caller, given)
+    write.caller = replace(write.caller, context=outcome.context)
     write.body = {**{name: sent[name] for name in _KEPT if name in sent}, **outcome.body}
     for name in dict.fromkeys([*outcome.body, *sent]):
         if name in outcome.body and outcome.body[name] != sent.get(name):
@@ -82,10 +83,12 @@ def _is_op(value: Json) -> bool:
     return isinstance(value, dict) and "__op" in value
 
 
-async def fire(app: App, kind: Kind, class_name: str, caller: Caller, body: Object) -> None:
-    """Run a trigger that may refuse and changes nothing, if there is one."""
-    if app.triggers.has(kind, class_name):
-        await app.triggers.fire(kind, class_name, caller, {"object": with_urls(app, dict(body))})
+async def fire(app: App, kind: Kind, class_name: str, caller: Caller, body: Object) -> Caller:
+    """Run a trigger that may refuse and changes nothing, if there is one; the caller with the context that the next one finds."""
+    if not app.triggers.has(kind, class_name):
+        return caller
+    outcome = await app.triggers.fire(kind, class_name, caller, {"object": with_urls(app, dict(body))})
+    return replace(caller, context=outcome.context)
 
 
 async def after(app: App, kind: Kind, class_name: str, caller: Caller, body: Object) -> None:
@@ -107,16 +110,17 @@ def on_find(app: App, class_name: str) -> bool:
 
 async def before_find(
     app: App, caller: Caller, class_name: str, options: FindOptions, *, get: bool = False
-) -> tuple[FindOptions, list[Object] | None]:
-    """The search as the trigger wants it, and the objects if it has answered itself."""
+) -> tuple[Caller, FindOptions, list[Object] | None]:
+    """The search as the trigger wants it, the objects if it has answered itself, and the caller with the context for the next one."""
     if not app.triggers.has("beforeFind", class_name):
-        return options, None
+        return caller, options, None
     given: Object = {"query": options.to_json(), "count": options.count, "isGet": get}
     outcome = await app.triggers.fire("beforeFind", class_name, caller, given)
+    caller = replace(caller, context=outcome.context)
     if outcome.query is None:
-        return options, outcome.objects
+        return caller, options, outcome.objects
     changed = FindOptions.parse({**outcome.query, "count": options.count})
-    return replace(changed, redirect_key=options.redirect_key), outcome.objects
+    return caller, replace(changed, redirect_key=options.redirect_key), outcome.objects
 
 
 async def after_find(app: App, caller: Caller, class_name: str, options: FindOptions, rows: list[Object]) -> list[Json]:

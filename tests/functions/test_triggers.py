@@ -36,6 +36,11 @@ def test_context_goes_from_trigger_to_trigger(public: Person) -> None:
     assert "after" not in kept
 
 
+def test_what_one_request_puts_into_its_context_is_not_in_the_next(public: Person) -> None:
+    for _ in range(3):
+        assert public.call("POST", "/classes/Chain", {"x": 1})[1]["before"] == ["before"]
+
+
 def test_parts_of_a_batch_have_triggers_too(public: Person) -> None:
     parts = [{"method": "POST", "path": "/parse/classes/Counted", "body": {"k": k}} for k in range(3)]
     for transaction in (False, True):

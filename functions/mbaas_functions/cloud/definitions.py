@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -20,8 +20,6 @@ H = TypeVar("H", bound=Handler)
 
 FUNCTION, JOB = "function", "job"
 MISSED = ("once", "skip", "all")
-ANY_CLASS: Final = ""
-"""The class of triggers that have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,5 +162,3 @@ after_find = _of_class("afterFind", "with what a search in the class found; may 
 before_login = _of_users("beforeLogin", "_User", "before a user who gave the right password is signed in; may refuse it")
 after_login = _of_users("afterLogin", "_User", "after a user was signed in")
 after_logout = _of_users("afterLogout", "_Session", "after a session was ended by its user")
-
-Result = Awaitable[Any] | Any
