@@ -218,18 +218,18 @@ class Pool:
         for kept in (self._workers, self._free):
             if worker in kept:
                 kept.remove(worker)
-        task = asyncio.create_task(self._bury(worker))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    async def _bury(self, worker: Process) -> None:
         calls, worker.calls = list(worker.calls.values()), {}
-        begun = [call for call in calls if worker.begun(call)]
+        begun = [call for call in calls if self._closed or worker.begun(call)]
         for call in calls:
             if call not in begun:
                 self._give(call)
         if self._waiting or not self._workers:
             self._grow()
+        task = asyncio.create_task(self._bury(worker, begun))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _bury(self, worker: Process, begun: list[Call]) -> None:
         how = await worker.end()
         for call in begun:
             _fail(call, Code.SCRIPT_FAILED, f"{call.title} did not end: its worker ended {how}")

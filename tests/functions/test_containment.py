@@ -15,6 +15,7 @@ import pytest
 
 from mbaas.testing.process import APP_ID, TestServer
 from mbaas_functions.worker.limits import landlock_version
+from tests.functions.conftest import APPS
 
 HEADERS = {"X-Parse-Application-Id": APP_ID}
 ERRORS = {
@@ -185,3 +186,19 @@ def test_a_worker_has_no_database_and_no_descriptor_but_its_own(trouble: TestSer
     kinds = Counter(stat.S_IFMT(mode) for mode in call(trouble, "descriptors")[1]["result"].values())
     assert kinds[stat.S_IFREG] <= 1, "the page that counts calls"
     assert kinds[stat.S_IFDIR] == kinds[stat.S_IFBLK] == 0
+
+
+def test_no_worker_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
+    """Not even one that never gives way."""
+    server = TestServer(tmp_path, settings={"preset": "parse", "functions": APPS / "trouble"}).start()
+    assert server.process is not None
+    path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    with ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(call, server, "spinForLong")
+        deadline = time.monotonic() + 20
+        while call(server, "fine")[0] != 200 or len(children := path.read_text().split()) < 2:
+            assert time.monotonic() < deadline
+        server.kill()
+        while any(Path(f"/proc/{pid}").exists() for pid in children):
+            assert time.monotonic() < deadline
+        assert isinstance(lost.exception(), OSError)

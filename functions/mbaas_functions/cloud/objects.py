@@ -174,7 +174,8 @@ class Object:
 
     def to_full_json(self, within: Within = frozenset()) -> Body:
         """The same as a value inside another one, with the objects that it holds; a pointer if nothing but its id is known."""
-        if self.id is not None and (not self.fields() or (self.class_name, self.id) in within):
+        known = self.created_at is not None or bool(self.fields())
+        if self.id is not None and (not known or (self.class_name, self.id) in within):
             return self.to_pointer()
         inside = within | {(self.class_name, self.id)} if self.id is not None else within
         return {**self.to_json(inside), "__type": "Object", "className": self.class_name}

@@ -80,7 +80,7 @@ async def _result(request: requests.Request, value: Any) -> Body:
 
 
 async def _message(request: requests.Request, value: Any) -> Body:
-    return {"message": None if value is None else str(value)}
+    return {"message": str(value) if isinstance(value, (str, int, float)) else None}
 
 
 async def _nothing(request: requests.Request, value: Any) -> Body:

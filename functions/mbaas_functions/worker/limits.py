@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 import sys
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _ASK_VERSION = 1
 _PATH_BENEATH = 1
 _NO_NEW_PRIVILEGES = 38
+_DEATH_SIGNAL = 1
 
 _READ = 1 << 0 | 1 << 2 | 1 << 3
 """Execute, read a file, list a folder."""
@@ -60,6 +62,9 @@ def confine(folder: Path, scratch: Path, memory: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        # A server that is killed ends nobody: code that never gives way would not hear of it.
+        _libc().prctl(_DEATH_SIGNAL, signal.SIGKILL)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     if version := landlock_version():

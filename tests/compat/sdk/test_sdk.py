@@ -35,7 +35,8 @@ class Run:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """One server for all files: no behaviour depends on what another has left behind."""
-    with TestServer.with_parse_options(tmp_path_factory.mktemp("sdk"), json.loads((HERE / "server.json").read_text())) as running:
+    options = json.loads((HERE / "server.json").read_text())
+    with TestServer.with_parse_options(tmp_path_factory.mktemp("sdk"), options, functions=HERE.parent / "cloud") as running:
         yield running
 
 

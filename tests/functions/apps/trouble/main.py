@@ -26,6 +26,12 @@ async def spin(request: Any) -> None:
         pass
 
 
+@cloud.define("spinForLong", timeout=600)
+async def spin_for_long(request: Any) -> None:
+    while True:
+        pass
+
+
 @cloud.define("mostly", timeout=2)
 async def mostly(request: Any) -> str:
     """Short as a rule, so that others wait in its worker behind it."""
