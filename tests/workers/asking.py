@@ -21,6 +21,7 @@ MASTER = {"X-Parse-Master-Key": MASTER_KEY}
 ONE_MACHINE = ["embedded", "mongodb"]
 MACHINES = "machines"
 PATIENT_SECONDS = 60
+KEPT_SECONDS = 4
 
 
 def soon(holds: Callable[..., bool], *given: object) -> None:
@@ -31,16 +32,21 @@ def soon(holds: Callable[..., bool], *given: object) -> None:
 
 
 class Connection:
-    """A connection that is kept, and so stays with one process."""
+    """A connection that is kept, and so stays with one process; a new one once it has been idle for nearly as long as a server keeps it."""
 
     def __init__(self, server: TestServer) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        self._used = time.monotonic()
 
     def __call__(self, method: str, path: str, body: Any = None, sent: dict[str, str] | None = None) -> tuple[int, Any]:
         headers = {"X-Parse-Application-Id": APP_ID, "Content-Type": "application/json", **(sent or {})}
+        if time.monotonic() - self._used > KEPT_SECONDS:
+            self._connection.close()
         self._connection.request(method, f"/parse{path}", None if body is None else json.dumps(body), headers)
         answer = self._connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        told = json.loads(answer.read())
+        self._used = time.monotonic()
+        return answer.status, told
 
     def close(self) -> None:
         self._connection.close()
