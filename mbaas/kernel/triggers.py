@@ -59,4 +59,4 @@ class NoTriggers:
         return False
 
     async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
-        raise NotImplementedError
+        raise LookupError(f"the app has no {kind} trigger of {class_name}")

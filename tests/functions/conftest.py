@@ -22,11 +22,16 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
         yield running
 
 
+def on_either(request: pytest.FixtureRequest, folder: Path, app: str) -> Iterator[TestServer]:
+    """A server with an app of this folder, on the store that the fixture's param names."""
+    settings: dict[str, object] = {"preset": "parse", "functions": APPS / app}
+    if request.param == "mongodb":
+        settings["database_url"] = database(request.getfixturevalue("mongo"), f"{app}_{ObjectId()}")
+    with TestServer(folder, settings=settings) as running:
+        yield running
+
+
 @pytest.fixture(scope="session", params=["embedded", "mongodb"])
 def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """A server with functions and triggers, on one store and then on the other; each test uses classes and users of its own."""
-    settings: dict[str, object] = {"preset": "parse", "functions": APPS / "calls"}
-    if request.param == "mongodb":
-        settings["database_url"] = database(request.getfixturevalue("mongo"), f"functions_{ObjectId()}")
-    with TestServer(tmp_path_factory.mktemp(request.param), settings=settings) as running:
-        yield running
+    yield from on_either(request, tmp_path_factory.mktemp(request.param), "calls")

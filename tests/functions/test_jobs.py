@@ -12,21 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import ObjectId
 
 from mbaas.testing.process import TestServer
-from tests.functions.conftest import APPS
-from tests.secantus import database
+from tests.functions.conftest import APPS, on_either
 from tests.wire.people import Person, fresh
 
 
 @pytest.fixture(scope="module", params=["embedded", "mongodb"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
-    settings: dict[str, object] = {"preset": "parse", "functions": APPS / "jobs"}
-    if request.param == "mongodb":
-        settings["database_url"] = database(request.getfixturevalue("mongo"), f"jobs_{ObjectId()}")
-    with TestServer(tmp_path_factory.mktemp(request.param), settings=settings) as running:
-        yield running
+    yield from on_either(request, tmp_path_factory.mktemp(request.param), "jobs")
 
 
 def until(found: Callable[[], Any], seconds: float = 60) -> Any:
