@@ -24,6 +24,8 @@ from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import LOOPBACK, AppOptions, RateLimit, ServerOptions
 from mbaas.observe.logs import get_logger
 from mbaas.observe.together import Together
+from mbaas.outbound.calls import Outbound
+from mbaas.outbound.reach import Reach
 from mbaas.parse_rate_limit import rate_limits
 from mbaas.realtime.hub import Hub
 from mbaas.services import Services
@@ -41,7 +43,8 @@ PING_SECONDS = 2
 
 def build(server: ServerOptions, apps: Iterable[AppOptions], place: tuple[int, int] = (0, 1)) -> Server:
     """The whole server as one ASGI application. Nothing is opened before its lifespan starts. `place` as in `Services`."""
-    return Server(Services(server, {app.app_id: app for app in apps}, place=place))
+    outbound = Outbound(Reach(open=server.outbound_open, allowed=frozenset(server.outbound_allow)))
+    return Server(Services(server, {app.app_id: app for app in apps}, outbound=outbound, place=place))
 
 
 class Server:
@@ -71,13 +74,13 @@ class Server:
                 self._together = Together(self._services.metrics, server.data_dir, *self._services.place)
                 stack.push_async_callback(self._together.close)
                 await self._together.open()
+            stack.push_async_callback(self._services.outbound.close)
             apps = {}
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
                 stack.push_async_callback(app.close)
-                functions = await stack.enter_async_context(mbaas_functions.room.joined(app))
-                if functions is not None:
-                    app.options = replace(options, rate_limits=(*options.rate_limits, *_own_limits(functions)))
+                functions = await stack.enter_async_context(mbaas_functions.room.opened(app))
+                app.options = replace(options, rate_limits=(*options.rate_limits, *_own_limits(functions)))
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())
             hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}
@@ -141,6 +144,7 @@ async def open_app(options: AppOptions, services: Services) -> App:
     app = App(options, store, services.clock, services.ids)
     mbaas_auth.room.join(app)
     mbaas_push.installations.join(app)
+    mbaas_functions.room.join(app, services.outbound)
     await app.start()
     return app
 

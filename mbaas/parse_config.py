@@ -179,7 +179,7 @@ _LATER = """
     filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQueryServerOptions
     logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
     preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail push requestContextMiddleware scheduledPush security
-    sendUserEmailVerification serverCloseComplete silent startLiveQueryServer verbose verifyServerUrl verifyUserEmails webhookKey
+    sendUserEmailVerification serverCloseComplete silent startLiveQueryServer verbose verifyServerUrl verifyUserEmails
     liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
     requestComplexity.graphQLDepth requestComplexity.graphQLFields
 """

@@ -8,6 +8,8 @@ from mbaas.kernel.clock import Clock, SystemClock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions, ServerOptions
 from mbaas.observe.metrics import Metrics
+from mbaas.outbound.calls import Outbound
+from mbaas.outbound.reach import Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +21,6 @@ class Services:
     clock: Clock = field(default_factory=SystemClock)
     ids: Ids = field(default_factory=Ids)
     metrics: Metrics = field(default_factory=Metrics)
+    outbound: Outbound = field(default_factory=lambda: Outbound(Reach()))
     place: tuple[int, int] = (0, 1)
     """Which of the server's processes this is, from 0, and how many there are."""

@@ -54,5 +54,5 @@ class RolePolicy(Policy):
     def purged(self) -> None:
         self._forget()
 
-    def changed(self, object_id: str | None) -> None:
+    async def changed(self, object_id: str | None) -> None:
         self._forget()

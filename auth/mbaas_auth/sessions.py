@@ -296,7 +296,7 @@ class SessionPolicy(Policy):
     def purged(self) -> None:
         self._sessions.forget_all()
 
-    def changed(self, object_id: str | None) -> None:
+    async def changed(self, object_id: str | None) -> None:
         if object_id is None:
             self._sessions.forget_all()
         else:

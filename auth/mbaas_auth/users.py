@@ -234,7 +234,7 @@ class UserPolicy(Policy):
     def purged(self) -> None:
         self.sessions.forget_all()
 
-    def changed(self, object_id: str | None) -> None:
+    async def changed(self, object_id: str | None) -> None:
         if object_id is None:
             self.sessions.forget_all()
         else:

@@ -49,7 +49,8 @@ class App:
 
     async def start(self) -> None:
         """Read what the store holds, and follow what others write to it."""
-        self.store.follow([name for name, policy in self._policies.items() if policy.remembers], self._changed)
+        remembered = {name: policy.remembers_all for name, policy in self._policies.items() if policy.remembers}
+        self.store.follow(remembered, self._changed)
         await self.classes.load()
 
     async def catch_up(self) -> None:
@@ -61,7 +62,7 @@ class App:
         if class_name is None:
             await self.classes.reload()
             return
-        self.policy(class_name).changed(object_id)
+        await self.policy(class_name).changed(object_id)
         if object_id is None:
             for reconsider in self.unfed:
                 reconsider()

@@ -52,6 +52,7 @@ SYSTEM_COLUMNS: Mapping[str, Mapping[str, Field]] = {
         lastRun="Number", repeatMinutes="Number",
     ),
     "_Audience": _columns(name="String", query="String", lastUsed="Date", timesUsed="Number"),
+    "_Hooks": _columns(functionName="String", className="String", triggerName="String", url="String"),
     "_Idempotency": _columns(reqId="String", expire="Date"),
 }  # fmt: skip
 """Columns that Parse's system classes always have, beside the four default ones."""

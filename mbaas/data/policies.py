@@ -76,6 +76,9 @@ class Policy:
     remembers = False
     """True if something of the class's objects is remembered, so that `changed` must be called."""
 
+    remembers_all = False
+    """True if it is also remembered which objects there are: `changed` is called for new ones, too."""
+
     def path(self, class_name: str) -> str:
         """The path below the mount that an object's id completes."""
         return self.location or f"/classes/{class_name}/"
@@ -106,7 +109,7 @@ class Policy:
     def purged(self) -> None:
         """After every object of the class was removed at once."""
 
-    def changed(self, object_id: str | None) -> None:
+    async def changed(self, object_id: str | None) -> None:
         """After some process wrote an object of the class; None: any of them, or their relations."""
 
     async def forestalled(self, write: Write, error: Duplicate) -> Saved | None:

@@ -13,6 +13,7 @@ Source: the error codes of the Parse SDKs and the statuses that Parse Server 9.1
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 
 class Code(IntEnum):
@@ -98,13 +99,15 @@ class ParseError(MbaasError):
     """An error with a Parse code.
 
     `sanitized` is the text sent instead of `message` to apps that keep the default
-    `enableSanitizedErrorResponse: true`; the precise message then goes to the log only.
+    `enableSanitizedErrorResponse: true`; the precise message then goes to the log only. `told` is sent instead of
+    `message` where the app's own code said it with something else than a text.
     """
 
-    def __init__(self, code: int, message: str, *, sanitized: str | None = None, status: int | None = None) -> None:
+    def __init__(self, code: int, message: str, *, sanitized: str | None = None, status: int | None = None, told: Any = None) -> None:
         super().__init__(message)
         self.code = int(code)
         self.sanitized = sanitized
+        self.told = told
         self.status = status or HTTP_STATUS.get(code, 400)
 
 

@@ -8,7 +8,7 @@ version says so. The contract suite in `mbaas.testing` proves an implementation 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -310,8 +310,9 @@ class Store(Protocol):
         """True if other processes may use the database, too."""
         ...
 
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
-        """Have `changed` called after writes to these classes and to definitions, through whichever process."""
+    def follow(self, classes: Mapping[str, bool], changed: Changed) -> None:
+        """Have `changed` called after writes to these classes and to definitions, through whichever process; after the creation
+        of an object only where the class is given with True."""
         ...
 
     @property

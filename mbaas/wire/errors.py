@@ -26,8 +26,9 @@ class Unauthorized(Refused):
 def body_of(error: BaseException, sanitized: bool) -> Object:
     """The JSON that tells a client about an error."""
     if isinstance(error, ParseError):
-        text = error.sanitized if sanitized and error.sanitized is not None else error.message
-        return {"code": error.code, "error": text}
+        if error.told is not None:
+            return {"code": error.code, "error": error.told}
+        return {"code": error.code, "error": error.sanitized if sanitized and error.sanitized is not None else error.message}
     if isinstance(error, MbaasError):
         return {"error": error.message}
     return {"code": int(Code.INTERNAL_SERVER_ERROR), "message": "Internal server error."}

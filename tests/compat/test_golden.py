@@ -11,7 +11,7 @@ import pytest
 from mbaas.testing.process import TestServer
 from tests.compat.transcript import FOLDER, Replay, scenarios
 
-PLAIN = """acl aggregate batch clp files functions installations live objects operators protected protocol queries roles schemas
+PLAIN = """acl aggregate batch clp files functions hooks installations live objects operators protected protocol queries roles schemas
     sessions triggers users""".split()
 CLOUD = {"functions", "triggers", "sanitized_access"}
 """Themes of the server with cloud code."""

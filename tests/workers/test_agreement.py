@@ -270,3 +270,28 @@ def test_rights_that_are_taken_at_one_machine_end_at_the_others(clients: list[Co
         for other in clients:
             soon(_refused, other, "/users/me", me)
             soon(_refused, other, f"/classes/{name}", {})
+
+
+@one_machine
+def test_a_webhook_is_known_to_all(clients: list[Connection]) -> None:
+    """From its declaration on, with its present URL, until it is deleted."""
+    for n, client in enumerate(clients[:6]):
+        name, others = f"hook{n}", clients[:n] + clients[n + 1 :]
+        assert client("POST", "/hooks/functions", {"functionName": name, "url": "https://10.0.0.1/"}, MASTER)[0] == 200
+        for other in others:
+            assert "may not be called" in other("POST", f"/functions/{name}", {})[1]["error"]
+            assert other("POST", "/hooks/functions", {"functionName": name, "url": "https://10.0.0.1/"}, MASTER)[1]["code"] == 143
+        assert others[0]("PUT", f"/hooks/functions/{name}", {"url": "https://10.0.0.2/"}, MASTER)[0] == 200
+        for other in clients:
+            assert other("GET", f"/hooks/functions/{name}", sent=MASTER)[1]["url"] == "https://10.0.0.2/"
+        assert others[1]("PUT", f"/hooks/functions/{name}", {"__op": "Delete"}, MASTER) == (200, {})
+        for other in clients:
+            assert other("POST", f"/functions/{name}", {})[1]["error"] == f'Invalid function: "{name}"'
+
+
+@machines
+def test_a_webhook_is_heard_of_by_other_machines(clients: list[Connection]) -> None:
+    first, *others = clients
+    assert first("POST", "/hooks/functions", {"functionName": "far", "url": "https://10.0.0.1/"}, MASTER)[0] == 200
+    for other in others:
+        soon(lambda ask: "may not be called" in ask("POST", "/functions/far", {})[1]["error"], other)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pymongo.errors import OperationFailure
@@ -35,13 +35,15 @@ class Elsewhere:
         self._tasks: list[asyncio.Task[None]] = []
         self._redefined = asyncio.Event()
         self._classes: list[str] = []
+        self._whole: list[str] = []
         self._changed: Changed | None = None
         self._position: Mapping[str, Any] | None = None
         """Up to where everything has been told; None while that is nowhere. Two read, and what both read is told twice."""
 
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
+    def follow(self, classes: Mapping[str, bool], changed: Changed) -> None:
         """Have `changed` called after writes to these classes, to their relations, and to definitions."""
         self._classes, self._changed = sorted(classes), changed
+        self._whole = [name for name, whole in classes.items() if whole]
 
     def listen(self) -> None:
         """Do so for what servers elsewhere write, too; the database must be one that can be followed."""
@@ -89,7 +91,8 @@ class Elsewhere:
         # Nothing is remembered of an object that is new.
         known: Bson = {"ns.coll": {"$in": self._classes}, "operationType": {"$ne": "insert"}}
         ours: Bson = {"ns.coll": ROWS, "documentKey._id": self._row}
-        return [{"$match": {"$or": [known, {"ns.coll": SCHEMAS}, {"ns.coll": {"$regex": joins}}, ours]}}]
+        which = [known, {"ns.coll": {"$in": self._whole}}, {"ns.coll": SCHEMAS}, {"ns.coll": {"$regex": joins}}, ours]
+        return [{"$match": {"$or": which}}]
 
     async def _run(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from mbaas.storage.mongo.rows import MongoRows
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.mongo.steps import Steps
 from mbaas.storage.mongo.transactions import DURABLE
-from mbaas.storage.ports import Changed, Delete, Relate, Step, Update
+from mbaas.storage.ports import Changed, Delete, Insert, Relate, Step, Update
 from mbaas.storage.sharing import Sharing
 
 NO_REPLICA_SET = (
@@ -56,7 +56,7 @@ class MongoStore:
         self.files = GridFiles(database)
         self.documents = MongoDocuments(database, self.schemas, Steps(database, self.rows, clock), sharing, self._committed)
         self._elsewhere = Elsewhere(database, (origin.TABLE, origin.KEY), self._look_again, beside)
-        self._followed: frozenset[str] = frozenset()
+        self._followed: dict[str, bool] = {}
         self._unindexed = asyncio.Event()
         self._indexing: asyncio.Task[None] | None = None
 
@@ -82,9 +82,9 @@ class MongoStore:
             self._unindexed.clear()
             await self.schemas.index_all()
 
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
+    def follow(self, classes: Mapping[str, bool], changed: Changed) -> None:
         self.schemas.changed = changed
-        self._followed = frozenset(classes)
+        self._followed = dict(classes)
         self._elsewhere.follow(classes, changed)
         if self.sharing.atomic:
             self._elsewhere.listen()
@@ -92,10 +92,14 @@ class MongoStore:
         self._indexing = asyncio.get_running_loop().create_task(self._index())
 
     def _committed(self, steps: Sequence[Step]) -> None:
-        # Of an object that is new nothing is remembered.
-        if any(isinstance(step, (Update, Delete, Relate)) and step.schema.name in self._followed for step in steps):
+        if any(self._is_followed(step) for step in steps):
             self._beside.tell(followed=True)
         self.feed.wake()
+
+    def _is_followed(self, step: Step) -> bool:
+        if isinstance(step, Insert):
+            return self._followed.get(step.schema.name, False)
+        return isinstance(step, (Update, Delete, Relate)) and step.schema.name in self._followed
 
     @property
     def several(self) -> bool:

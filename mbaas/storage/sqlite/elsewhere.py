@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 
 from mbaas.storage.ports import Changed
 from mbaas.storage.sqlite.catalog import Catalog
@@ -19,13 +19,15 @@ class Elsewhere:
     def __init__(self, shared: Shared, feed: SqliteFeed, steps: Steps, known: Callable[[], Catalog]) -> None:
         self._shared, self._feed, self._steps, self._known = shared, feed, steps, known
         self._classes: frozenset[str] = frozenset()
+        self._whole: frozenset[str] = frozenset()
         self._changed: Changed | None = None
         self._seen = NOTHING
         self._position = ""
 
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
+    def follow(self, classes: Mapping[str, bool], changed: Changed) -> None:
         """Have `changed` called by `catch_up`."""
         self._classes = self._steps.followed = frozenset(classes)
+        self._whole = frozenset(name for name, whole in classes.items() if whole)
         self._changed = changed
         self._seen, self._position = self._shared.news(), self._feed.end()
 
@@ -53,7 +55,7 @@ class Elsewhere:
         end, position = self._feed.end(), self._position
         while (entries := await self._feed.after(position, _PAGE, self._classes)) is not None:
             for entry in entries:
-                if entry.op != "create" or self._relates(entry.class_name):
+                if entry.op != "create" or entry.class_name in self._whole or self._relates(entry.class_name):
                     # Of an object that is new nothing is remembered, but of those that it is related to.
                     await changed(entry.class_name, entry.object_id)
             if len(entries) < _PAGE:

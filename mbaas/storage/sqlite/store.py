@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 import apsw
@@ -73,7 +73,7 @@ class SqliteStore:
     def several(self) -> bool:
         return self._shared.several
 
-    def follow(self, classes: Collection[str], changed: Changed) -> None:
+    def follow(self, classes: Mapping[str, bool], changed: Changed) -> None:
         self._elsewhere.follow(classes, changed)
 
     @property

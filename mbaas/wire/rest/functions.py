@@ -1,4 +1,4 @@
-"""Functions and jobs; and hooks and pushes as a server without any answers them: there are none, and a call says so."""
+"""Functions and jobs; and pushes as a server without any means to send them answers them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ _SECRET = ("x-parse-session-token", "x-parse-master-key", "x-parse-maintenance-k
 
 async def call(request: Request) -> Json:
     """Call a function. Its params are those of the body, then those of the query string."""
-    functions, name = functions_of(request.app), request.params[0]
-    if functions is None:
-        raise ParseError(Code.SCRIPT_FAILED, f'Invalid function: "{name}"')
     params = {**request.object(), **parse_pairs(request.query)} if request.query else request.object()
-    return await functions.call(name, request.caller, params, _headers(request))
+    return await functions_of(request.app).call(request.params[0], request.caller, params, _headers(request))
 
 
 def _headers(request: Request) -> dict[str, str]:
@@ -32,10 +29,7 @@ async def start_job(request: Request) -> Answer:
     """Start a job; its name is in the path or in the body."""
     params = dict(request.object())
     name = request.params[0] if request.params else params.pop("jobName", None)
-    functions = functions_of(request.app)
-    if functions is None:
-        raise ParseError(Code.SCRIPT_FAILED, "Invalid job.")
-    job_id = await functions.start_job(name, params)
+    job_id = await functions_of(request.app).start_job(name, params)
     return Answer(headers=[(b"x-parse-job-status-id", job_id.encode())], body=b"{}")
 
 
@@ -56,9 +50,9 @@ async def reschedule(request: Request) -> Json:
 
 def _job_schedule(request: Request) -> tuple[Json, bool]:
     """What is to be scheduled, and whether there is a job of that name."""
-    given, functions = request.object().get("job_schedule"), functions_of(request.app)
+    given = request.object().get("job_schedule")
     name = given.get("jobName") if isinstance(given, dict) else None
-    return given, name is None or (functions is not None and isinstance(name, str) and functions.has("job", name))
+    return given, name is None or (isinstance(name, str) and functions_of(request.app).has("job", name))
 
 
 async def unschedule(request: Request) -> Json:
@@ -69,29 +63,8 @@ async def unschedule(request: Request) -> Json:
 
 async def job_names(request: Request) -> Json:
     """The names of jobs, and of those that are scheduled."""
-    functions = functions_of(request.app)
     in_use = dict.fromkeys(each.get("jobName") for each in await jobs.schedules(request.app))
-    return {"in_use": list(in_use), "jobs": functions.names("job") if functions else []}
-
-
-async def hooks(request: Request) -> Json:
-    """Declared webhooks."""
-    return []
-
-
-async def function_hook(request: Request) -> Json:
-    """One webhook of a function."""
-    raise ParseError(Code.WEBHOOK_ERROR, f"no function named: {request.params[0]} is defined")
-
-
-async def trigger_hook(request: Request) -> Json:
-    """One webhook of a trigger."""
-    raise ParseError(Code.WEBHOOK_ERROR, f"class {request.params[0]} does not exist")
-
-
-async def declare_hook(request: Request) -> Json:
-    """Webhooks cannot be declared yet."""
-    raise ParseError(Code.COMMAND_UNAVAILABLE, "Webhooks are not available on this server.")
+    return {"in_use": list(in_use), "jobs": functions_of(request.app).names("job")}
 
 
 async def push(request: Request) -> Json:
@@ -113,11 +86,5 @@ ROUTES = (
     Route("PUT", "/cloud_code/jobs/:objectId", reschedule, "Change a scheduled job", "jobs", master=True, read_only="schedule a job"),
     Route("DELETE", "/cloud_code/jobs/:objectId", unschedule, "Unschedule a job", "jobs", master=True, read_only="schedule a job"),
     Route("GET", "/cloud_code/jobs/data", job_names, "Names of jobs", "jobs", master=True),
-    Route("GET", "/hooks/functions", hooks, "Webhooks of functions", "hooks", master=True),
-    Route("GET", "/hooks/functions/:functionName", function_hook, "One webhook of a function", "hooks", master=True),
-    Route("GET", "/hooks/triggers", hooks, "Webhooks of triggers", "hooks", master=True),
-    Route("GET", "/hooks/triggers/:className/:triggerName", trigger_hook, "One webhook of a trigger", "hooks", master=True),
-    Route("POST", "/hooks/functions", declare_hook, "Declare a webhook", "hooks", master=True, read_only="create a hook"),
-    Route("POST", "/hooks/triggers", declare_hook, "Declare a webhook", "hooks", master=True, read_only="create a hook"),
     Route("POST", "/push", push, "Send a push", "push", master=True, read_only="send push notifications"),
 )

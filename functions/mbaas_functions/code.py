@@ -1,0 +1,147 @@
+"""The functions, triggers and jobs of an app's `main.py`: which there are, and having them run by its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mbaas.data.app import App
+from mbaas.kernel.caller import MASTER, Caller
+from mbaas.kernel.errors import Code as ErrorCode
+from mbaas.kernel.errors import ParseError
+from mbaas.kernel.triggers import Kind, Outcome
+from mbaas.kernel.values import Json, Object
+from mbaas.observe.logs import get_logger
+from mbaas_functions.answers import Answers
+from mbaas_functions.asking import who
+from mbaas_functions.jobs import Jobs
+from mbaas_functions.pool import Pool
+from mbaas_functions.process import Call, Gone, Process
+from mbaas_functions.schedules import Schedules
+from mbaas_functions.watch import watch
+
+FUNCTION, JOB = "function", "job"
+_SECONDS = 30.0
+"""How long a call may take whose definition does not say."""
+_JOB_SECONDS = 3600.0
+_DEEPEST = 20
+"""How deep functions and triggers may call one another."""
+
+
+Said = Callable[[str], Awaitable[None]]
+CallFunction = Callable[[str, Caller, Object], Awaitable[Object]]
+
+
+class Code:
+    """The code of one app."""
+
+    def __init__(self, app: App, folder: Path, call: CallFunction) -> None:
+        """`call` calls a function of the app, wherever it runs: what the code means by `cloud.run`."""
+        self._app, self._folder, self._call = app, folder, call
+        self._pool = self._new_pool()
+        self._draining: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self._jobs = Jobs(app, self._run_job)
+        self._schedules = Schedules(app, self._jobs)
+        self._defined: dict[tuple[str, str], Object] = {}
+
+    async def open(self) -> None:
+        """Start a worker and learn what it declares. Gone says why `main.py` cannot be loaded."""
+        if not (self._folder / "main.py").is_file():
+            raise Gone(f"there is no main.py in {self._folder}; MBAAS_FUNCTIONS names the folder that has it")
+        await self._pool.open()
+        self._take_over()
+        await self._schedules.declare(self._scheduled())
+        self._jobs.start()
+        self._schedules.start()
+        if self._app.options.preset == "development":
+            self._watching = asyncio.create_task(watch(self._folder, self.reload))
+
+    def _scheduled(self) -> list[Object]:
+        return [each["schedule"] for each in self._defined.values() if each["schedule"] is not None]
+
+    def _new_pool(self) -> Pool:
+        return Pool(self._folder, Answers(self._app, self._call).take)
+
+    def _take_over(self) -> None:
+        self._defined = {(each["kind"], each["name"]): each for each in self._pool.manifest}
+
+    def names(self, kind: str) -> list[str]:
+        """The names of what is declared of a kind, in the order of their declaration."""
+        return [name for found, name in self._defined if found == kind]
+
+    def rate_limits(self) -> dict[str, Object]:
+        """How often functions may be called, by their names, where that was declared: Parse Server's `rateLimit` without its path."""
+        return {name: each["rateLimit"] for (kind, name), each in self._defined.items() if kind == FUNCTION and each["rateLimit"]}
+
+    def has(self, kind: Kind | str, name: str) -> bool:
+        """True if it is declared."""
+        return (kind, name) in self._defined
+
+    async def call(self, name: str, caller: Caller, params: Object, headers: Object) -> Object:
+        """`{"result": …}` of a function, or `{}` if it returned nothing. ParseError as it fails, 141 if it does not say."""
+        return await self._run(FUNCTION, name, caller, {"params": params, "headers": headers})
+
+    async def start_job(self, name: str, params: Object) -> str:
+        """Have a job run in the background; the id of its `_JobStatus`."""
+        return await self._jobs.put(name, params)
+
+    async def _run_job(self, name: str, params: Object, job_id: str, message: Said) -> Json:
+        if not self.has(JOB, name):
+            raise ParseError(ErrorCode.SCRIPT_FAILED, "The job is no longer there.")
+        ended = await self._run(JOB, name, MASTER, {"params": params, "jobId": job_id}, message)
+        return ended.get("message")
+
+    async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
+        """Run a trigger."""
+        value = await self._run(kind, class_name, caller, {"className": class_name, **given})
+        context = value.get("context", caller.context)
+        return Outcome(value.get("body") or {}, context, value.get("query"), value.get("objects"), value.get("answer"))
+
+    async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Said | None = None) -> Object:
+        if caller.depth >= _DEEPEST:
+            raise ParseError(ErrorCode.SCRIPT_FAILED, f"Functions and triggers call one another more than {_DEEPEST} times deep.")
+        definition = self._defined[kind, name]
+        inner = replace(caller, depth=caller.depth + 1, unit=None)
+        within = caller.within if isinstance(caller.within, Process) else None
+        request = {**given, **await who(self._app, caller)}
+        timeout = definition["timeout"] or (_JOB_SECONDS if kind == JOB else _SECONDS)
+        result: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
+        ended = await self._pool.call(Call(kind, name, request, inner, time.monotonic() + timeout, result, message, within))
+        if (failed := ended.get("failed")) is not None:
+            raise ParseError(failed["code"], failed["message"])
+        value: Object = ended["value"]
+        return value
+
+    async def reload(self) -> None:
+        """Run the code as it is now in the folder; what cannot be loaded leaves that which runs. Calls that run end as they began."""
+        log = get_logger("mbaas.functions")
+        fresh = self._new_pool()
+        try:
+            await fresh.open()
+        except Gone as error:
+            log.error("the new code is not used", reason=error.message)
+            await fresh.close()
+            return
+        old, self._pool = self._pool, fresh
+        self._take_over()
+        await self._schedules.declare(self._scheduled())
+        log.info("the code was reloaded", functions=len(self._defined))
+        task = asyncio.create_task(old.drain())
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+
+    async def close(self) -> None:
+        """End the workers."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._schedules.close()
+        await self._jobs.close()
+        for task in self._draining:
+            task.cancel()
+        await asyncio.gather(*self._draining, return_exceptions=True)
+        await self._pool.close()
