@@ -7,7 +7,6 @@ What is sent and how an answer is read are Parse Server 9.10's; where a URL may 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import get_args
 
 import orjson
@@ -34,13 +33,6 @@ _FUNCTION_SECONDS, _TRIGGER_SECONDS = 10.0, 3.0
 _MOST_BYTES = 1_000_000
 _MANAGED = ("objectId", "createdAt", "updatedAt", "className", "__type")
 _UNTOLD = "password"
-_TOLD: Mapping[str, str] = {
-    "forbidden": "its address may not be called",
-    "unreachable": "it cannot be reached",
-    "late": "it did not answer in time",
-    "too large": "its answer is too long",
-    "garbage": "its answer cannot be read",
-}
 
 Key = tuple[str, str]
 """A kind of trigger and a class, or `("function", name)`."""
@@ -149,11 +141,11 @@ class Hooks:
         if self._app.options.webhook_key is not None:
             headers["X-Parse-Webhook-Key"] = self._app.options.webhook_key
         try:
-            reply = await self._outbound.post(self._urls[key], body, headers, seconds=seconds, most=_MOST_BYTES)
+            reply = await self._outbound.send("POST", self._urls[key], body, headers, seconds=seconds, most=_MOST_BYTES)
         except Failed as error:
             get_logger(__name__).warning("a webhook failed", hook=key, url=self._urls[key], reason=error.detail)
             # Where calls go is a secret of the operator's network, but for servers that reach no more than a developer does.
-            text = error.detail if self._outbound.reach.open else f"The webhook of {key[1]} failed: {_TOLD[error.reason]}."
+            text = error.detail if self._outbound.reach.open else f"The webhook of {key[1]} failed: {error.told}."
             raise ParseError(Code.SCRIPT_FAILED, text) from error
         return _read(key, reply.status, reply.body)
 

@@ -1,4 +1,4 @@
-"""The functions of one app: those of its code and its webhooks, as the wire calls them and the data room fires them."""
+"""The functions of one app: those of its code, its webhooks and its partners, as the wire calls them and the data room fires them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mbaas.kernel.values import Json, Object
 from mbaas.outbound.calls import Outbound
 from mbaas_functions.code import FUNCTION, JOB, Code
 from mbaas_functions.hooks import Hooks
+from mbaas_functions.partners.calls import Partners
 
 _ROOM = "functions"
 
@@ -23,6 +24,7 @@ class Functions:
 
     def __init__(self, app: App, outbound: Outbound) -> None:
         self.hooks = Hooks(app, outbound)
+        self.partners = Partners(app, outbound)
         folder = app.options.functions
         self._code = None if folder is None else Code(app, folder.absolute(), self.call)
 
@@ -53,7 +55,9 @@ class Functions:
         """`{"result": …}` of a function, or `{}` if it returned nothing. ParseError 141 if there is none, or as it fails."""
         if self.hooks.has(FUNCTION, name):
             return await self.hooks.call(name, caller, params, headers or {})
-        if self._code is None or "." in name or not self._code.has(FUNCTION, name):
+        if "." in name:
+            return await self.partners.call(name, caller, params)
+        if self._code is None or not self._code.has(FUNCTION, name):
             raise ParseError(ErrorCode.SCRIPT_FAILED, f'Invalid function: "{name}"')
         return await self._code.call(name, caller, params, headers or {})
 

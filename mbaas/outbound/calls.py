@@ -1,4 +1,4 @@
-"""Calling out over HTTP: one POST, one bounded answer, within a time; never a redirect, never a proxy of the environment.
+"""Calling out over HTTP: one request, one bounded answer, within a time; never a redirect, never a proxy of the environment.
 
 A name is resolved once for each connection, every address found is checked, and the connection goes to a checked one: what a
 name server says a moment later changes nothing (DNS rebinding), and nothing is connected to before it was checked.
@@ -40,6 +40,16 @@ class Failed(Exception):
         super().__init__(detail)
         self.reason, self.detail = reason, detail
 
+    @property
+    def told(self) -> str:
+        """What anybody may know of it."""
+        return _TOLD[self.reason]
+
+    @property
+    def reached(self) -> bool:
+        """True if somebody answered."""
+        return self.reason in ("too large", "garbage")
+
 
 async def resolve(host: str, port: int) -> list[str]:
     """What the system's resolver says."""
@@ -55,15 +65,15 @@ class Outbound:
         self._resolve = resolve
         self._client: Client | None = None
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, most: int) -> Reply:
-        """Send a POST, and read an answer of at most so many bytes. Failed says why there is none; a redirect is an answer."""
+    async def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, most: int) -> Reply:
+        """Send a request, and read an answer of at most so many bytes. Failed says why there is none; a redirect is an answer."""
         try:
             self.reach.check(url)
         except Forbidden as error:
             raise Failed("forbidden", str(error)) from error
         try:
             async with asyncio.timeout(seconds):
-                return await self._connected().post(url, body, headers, most)
+                return await self._connected().send(method, url, body, headers, most)
         except TimeoutError:
             raise Failed("late", f"no answer within {seconds:g} s") from None
 
@@ -94,4 +104,11 @@ class Outbound:
             await self._client.close()
 
 
+_TOLD: dict[Reason, str] = {
+    "forbidden": "its address may not be called",
+    "unreachable": "it cannot be reached",
+    "late": "it did not answer in time",
+    "too large": "its answer is too long",
+    "garbage": "its answer cannot be read",
+}
 _NAMES: dict[int, str] = {socket.EAI_NONAME: "ENOTFOUND", socket.EAI_AGAIN: "EAI_AGAIN"}

@@ -63,10 +63,10 @@ class Client:
             trust_env=False,
         )
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], most: int) -> Reply:
-        """As `Outbound.post`, without its time limit and its look at the URL."""
+    async def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str], most: int) -> Reply:
+        """As `Outbound.send`, without its time limit and its look at the URL."""
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
                 return Reply(response.status, response.headers, await self._read(response, most))
         except aiohttp.ConnectionTimeoutError as error:
             raise Failed("unreachable", f"connect ETIMEDOUT {_place(error, url)}") from error

@@ -65,8 +65,9 @@ def test_a_function_is_sent_who_asks_and_what(server: TestServer, master: Person
         200,
         {"result": {"sum": 3}},
     )
-    [(_, headers, body)] = [each for each in elsewhere.received if each[0] == f"/{name}"]
-    assert headers["X-Parse-Webhook-Key"] == "hook"
+    [received] = elsewhere.to(f"/{name}")
+    body = received.body
+    assert received.headers["X-Parse-Webhook-Key"] == "hook"
     assert (body["functionName"], body["params"], body["master"], body["installationId"]) == (name, {"a": 1, "b": [2]}, False, "phone")
     assert body["user"]["objectId"] == person.id
     assert person.headers["X-Parse-Session-Token"] not in str(body)

@@ -14,21 +14,35 @@ Handler = Callable[[BaseHTTPRequestHandler, Any], None]
 """Answers by hand; it is given the body, decoded."""
 
 
+@dataclass(frozen=True)
+class Received:
+    """One request."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    raw: bytes
+    body: Any
+
+
 @dataclass
 class Web:
     """`on` maps a path to what is answered there: a JSON value with status 200, or a Handler."""
 
     port: int = 0
     on: dict[str, Any] = field(default_factory=dict)
-    received: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
-    """Path, headers and body of each request."""
+    received: list[Received] = field(default_factory=list)
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def bodies(self, path: str) -> list[Any]:
         """What was sent to a path."""
-        return [body for found, _, body in self.received if found == path]
+        return [each.body for each in self.to(path)]
+
+    def to(self, path: str) -> list[Received]:
+        """The requests to a path."""
+        return [each for each in self.received if each.path.partition("?")[0] == path]
 
 
 @contextmanager
@@ -37,14 +51,17 @@ def web() -> Iterator[Web]:
     made = Web()
 
     class Answering(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null")
-            made.received.append((self.path, dict(self.headers.items()), body))
-            answer = made.on.get(self.path, {})
+        def answer(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = json.loads(raw or b"null")
+            made.received.append(Received(self.command, self.path, dict(self.headers.items()), raw, body))
+            answer = made.on.get(self.path.partition("?")[0], {})
             if callable(answer):
                 answer(self, body)
             else:
                 respond(self, 200, json.dumps(answer).encode())
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 -- the names that the library asks for
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name that the library gives it
             pass

@@ -95,7 +95,7 @@ async def listener() -> AsyncIterator[Listener]:
 
 async def post(outbound: Outbound, url: str) -> Reply:
     try:
-        return await outbound.post(url, b"{}", {}, seconds=5, most=100)
+        return await outbound.send("POST", url, b"{}", {}, seconds=5, most=100)
     finally:
         await outbound.close()
 
@@ -125,7 +125,7 @@ async def test_a_name_that_means_something_else_a_moment_later(listener: Listene
 
     outbound = Outbound(Reach(open=True), resolve)
     url = f"http://partner.example:{listener.port}/"
-    assert (await outbound.post(url, b"{}", {}, seconds=5, most=100)).status == 200
+    assert (await outbound.send("POST", url, b"{}", {}, seconds=5, most=100)).status == 200
     with pytest.raises(Failed) as failed:
         await post(outbound, url)
     assert (failed.value.reason, len(asked), listener.connections) == ("forbidden", 2, 1)

@@ -1,0 +1,182 @@
+"""Calling a partner's operation: who may, what is sent, how long it may take, and what becomes of a bad answer.
+
+In this order: the partner is enabled and serves, the params meet its schema, the quotas have room, the breaker is closed, one of its places
+is free; then a signed call by `mbaas.outbound`, whose answer must meet the declared schema. An operation that is idempotent is tried
+once more under the same `webhook-id` if there is time left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import orjson
+
+from mbaas.data.app import App
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError, TooMany
+from mbaas.kernel.values import Json, Object
+from mbaas.observe.logs import get_logger
+from mbaas.outbound.calls import Failed, Outbound, Reply
+from mbaas_functions.partners import signatures
+from mbaas_functions.partners.breaker import Breaker
+from mbaas_functions.partners.operations import Operation
+from mbaas_functions.partners.registry import Environment, Partner, Registry
+from mbaas_functions.partners.usage import Called, Usage
+
+_MOST_BYTES = 1_000_000
+_AGAIN = (502, 503, 504)
+"""Statuses after which an idempotent call is worth another attempt."""
+_ASKED = "$sandbox"
+"""The param by which a caller asks a sandbox of examples for trouble: `{"status": 503, "latencyMs": 200}`."""
+_MOST_LATENCY_MS = 10_000
+
+
+class Partners:
+    """The partners of one app, as functions."""
+
+    def __init__(self, app: App, outbound: Outbound) -> None:
+        self.registry = Registry(app, outbound.reach)
+        self.usage = Usage(app)
+        self._app, self._outbound = app, outbound
+        self._breakers: dict[tuple[str, Environment], Breaker] = {}
+        self._running: dict[tuple[str, Environment], int] = {}
+
+    async def call(self, function: str, caller: Caller, params: Object) -> Object:
+        """`{"result": …}` of `partner.operation`. ParseError 141 if there is none, 142 for wrong params, 141 as it fails; TooMany."""
+        name, _, called = function.partition(".")
+        partner, operation = await self._found(function, name, called)
+        grant = partner.grant
+        if grant is None:
+            raise _failed(f"The partner {name} is not enabled.")
+        environment: Environment = grant["environment"]
+        if not partner.serves(environment):
+            raise _failed(f"The partner {name} is {partner.state}.")
+        if operation.require_user and caller.user_id is None and not caller.master:
+            raise ParseError(Code.VALIDATION_ERROR, "Validation failed. Please login to continue.")
+        if environment == "sandbox" and partner.url("sandbox") is None:
+            return {"result": await _rehearsed(operation, params)}
+        operation.check_params(params)
+        await self.usage.reserve(partner, environment)
+        with self._place(partner, environment):
+            return {"result": await self._send(partner, environment, operation, params)}
+
+    async def _found(self, function: str, name: str, called: str) -> tuple[Partner, Operation]:
+        try:
+            partner = await self.registry.get(name)
+        except ParseError:
+            raise _failed(f'Invalid function: "{function}"') from None
+        operation = partner.operations().get(called)
+        if operation is None:
+            raise _failed(f'Invalid function: "{function}"')
+        return partner, operation
+
+    @contextmanager
+    def _place(self, partner: Partner, environment: Environment) -> Iterator[None]:
+        """One of the places that a partner has in this process, so that a slow one takes up no more. TooMany if none is free."""
+        key, most = (partner.name, environment), partner.limit(environment, "concurrency")
+        if self._running.get(key, 0) >= most:
+            raise TooMany(f"{most} calls of the partner {partner.name} are under way already.", 1, f'"{partner.name} calls"; q={most}; w=1')
+        self._running[key] = self._running.get(key, 0) + 1
+        try:
+            yield
+        finally:
+            self._running[key] -= 1
+
+    async def _send(self, partner: Partner, environment: Environment, operation: Operation, params: Object) -> Json:
+        base = partner.url(environment)
+        assert base is not None
+        url, body, headers = operation.request(base, params)
+        message_id, until = f"msg_{self._app.ids.uuid()}", time.monotonic() + operation.seconds
+        attempts = 2 if operation.idempotent else 1
+        while True:
+            attempts -= 1
+            outcome = await self._once(partner, environment, operation, message_id, until, (url, body, headers))
+            if isinstance(outcome, Reply) and 200 <= outcome.status < 300:
+                return _read(partner, operation, outcome)
+            worth = outcome.status in _AGAIN if isinstance(outcome, Reply) else outcome.reason == "unreachable"
+            if attempts == 0 or not worth or until - time.monotonic() < operation.seconds / 4:
+                raise _failed(_complaint(partner, operation, outcome))
+
+    async def _once(
+        self,
+        partner: Partner,
+        environment: Environment,
+        operation: Operation,
+        message_id: str,
+        until: float,
+        request: tuple[str, bytes, dict[str, str]],
+    ) -> Reply | Failed:
+        """One signed attempt, counted whatever comes of it. TooMany while the breaker is open."""
+        breaker = self._breakers.setdefault((partner.name, environment), Breaker(time.monotonic))
+        if (seconds := breaker.wait()) > 0:
+            text = f"The partner {partner.name} does not answer at present. Try again in {math.ceil(seconds)} s."
+            raise TooMany(text, math.ceil(seconds), f'"{partner.name} breaker"', Code.SCRIPT_FAILED)
+        url, body, headers = request
+        began, now = time.monotonic(), self._app.clock.now()
+        sent = {
+            "Content-Type": "application/json",
+            **headers,
+            **signatures.headers(partner.keys(environment, now), message_id, now // 1000, body),
+            "X-Deadline-Ms": str(max(0, round((until - began) * 1000))),
+        }
+        outcome: Reply | Failed = Failed("late", "the call was given up")
+        try:
+            outcome = await self._outbound.send(operation.method, url, body, sent, seconds=until - began, most=_MOST_BYTES)
+        except Failed as error:
+            outcome = error
+            get_logger(__name__).warning("a partner failed", partner=partner.name, operation=operation.name, reason=error.detail)
+        finally:
+            reached = isinstance(outcome, Reply) or outcome.reached
+            well = isinstance(outcome, Reply) and outcome.status < 500 and outcome.status != 429
+            breaker.went(well=well, reached=reached)
+        called = Called(
+            ok=isinstance(outcome, Reply) and outcome.status < 300,
+            reached=reached,
+            ms=round((time.monotonic() - began) * 1000),
+            sent=len(body),
+            received=len(outcome.body) if isinstance(outcome, Reply) else 0,
+        )
+        await self.usage.add(partner.name, environment, operation.name, called)
+        return outcome
+
+
+async def _rehearsed(operation: Operation, params: Object) -> Json:
+    """What a sandbox of examples answers: the example with these params, else the first one that has none, else the first."""
+    given = dict(params)
+    asked = given.pop(_ASKED, None)
+    operation.check_params(given)
+    if isinstance(asked, dict):
+        latency = asked.get("latencyMs", 0)
+        if isinstance(latency, (int, float)) and 0 < latency <= _MOST_LATENCY_MS:
+            await asyncio.sleep(latency / 1000)
+        if asked.get("status", 200) != 200:
+            raise _failed(f"{operation.name} failed: the answer has the status {asked['status']}.")
+    if not operation.examples:
+        raise _failed(f"{operation.name} has no examples, and its sandbox no URL.")
+    same = [each for each in operation.examples if each.get("params") == given]
+    return (same or [each for each in operation.examples if "params" not in each] or list(operation.examples))[0]["reply"]
+
+
+def _read(partner: Partner, operation: Operation, reply: Reply) -> Json:
+    try:
+        value: Json = orjson.loads(reply.body) if reply.body else None
+    except orjson.JSONDecodeError:
+        raise _failed(f"{partner.name}.{operation.name} failed: its answer is not JSON.") from None
+    if (wrong := operation.misanswered(value)) is not None:
+        get_logger(__name__).warning("a partner answered wrongly", partner=partner.name, operation=operation.name, reason=wrong)
+        raise _failed(f"{partner.name}.{operation.name} failed: its answer is not what it declares.")
+    return value
+
+
+def _complaint(partner: Partner, operation: Operation, outcome: Reply | Failed) -> str:
+    """What the caller is told: never what the partner said, and nothing of the network behind it."""
+    why = f"its answer has the status {outcome.status}" if isinstance(outcome, Reply) else outcome.told
+    return f"{partner.name}.{operation.name} failed: {why}."
+
+
+def _failed(text: str) -> ParseError:
+    return ParseError(Code.SCRIPT_FAILED, text)

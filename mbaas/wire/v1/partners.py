@@ -1,0 +1,103 @@
+"""Partner services: registering them, what the app grants them, and what they were used for."""
+
+from __future__ import annotations
+
+import orjson
+
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.values import Json
+from mbaas.wire.request import Answer, Request
+from mbaas.wire.routes import Route
+from mbaas.wire.v1.dialect import BASE
+from mbaas_functions.partners.calls import Partners
+from mbaas_functions.partners.usage import as_csv, as_ndjson
+from mbaas_functions.room import functions_of
+
+_CHANGE = "change partners"
+
+
+def _partners(request: Request) -> Partners:
+    return functions_of(request.app).partners
+
+
+async def every(request: Request) -> Json:
+    """All partners."""
+    return {"results": [partner.shown() for partner in await _partners(request).registry.all()]}
+
+
+async def register(request: Request) -> Answer:
+    """Register a partner; its secrets are in this answer only."""
+    partner, secrets = await _partners(request).registry.register(request.object())
+    return Answer(201, orjson.dumps({**partner.shown(), "secrets": secrets}))
+
+
+async def one(request: Request) -> Json:
+    """One partner."""
+    return (await _partners(request).registry.get(request.params[0])).shown()
+
+
+async def change(request: Request) -> Json:
+    """Change a partner's manifest, contact, URLs or limits."""
+    return (await _partners(request).registry.change(request.params[0], request.object())).shown()
+
+
+async def move(request: Request) -> Json:
+    """Take a partner into another state."""
+    return (await _partners(request).registry.move(request.params[0], request.object().get("state"))).shown()
+
+
+async def rotate(request: Request) -> Json:
+    """A new secret, or a new public key; the one before signs for another day."""
+    given = request.object()
+    asymmetric = given.get("scheme") == "v1a"
+    made = await _partners(request).registry.rotate(request.params[0], given.get("environment"), asymmetric=asymmetric)
+    return {"publicKey" if asymmetric else "secret": made}
+
+
+async def enable(request: Request) -> Json:
+    """Enable a partner for the app, with what it may be told."""
+    return (await _partners(request).registry.enable(request.params[0], request.object())).shown()
+
+
+async def disable(request: Request) -> Json:
+    """Take back what a partner was granted."""
+    return (await _partners(request).registry.disable(request.params[0])).shown()
+
+
+async def usage(request: Request) -> Answer | Json:
+    """What a partner was called, per hour and operation; with `format` csv or ndjson as a file."""
+    partners, name, asked = _partners(request), request.params[0], request.texts()
+    await partners.registry.get(name)
+    rows = await partners.usage.read(name, str(asked.get("from", "")), str(asked.get("to", "~")))
+    match asked.get("format", "json"):
+        case "json":
+            return {"results": rows}
+        case "csv":
+            return Answer(body=as_csv(rows).encode(), content_type=b"text/csv; charset=utf-8")
+        case "ndjson":
+            return Answer(body=as_ndjson(rows), content_type=b"application/x-ndjson")
+        case other:
+            raise ParseError(Code.INVALID_QUERY, f"format is json, csv or ndjson, not {other!r}")
+
+
+async def score(request: Request) -> Json:
+    """Success rate, latency and availability of a partner in the last day."""
+    partners = _partners(request)
+    await partners.registry.get(request.params[0])
+    return await partners.usage.score(request.params[0])
+
+
+_ONE = "/partners/:name"
+
+ROUTES = (
+    Route("GET", "/partners", every, "Partners", "partners", base=BASE, master=True),
+    Route("POST", "/partners", register, "Register a partner", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
+    Route("GET", _ONE, one, "One partner", "partners", base=BASE, master=True),
+    Route("PUT", _ONE, change, "Change a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("POST", f"{_ONE}/state", move, "Move a partner to another state", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("POST", f"{_ONE}/secrets", rotate, "Rotate a partner's secret", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("PUT", f"{_ONE}/grant", enable, "Enable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("DELETE", f"{_ONE}/grant", disable, "Disable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("GET", f"{_ONE}/usage", usage, "A partner's usage", "partners", base=BASE, master=True),
+    Route("GET", f"{_ONE}/score", score, "A partner's score", "partners", base=BASE, master=True),
+)
