@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mbaas.data.app import App
+from mbaas.jobs.owner import Owner
 from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
@@ -42,8 +43,9 @@ class Functions:
         self._app, self._folder = app, folder
         self._pool = self._new_pool()
         self._draining: set[asyncio.Task[None]] = set()
-        self._jobs = Jobs(app, self._run_job)
-        self._schedules = Schedules(app, self._jobs)
+        self._owner = Owner(app.options.data_dir, app.ids.uuid())
+        self._jobs = Jobs(app, self._run_job, self._retries, self._owner)
+        self._schedules = Schedules(app, self._jobs, self._owner)
         self._defined: dict[tuple[str, str], Object] = {}
 
     async def open(self) -> None:
@@ -86,6 +88,13 @@ class Functions:
         if not isinstance(name, str) or not self.has(JOB, name):
             raise ParseError(Code.SCRIPT_FAILED, "Invalid job.")
         return await self._jobs.put(name, params)
+
+    async def cancel_job(self, job_id: str) -> Object:
+        """End a job that waits or runs: what its `_JobStatus` says of its end. ParseError 101 if there is no such job."""
+        return await self._jobs.cancel(job_id)
+
+    def _retries(self, name: str) -> int:
+        return int(self._defined[JOB, name]["retries"]) if self.has(JOB, name) else 0
 
     async def _run_job(self, name: str, params: Object, job_id: str, message: Said) -> Json:
         if not self.has(JOB, name):
@@ -136,6 +145,7 @@ class Functions:
         """End the workers."""
         await self._schedules.close()
         await self._jobs.close()
+        self._owner.close()
         for task in self._draining:
             task.cancel()
         await asyncio.gather(*self._draining, return_exceptions=True)
