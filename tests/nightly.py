@@ -16,6 +16,10 @@ SUITES: dict[str, tuple[list[str], dict[str, str]]] = {
     "events are what finds show, 10,000 trials": (["tests/live/test_equals_find.py"], {"MBAAS_TEST_EXAMPLES": "10000"}),
     "phones have what finds show, 5,000 trials": (["tests/live/test_changes_equal_finds.py"], {"MBAAS_TEST_EXAMPLES": "10000"}),
     "100 writes while the line is cut for a minute": (["tests/live/test_broken_lines.py"], {"MBAAS_TEST_CUT_SECONDS": "60"}),
+    "200 ticks and 1,000 jobs while processes are killed": (
+        ["tests/functions/test_kills.py"],
+        {"MBAAS_TEST_TICKS": "200", "MBAAS_TEST_JOBS": "1000"},
+    ),
     "50 kills and 200 power cuts": (["tests/storage"], {"MBAAS_TEST_KILLS": "50", "MBAAS_TEST_POWER_CUTS": "200"}),
 }
 

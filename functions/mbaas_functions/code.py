@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mbaas.data.app import App
+from mbaas.jobs.owner import Owner
 from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.errors import Code as ErrorCode
 from mbaas.kernel.errors import ParseError
@@ -38,14 +39,14 @@ CallFunction = Callable[[str, Caller, Object], Awaitable[Object]]
 class Code:
     """The code of one app."""
 
-    def __init__(self, app: App, folder: Path, call: CallFunction) -> None:
+    def __init__(self, app: App, folder: Path, owner: Owner, call: CallFunction) -> None:
         """`call` calls a function of the app, wherever it runs: what the code means by `cloud.run`."""
         self._app, self._folder, self._call = app, folder, call
         self._pool = self._new_pool()
         self._draining: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
-        self._jobs = Jobs(app, self._run_job)
-        self._schedules = Schedules(app, self._jobs)
+        self._jobs = Jobs(app, self._run_job, self._retries, owner)
+        self._schedules = Schedules(app, self._jobs, owner)
         self._defined: dict[tuple[str, str], Object] = {}
 
     async def open(self) -> None:
@@ -88,6 +89,13 @@ class Code:
     async def start_job(self, name: str, params: Object) -> str:
         """Have a job run in the background; the id of its `_JobStatus`."""
         return await self._jobs.put(name, params)
+
+    async def cancel_job(self, job_id: str) -> Object:
+        """End a job that waits or runs: what its `_JobStatus` says of its end. ParseError 101 if there is no such job."""
+        return await self._jobs.cancel(job_id)
+
+    def _retries(self, name: str) -> int:
+        return int(self._defined[JOB, name]["retries"]) if self.has(JOB, name) else 0
 
     async def _run_job(self, name: str, params: Object, job_id: str, message: Said) -> Json:
         if not self.has(JOB, name):

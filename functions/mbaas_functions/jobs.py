@@ -1,7 +1,7 @@
 """Jobs: started by the master key or a schedule, done in the background by one process at a time, told of in `_JobStatus`.
 
 A job is a task of a durable queue. What it came to is written under the task's fence before `_JobStatus` tells it, so that a
-process that lost the job tells nothing.
+process that lost the job tells nothing. To cancel a job is to take it from whoever does it, as one that has ended.
 """
 
 from __future__ import annotations
@@ -14,28 +14,32 @@ from mbaas.data.app import App
 from mbaas.data.find import find_objects
 from mbaas.data.options import EVERYTHING
 from mbaas.data.policies import Saved
+from mbaas.jobs.owner import Owner
 from mbaas.jobs.queue import Queue, Task
 from mbaas.kernel.caller import MASTER
-from mbaas.kernel.clock import iso
+from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object, date
 from mbaas.storage.ports import Step
 
 STATUS, SCHEDULE = "_JobStatus", "_JobSchedule"
 _TABLE = "jobs"
-_ATTEMPTS = 3
+_CUT_SHORT = 3
 """How often a job is begun whose process dies."""
+_FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 600_000
+"""How long a job that failed waits before it is tried again: twice as long each time, up to a bound."""
+_CANCELLED = "cancelled"
 
 RunJob = Callable[[str, Object, str, Callable[[str], Awaitable[None]]], Awaitable[Json]]
 """Runs a job by its name with params and id; what it says on its way is handed over. What it returned."""
 
 
 class Jobs:
-    """The jobs of one app."""
+    """The jobs of one app. `retries` says how often a job of that name is tried again that fails."""
 
-    def __init__(self, app: App, run: RunJob) -> None:
-        self._app, self._run = app, run
-        self._queue = Queue(app, _TABLE, self._work)
+    def __init__(self, app: App, run: RunJob, retries: Callable[[str], int], owner: Owner) -> None:
+        self._app, self._run, self._retries = app, run, retries
+        self._queue = Queue(app, _TABLE, self._work, owner)
 
     def start(self) -> None:
         """Begin to run jobs, those that another process left included."""
@@ -47,10 +51,28 @@ class Jobs:
 
     async def put(self, name: str, params: Object, source: str = "api", beside: Sequence[Step] = ()) -> str:
         """Have a job run, unless a step `beside` it refuses; the id of its `_JobStatus`."""
-        value: Object = {"name": name, "params": params, "source": source, "jobId": self._app.ids.object_id(), "attempts": 0}
+        value: Object = {"name": name, "params": params, "source": source, "jobId": self._app.ids.object_id(), "attempts": 0, "failures": 0}
         if await self._queue.put(value["jobId"], value, beside=beside):
             await self._begin(value)
         return str(value["jobId"])
+
+    async def cancel(self, job_id: str) -> Object:
+        """End a job that waits or runs: what its `_JobStatus` says of its end. ParseError 101 if there is no such job."""
+        end: Object = {}
+
+        def ended(value: Object | None) -> Object:
+            if value is None or "ended" in value:
+                raise ParseError(Code.OBJECT_NOT_FOUND, f"No job with the id {job_id} waits or runs.")
+            end.update(self._ended(value, _failed(_CANCELLED)))
+            return {**value, "ended": end}
+
+        await self._queue.recall(job_id, ended)
+        await self._tell(job_id, end)
+        return end
+
+    def wake(self) -> None:
+        """Look now whether a job is due."""
+        self._queue.wake()
 
     async def _begin(self, value: Object) -> None:
         fields: Object = {"jobName": value["name"], "params": value["params"], "source": value["source"], "status": "running", "ACL": {}}
@@ -60,18 +82,24 @@ class Jobs:
                 await objects.create(self._app, MASTER, STATUS, fields, object_id=value["jobId"])
 
     async def _work(self, task: Task) -> int | None:
-        value = task.value
-        await self._begin(value)
-        if "ended" not in value:
-            value = {**value, "attempts": value["attempts"] + 1}
-            await task.keep(value)
-            ended = await self._run_once(value) if value["attempts"] <= _ATTEMPTS else _failed("The server ended each time the job ran.")
-            value = {**value, "ended": {**ended, "finishedAt": date(self._app.clock.now())}}
-            await task.keep(value)
-        await self._tell(value["jobId"], value["ended"])
+        await self._begin(task.value)
+        if "ended" not in task.value:
+            await task.keep({**task.value, "attempts": task.value["attempts"] + 1})
+            outcome = await self._run_once(task.value)
+            failures: int = task.value["failures"]
+            if outcome["status"] == "failed" and failures < self._retries(task.value["name"]):
+                await task.keep({**task.value, "failures": failures + 1})
+                await self._tell(task.key, {"message": outcome["message"], "attempts": task.value["attempts"]})
+                return self._app.clock.now() + min(_FIRST_WAIT_MS << failures, _LONGEST_WAIT_MS)
+            await task.keep({**task.value, "ended": self._ended(task.value, outcome)})
+        await self._tell(task.key, task.value["ended"])
         return None
 
     async def _run_once(self, value: Object) -> Object:
+        """What a run of a job came to: `status` and `message`."""
+        if value["attempts"] - value["failures"] > _CUT_SHORT:
+            return _failed("The server ended each time the job ran.")
+
         async def said(text: str) -> None:
             await self._tell(value["jobId"], {"message": text})
 
@@ -81,10 +109,22 @@ class Jobs:
             return _failed(error.message)
         return {"status": "succeeded", **({"message": message} if message is not None else {})}
 
+    def _ended(self, value: Object, outcome: Object) -> Object:
+        attempts = {"attempts": value["attempts"]} if value["attempts"] > 1 else {}
+        return {**outcome, **attempts, "finishedAt": date(self._app.clock.now())}
+
     async def _tell(self, job_id: str, fields: Object) -> None:
-        with suppress(ParseError):
-            # Its row may have been deleted meanwhile.
-            await objects.update(self._app, MASTER, STATUS, job_id, fields)
+        """Change the status of a job that is still told to run. What it ended with is told once, whoever comes late with something else."""
+        documents, schema = self._app.store.documents, self._app.classes.known_or_blank(STATUS)
+        while (found := await documents.get(schema, job_id)) is not None and found.body.get("status") == "running":
+            try:
+                await objects.update(self._app, MASTER, STATUS, job_id, fields, updated_at=from_iso(found.body["updatedAt"]))
+            except ParseError as error:
+                # It is looked again whether somebody changed or deleted its row meanwhile.
+                if error.code not in (Code.INVALID_LINKED_SESSION, Code.OBJECT_NOT_FOUND):
+                    raise
+            else:
+                return
 
 
 def _failed(message: str) -> Object:

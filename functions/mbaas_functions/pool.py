@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mbaas.kernel.errors import Code, ParseError, TooMany
@@ -69,12 +70,23 @@ class Pool:
         if len(self._waiting) >= _MOST_CALLS:
             raise TooMany("Too many functions are running; try again.", 1, code=Code.REQUEST_LIMIT_EXCEEDED)
         self._give(call)
-        ended = await call.result
+        try:
+            ended = await call.result
+        except asyncio.CancelledError:
+            self._withdraw(call)
+            raise
         name, took = (call.kind, call.name), float(ended["took"])
         known = self._took.get(name, took)
         # A call that was held up by something else says little of its function.
         self._took[name] = 0.9 * known + 0.1 * min(took, 4 * known)
         return ended
+
+    def _withdraw(self, call: Call) -> None:
+        """Nobody waits for a call any more: it ends as one whose time is over."""
+        call.deadline = time.monotonic()
+        with suppress(ValueError):
+            self._waiting.remove(call)
+        self._look()
 
     def _give(self, call: Call) -> None:
         if call.within is not None and call.within in self._workers:

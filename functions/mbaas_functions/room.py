@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mbaas.data.app import App
+from mbaas.jobs.owner import Owner
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code as ErrorCode
-from mbaas.kernel.errors import ParseError
+from mbaas.kernel.errors import ParseError, not_found
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Json, Object
 from mbaas.outbound.calls import Outbound
@@ -25,19 +26,24 @@ class Functions:
     def __init__(self, app: App, outbound: Outbound) -> None:
         self.hooks = Hooks(app, outbound)
         self.partners = Partners(app, outbound)
-        folder = app.options.functions
-        self._code = None if folder is None else Code(app, folder.absolute(), self.call)
+        self._app = app
+        self._owner: Owner | None = None
+        self._code: Code | None = None
 
     async def open(self) -> None:
         """Learn which there are. Gone says why the code cannot be loaded."""
         await self.hooks.load()
-        if self._code is not None:
+        self._owner = Owner(self._app.options.data_dir, self._app.ids.uuid())
+        if self._app.options.functions is not None:
+            self._code = Code(self._app, self._app.options.functions.absolute(), self._owner, self.call)
             await self._code.open()
 
     async def close(self) -> None:
         """End what runs."""
         if self._code is not None:
             await self._code.close()
+        if self._owner is not None:
+            self._owner.close()
 
     def names(self, kind: str) -> list[str]:
         """The names of what the code declares of a kind, in the order of their declaration."""
@@ -74,6 +80,12 @@ class Functions:
         if self._code is None or not isinstance(name, str) or not self._code.has(JOB, name):
             raise ParseError(ErrorCode.SCRIPT_FAILED, "Invalid job.")
         return await self._code.start_job(name, params)
+
+    async def cancel_job(self, job_id: str) -> Object:
+        """End a job that waits or runs: what its `_JobStatus` says of its end. ParseError 101 if there is no such job."""
+        if self._code is None:
+            raise not_found()
+        return await self._code.cancel_job(job_id)
 
 
 def join(app: App, outbound: Outbound) -> None:

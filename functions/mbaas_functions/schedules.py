@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from mbaas.data.app import App
+from mbaas.jobs.owner import Owner
 from mbaas.jobs.queue import Queue, Task
 from mbaas.kernel.clock import iso
 from mbaas.kernel.values import Object
@@ -26,9 +27,9 @@ _MOST_MISSED = 1000
 class Schedules:
     """The schedules of one app."""
 
-    def __init__(self, app: App, jobs: Jobs) -> None:
+    def __init__(self, app: App, jobs: Jobs, owner: Owner) -> None:
         self._app, self._jobs = app, jobs
-        self._queue = Queue(app, _TABLE, self._tick)
+        self._queue = Queue(app, _TABLE, self._tick, owner)
         self._declared: set[str] = set()
 
     async def declare(self, schedules: Iterable[Object]) -> None:

@@ -1,7 +1,7 @@
 """A durable queue: a task is a row with a lease, taken by one process at a time and done at least once.
 
-A process that dies leaves a lease that runs out, and another one takes the task. What is kept of a task, and that it is done, is
-written under the fence of the claim: a process that lost its lease can do neither.
+A process that dies leaves a lease that runs out, or that the next process of its data folder ends, and another one takes the task.
+What is kept of a task, and that it is done, is written under the fence of the claim: a process that lost its lease can do neither.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mbaas.data.app import App
+from mbaas.jobs.owner import Owner
 from mbaas.kernel.errors import Duplicate
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
@@ -19,6 +21,9 @@ from mbaas.storage.ports import PutRow, Row, Step
 
 _LOOK_SECONDS = 1.0
 """How often it is looked whether something is due that nobody here put."""
+_LEASE_MS = 10_000
+"""How long a task is held by a process that says nothing more. It says three times as often that it goes on."""
+_PAGE = 1000
 
 
 class Lost(Exception):
@@ -33,6 +38,8 @@ class Task:
     table: str
     row: Row
     held: bool = field(default=True)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """A change begins with what the one before it has written."""
 
     @property
     def key(self) -> str:
@@ -45,17 +52,28 @@ class Task:
 
     async def keep(self, value: Json) -> None:
         """Write what is to be known of the task, whoever holds it next. Lost if that is another one by now."""
-        await self._change(replace(self.row, value=value))
+        await self._change(value=value)
 
     async def renew(self, due: int) -> None:
         """Hold it until then."""
-        await self._change(replace(self.row, due=due))
+        await self._change(due=due)
 
-    async def _change(self, row: Row) -> None:
-        if not await self.app.store.rows.change(self.table, row, row.fence):
-            self.held = False
-            raise Lost
-        self.row = row
+    async def end(self, again: int | None) -> None:
+        """Hold it no more: it is done, or due again then."""
+        if again is not None:
+            await self._change(due=again, owner=None)
+            return
+        async with self._turn:
+            if not await self.app.store.rows.drop(self.table, self.key, self.row.fence):
+                raise Lost
+
+    async def _change(self, **new: Any) -> None:
+        async with self._turn:
+            row = replace(self.row, **new)
+            if not await self.app.store.rows.change(self.table, row, row.fence):
+                self.held = False
+                raise Lost
+            self.row = row
 
 
 Run = Callable[[Task], Awaitable[int | None]]
@@ -65,11 +83,10 @@ Run = Callable[[Task], Awaitable[int | None]]
 class Queue:
     """The tasks of one table, and those of them that this process does."""
 
-    def __init__(self, app: App, table: str, run: Run, *, lease_ms: int = 30_000, most: int = 8) -> None:
+    def __init__(self, app: App, table: str, run: Run, owner: Owner, *, most: int = 8) -> None:
         self._app, self._table, self._run = app, table, run
-        self._lease_ms, self._most = lease_ms, most
-        self._owner = app.ids.uuid()
-        self._working: set[asyncio.Task[None]] = set()
+        self._owner, self._most = owner, most
+        self._working: dict[asyncio.Task[None], Task] = {}
         self._woken = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
@@ -85,6 +102,24 @@ class Queue:
             return False
         self.wake()
         return True
+
+    async def recall(self, key: str, change: Callable[[Object | None], Object]) -> None:
+        """Take a task from whoever does it, and have it begun anew, at once, with what `change` makes of its value.
+
+        `change` is given None if there is no such task, and raises an MbaasError unless it wants one. Where the task is being done it is
+        ended: here now, elsewhere when its lease is to be renewed.
+        """
+
+        def taken(row: Row | None) -> Row:
+            known = row or Row(key, None)
+            return replace(known, value=change(None if row is None else row.value), due=self._app.clock.now(), owner=None)
+
+        await self._app.store.rows.alter(self._table, key, taken)
+        for work, task in self._working.items():
+            if task.key == key:
+                task.held = False
+                work.cancel()
+        self.wake()
 
     def wake(self) -> None:
         """Look now whether something is due."""
@@ -102,6 +137,7 @@ class Queue:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self) -> None:
+        await self._inherit()
         while True:
             self._woken.clear()
             try:
@@ -112,50 +148,65 @@ class Queue:
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._woken.wait()
 
+    async def _inherit(self) -> None:
+        """End the leases of processes that are dead."""
+        rows, last = self._app.store.rows, ""
+        try:
+            while self._owner.dead and (found := await rows.scan(self._table, last, _PAGE)):
+                last = found[-1].key
+                for row in found:
+                    if row.owner in self._owner.dead:
+                        await rows.change(self._table, replace(row, due=self._app.clock.now(), owner=None), row.fence)
+        except Exception:
+            get_logger(__name__).exception("what dead processes were doing waits until their leases are over", table=self._table)
+
     async def _take(self) -> None:
         free = self._most - len(self._working)
         if free <= 0:
             return
-        for row in await self._app.store.rows.claim(self._table, self._app.clock.now(), self._owner, self._lease_ms, free):
-            task = asyncio.create_task(self._work(Task(self._app, self._table, row)))
-            self._working.add(task)
-            task.add_done_callback(self._ended)
+        for row in await self._app.store.rows.claim(self._table, self._app.clock.now(), self._owner.name, _LEASE_MS, free):
+            task = Task(self._app, self._table, row)
+            work = asyncio.create_task(self._work(task))
+            self._working[work] = task
+            work.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._working.discard(task)
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        del self._working[work]
         self._woken.set()
 
     async def _work(self, task: Task) -> None:
         work = asyncio.ensure_future(self._run(task))
         holding = asyncio.create_task(self._hold(task, work))
         try:
-            again = await work
-            rows = self._app.store.rows
-            if again is None:
-                await rows.drop(self._table, task.key, task.row.fence)
-            else:
-                await rows.change(self._table, replace(task.row, due=again, owner=None), task.row.fence)
+            await task.end(await work)
         except Lost:
-            get_logger(__name__).warning("a task was taken by another process", table=self._table, task=task.key)
+            self._log_lost(task)
         except asyncio.CancelledError:
             work.cancel()
-            if task.held:
-                # For the next process, at once.
-                await self._app.store.rows.change(self._table, replace(task.row, due=self._app.clock.now(), owner=None), task.row.fence)
-                raise
-            get_logger(__name__).warning("a task was taken by another process", table=self._table, task=task.key)
+            if not task.held:
+                self._log_lost(task)
+                return
+            # For the next process, at once.
+            with suppress(Lost):
+                await task.end(self._app.clock.now())
+            raise
         except Exception:
             # It stays held until its lease is over, and is tried again then.
             get_logger(__name__).exception("a task failed", table=self._table, task=task.key)
         finally:
             holding.cancel()
 
+    def _log_lost(self, task: Task) -> None:
+        get_logger(__name__).warning("a task was taken from this process", table=self._table, task=task.key)
+
     async def _hold(self, task: Task, work: asyncio.Future[int | None]) -> None:
         """Keep the lease for as long as the work goes on; end the work where that cannot be done."""
         while True:
-            await asyncio.sleep(self._lease_ms / 3000)
+            await asyncio.sleep(_LEASE_MS / 3000)
             try:
-                await task.renew(self._app.clock.now() + self._lease_ms)
+                await task.renew(self._app.clock.now() + _LEASE_MS)
             except Lost:
                 work.cancel()
                 return
+            except Exception:
+                get_logger(__name__).exception("a lease could not be renewed; it is tried again", table=self._table, task=task.key)

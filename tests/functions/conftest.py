@@ -22,9 +22,9 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
         yield running
 
 
-def on_either(request: pytest.FixtureRequest, folder: Path, app: str) -> Iterator[TestServer]:
-    """A server with an app of this folder, on the store that the fixture's param names."""
-    settings: dict[str, object] = {"preset": "parse", "functions": APPS / app}
+def on_either(request: pytest.FixtureRequest, folder: Path, app: str, **more: object) -> Iterator[TestServer]:
+    """A server with an app of this folder and `more` settings, on the store that the fixture's param names."""
+    settings: dict[str, object] = {"preset": "parse", "functions": APPS / app, **more}
     if request.param == "mongodb":
         settings["database_url"] = database(request.getfixturevalue("mongo"), f"{app}_{ObjectId()}")
     with TestServer(folder, settings=settings) as running:

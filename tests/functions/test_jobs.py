@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +14,12 @@ from mbaas.testing.process import TestServer
 from tests.functions.conftest import APPS, on_either
 from tests.wire.people import Person, fresh
 
+READ_ONLY = "test-read-only-key"
+
 
 @pytest.fixture(scope="module", params=["embedded", "mongodb"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
-    yield from on_either(request, tmp_path_factory.mktemp(request.param), "jobs")
+    yield from on_either(request, tmp_path_factory.mktemp(request.param), "jobs", read_only_master_key=READ_ONLY)
 
 
 def until(found: Callable[[], Any], seconds: float = 60) -> Any:
@@ -63,24 +62,47 @@ def test_only_the_master_key_starts_jobs(server: TestServer) -> None:
 
 def test_the_jobs_are_listed_by_their_names(server: TestServer) -> None:
     listed = Person.master(server).call("GET", "/cloud_code/jobs/data")[1]
-    assert listed == {"in_use": [], "jobs": ["tells", "fails", "counts", "dies", "planned", "new_year"]}
+    assert listed == {"in_use": [], "jobs": ["tells", "fails", "counts", "dies", "tries", "waits", "spins", "planned", "new_year"]}
 
 
-def test_jobs_are_done_whatever_becomes_of_processes(tmp_path: Path) -> None:
-    """One of three processes after another is killed while 90 jobs wait and run: each of them is done, and told to be."""
-    settings = {"preset": "parse", "functions": APPS / "jobs", "workers": 3}
-    with TestServer(tmp_path, settings=settings) as running:
-        master = Person.master(running)
-        assert running.process is not None
-        first = running.process.pid
-        with ThreadPoolExecutor(4) as pool:
-            assert {status for status, _ in pool.map(lambda n: master.call("POST", "/jobs/counts", {"n": n}), range(90))} == {200}
-        for _ in range(3):
-            children = [int(pid) for pid in Path(f"/proc/{first}/task/{first}/children").read_text().split()]
-            os.kill(children[-1], signal.SIGKILL)
-            until(partial(gone, children[-1]))
-        until(lambda: len(master.find("_JobStatus", '{"status": "succeeded"}')) == 90, 120)
-        assert {row["n"] for row in master.find("Count")} == set(range(90))
+def test_a_job_with_retries_is_tried_again(server: TestServer) -> None:
+    told = ended(Person.master(server), "tries")
+    assert (told["status"], told["message"], told["attempts"]) == ("succeeded", "at last", 2)
+
+
+def begun(master: Person, name: str) -> Any:
+    """The status of a job that was started, as soon as it has said something."""
+    assert master.call("POST", f"/jobs/{name}", {})[0] == 200
+    return until(lambda: master.find("_JobStatus", f'{{"jobName": "{name}", "message": {{"$exists": true}}}}'))[0]
+
+
+def cancel(person: Person, job_id: str) -> Any:
+    return person.server.call("POST", f"/api/v1/jobs/{job_id}/cancel", None, person.headers)
+
+
+def test_a_job_that_is_cancelled_is_told_to_end(server: TestServer) -> None:
+    master = Person.master(server)
+    running = begun(master, "waits")
+    assert running["message"] == "waiting"
+    status, told = cancel(master, running["objectId"])
+    assert (status, told["status"], told["message"]) == (200, "failed", "cancelled")
+    found = master.call("GET", f"/classes/_JobStatus/{running['objectId']}")[1]
+    assert (found["status"], found["message"], found["finishedAt"]) == ("failed", "cancelled", told["finishedAt"])
+    until(lambda: "told to end" in server.log.read_text())
+    assert cancel(master, running["objectId"])[0] == 404
+
+
+def test_a_job_that_does_not_listen_is_ended(server: TestServer) -> None:
+    running = begun(Person.master(server), "spins")
+    assert cancel(Person.master(server), running["objectId"])[0] == 200
+    until(partial(gone, int(running["message"])))
+
+
+def test_only_the_master_key_cancels_jobs(server: TestServer) -> None:
+    assert cancel(Person(server), "any")[0] == 403
+    read_only = Person(server, **{"X-Parse-Master-Key": READ_ONLY})
+    assert cancel(read_only, "any") == (403, {"code": 119, "error": "Permission denied"})
+    assert cancel(Person.master(server), "any") == (404, {"code": 101, "error": "No job with the id any waits or runs."})
 
 
 def test_a_job_that_was_cut_short_runs_again_after_the_next_start(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from mbaas.app import open_app
 from mbaas.data.app import App
 from mbaas.data.find import find_objects
 from mbaas.data.options import FindOptions
+from mbaas.jobs.owner import Owner
 from mbaas.kernel.caller import MASTER
 from mbaas.kernel.options import AppOptions, ServerOptions
 from mbaas.kernel.values import Json, Object
@@ -46,8 +47,9 @@ class Process:
         async def run(name: str, params: Object, job_id: str, said: object) -> Json:
             ran.append(job_id)
 
-        self.jobs = Jobs(app, run)
-        self.schedules = Schedules(app, self.jobs)
+        self.owner = Owner(app.options.data_dir, app.ids.uuid())
+        self.jobs = Jobs(app, run, lambda name: 0, self.owner)
+        self.schedules = Schedules(app, self.jobs, self.owner)
 
     async def start(self, *schedules: Object) -> Process:
         await self.schedules.declare(schedules)
@@ -58,6 +60,7 @@ class Process:
     async def close(self) -> None:
         await self.schedules.close()
         await self.jobs.close()
+        self.owner.close()
 
 
 def every_minute(missed: str = "once") -> Object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,11 +20,13 @@ H = TypeVar("H", bound=Handler)
 
 FUNCTION, JOB = "function", "job"
 MISSED = ("once", "skip", "all")
+_MOST_RETRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One thing that the server may call. `timeout` is in seconds; None is the server's own."""
+    """One thing that the server may call. `timeout` is in seconds; None is the server's own. `retries`: how often a job that fails
+    is tried again."""
 
     kind: str
     name: str
@@ -33,6 +35,7 @@ class Definition:
     timeout: float | None = None
     rate_limit: dict[str, Any] | None = None
     schedule: dict[str, Any] | None = None
+    retries: int = 0
 
     @property
     def is_async(self) -> bool:
@@ -51,7 +54,14 @@ class Definitions:
     def manifest(self) -> list[dict[str, Any]]:
         """What the server has to know of them."""
         return [
-            {"kind": each.kind, "name": each.name, "timeout": each.timeout, "rateLimit": each.rate_limit, "schedule": each.schedule}
+            {
+                "kind": each.kind,
+                "name": each.name,
+                "timeout": each.timeout,
+                "rateLimit": each.rate_limit,
+                "schedule": each.schedule,
+                "retries": each.retries,
+            }
             for each in self.found.values()
         ]
 
@@ -80,21 +90,27 @@ def define(
     return _declare(FUNCTION, name, rules, timeout, rate_limit or own)
 
 
-def job(name: str, *, timeout: float | None = None) -> Callable[[H], H]:
-    """A job that the master key starts by `POST /jobs/<name>`."""
+def job(name: str, *, timeout: float | None = None, retries: int = 0) -> Callable[[H], H]:
+    """A job that the master key starts by `POST /jobs/<name>`.
+
+    `retries`: how often it is tried again when it raises or does not end in its time; after a second first, then after twice as long
+    each time, ten minutes at most.
+    """
+    if type(retries) is not int or not 0 <= retries <= _MOST_RETRIES:
+        raise ValueError(f"retries is a whole number from 0 to {_MOST_RETRIES}")
 
     def declare(handler: H) -> H:
         scheduled = DEFINED.found.get((JOB, _name(handler)))
         DEFINED.found.pop((JOB, _name(handler)), None)
         plan = scheduled.schedule if scheduled is not None and scheduled.handler is handler else None
-        DEFINED.add(Definition(JOB, name, handler, Rules(), timeout, schedule=plan and {**plan, "job": name}))
+        DEFINED.add(Definition(JOB, name, handler, Rules(), timeout, schedule=plan and {**plan, "job": name}, retries=retries))
         return handler
 
     return declare
 
 
 def schedule(cron: str, *, tz: str = "UTC", missed: str = "once") -> Callable[[H], H]:
-    """A job, or what is declared as one above this, runs at each tick of a cron expression of five fields.
+    """A job, or what is declared as one above this, runs at each tick of a cron expression of five fields; a sixth before them is seconds.
 
     `tz`: the time zone that its hours are of. `missed`: what becomes of ticks while no server ran: "once" (one run for all of them),
     "skip" (none) or "all" (one for each).
@@ -107,10 +123,9 @@ def schedule(cron: str, *, tz: str = "UTC", missed: str = "once") -> Callable[[H
         raise ValueError(f"missed is one of {', '.join(MISSED)}")
 
     def declare(handler: H) -> H:
-        name = next((each.name for each in DEFINED.found.values() if each.kind == JOB and each.handler is handler), _name(handler))
-        before = DEFINED.found.get((JOB, name))
-        plan = {"job": name, "cron": cron, "tz": tz, "missed": missed}
-        DEFINED.add(Definition(JOB, name, handler, Rules(), before.timeout if before else None, schedule=plan))
+        found = next((each for each in DEFINED.found.values() if each.kind == JOB and each.handler is handler), None)
+        known = found or Definition(JOB, _name(handler), handler, Rules())
+        DEFINED.add(replace(known, schedule={"job": known.name, "cron": cron, "tz": tz, "missed": missed}))
         return handler
 
     return declare

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from mbaas.wire.routes import Table
-from mbaas.wire.v1 import changes, partners
+from mbaas.wire.v1 import changes, jobs, partners
 
 
 @cache
 def table() -> Table:
     """The table, made once."""
-    return Table((*changes.ROUTES, *partners.ROUTES))
+    return Table((*changes.ROUTES, *jobs.ROUTES, *partners.ROUTES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,34 @@ async def counts(request: Any) -> str:
 
 @cloud.job("dies")
 async def dies(request: Any) -> None:
-    import os
-
     os._exit(7)
+
+
+@cloud.job("tries", retries=1)
+async def tries(request: Any) -> str:
+    """Fails the first time."""
+    await cloud.Object("Try", job=request.job_id).save(use_master_key=True)
+    if await cloud.Query("Try").equal_to("job", request.job_id).count(use_master_key=True) == 1:
+        raise cloud.Error("not yet")
+    return "at last"
+
+
+@cloud.job("waits")
+async def waits(request: Any) -> None:
+    """Until it is cancelled."""
+    await request.message("waiting")
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        request.log.info("told to end")
+        raise
+
+
+@cloud.job("spins")
+async def spins(request: Any) -> None:
+    await request.message(str(os.getpid()))
+    while True:
+        pass
 
 
 @cloud.job("planned")

@@ -1,0 +1,190 @@
+"""Processes are killed, or paused for longer than a lease, at any moment: each tick gets one job, and each job is done and ends once."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mbaas.testing.process import TestServer, free_port
+from tests.functions.conftest import APPS
+from tests.wire.people import Person
+from tests.workers.asking import MACHINES, ONE_MACHINE, PROCESSES, Stores, soon
+
+TICKS = int(os.environ.get("MBAAS_TEST_TICKS", "3"))
+JOBS = int(os.environ.get("MBAAS_TEST_JOBS", "30"))
+LONG = TICKS >= 100
+"""Processes are then paused, too, which takes its time, and three machines take part."""
+KINDS = [*ONE_MACHINE, MACHINES] if LONG else ONE_MACHINE
+FEW = 4
+"""How many are killed unless the counts are long."""
+LEASE_SECONDS = 10
+SETTLED_SECONDS, MOST_SOON = 5.0, 5
+"""A server gives up whose processes die more often in a row sooner than that."""
+
+
+@pytest.fixture(scope="module")
+def stores(request: pytest.FixtureRequest) -> Stores:
+    return Stores(request)
+
+
+class Fleet:
+    """Three processes: of one server, or servers of their own on one database."""
+
+    def __init__(self, servers: list[TestServer], chance: random.Random) -> None:
+        self.servers, self.chance = servers, chance
+        self.killed = self.paused = 0
+
+    def serving(self) -> list[int]:
+        """The ids of the processes that serve."""
+        first = [server.process.pid for server in self.servers if server.process is not None]
+        if len(first) > 1:
+            return first
+        return [int(pid) for pid in Path(f"/proc/{first[0]}/task/{first[0]}/children").read_text().split()]
+
+    def kill(self) -> None:
+        """Kill one of them; another takes its place. Not where the server would give up."""
+        serving = self.serving()
+        victims = [pid for pid in serving if self.killed < MOST_SOON or age(pid) > SETTLED_SECONDS]
+        if len(serving) < PROCESSES or not victims:
+            return
+        victim = self.chance.choice(victims)
+        if len(self.servers) == 1:
+            os.kill(victim, signal.SIGKILL)
+        else:
+            server = next(server for server in self.servers if server.process and server.process.pid == victim)
+            server.kill()
+            server.start()
+        self.killed += 1
+
+    def pause(self) -> None:
+        """Stop one of them for longer than its leases are."""
+        victim = self.chance.choice(self.serving())
+        os.kill(victim, signal.SIGSTOP)
+        pass_time(LEASE_SECONDS * 1.2)
+        os.kill(victim, signal.SIGCONT)
+        self.paused += 1
+
+
+def pass_time(seconds: float) -> None:
+    """Let the server alone for so long: nothing is waited for."""
+    time.sleep(seconds)
+
+
+def age(pid: int) -> float:
+    """For how long a process has been there, in seconds."""
+    began = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+
+
+@contextmanager
+def fleet(kind: str, stores: Stores, folder: Path) -> Iterator[Fleet]:
+    count = PROCESSES if kind == MACHINES else 1
+    settings = stores.settings(kind, workers=PROCESSES // count, functions=APPS / "kills")
+    with ExitStack() as stack:
+        servers = [stack.enter_context(TestServer(folder / str(n), settings={**settings, "port": free_port()})) for n in range(count)]
+        yield Fleet(servers, random.Random(7))
+
+
+class Starter(threading.Thread):
+    """Starts jobs one after the other, each until it is acknowledged, with whichever server answers."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__()
+        self._people = itertools.cycle([Person.master(server) for server in fleet.servers])
+        self._given_up = threading.Event()
+        self.refused: list[Any] = []
+
+    def __enter__(self) -> Starter:
+        self.start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self._given_up.set()
+        self.join()
+
+    def run(self) -> None:
+        for n in range(JOBS):
+            while not self._given_up.is_set() and not self._start(n):
+                pass
+            self._given_up.wait(0.9 * TICKS / JOBS)
+
+    def _start(self, n: int) -> bool:
+        try:
+            status, answer = next(self._people).call("POST", "/jobs/counts", {"n": n})
+        except (OSError, HTTPException):
+            # It may have been killed before it was put, or after.
+            return False
+        if status != 200:
+            self.refused.append((status, answer))
+        return True
+
+
+def all_of(master: Person, class_name: str, where: str = "{}") -> list[Any]:
+    """More than the thousand that one find gives."""
+    found: list[Any] = []
+    while page := master.find(class_name, f'{{"$and": [{where}, {{"objectId": {{"$gt": "{found[-1]["objectId"] if found else ""}"}}}}]}}'):
+        found += sorted(page, key=lambda row: str(row["objectId"]))
+    return found
+
+
+def ends(master: Person, since: str) -> Counter[str]:
+    """How often each job was told to have ended."""
+    found: list[Any] = []
+    more = True
+    while more:
+        status, page = master.ask("_JobStatus", since, limit=1000)
+        assert status == 200, page
+        found += page["results"]
+        since, more = page["next"], page["more"]
+    return Counter(each["objectId"] for each in found if each["op"] == "update" and each["object"]["status"] != "running")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_tick_gets_one_job_and_each_job_ends_once(kind: str, stores: Stores, tmp_path: Path) -> None:
+    with fleet(kind, stores, tmp_path) as running:
+        master = Person.master(running.servers[0])
+        began = master.position("_JobStatus")
+        until = time.monotonic() + TICKS
+        with Starter(running) as starter:
+            while time.monotonic() < until or starter.is_alive():
+                pass_time(running.chance.uniform(0, 3 if LONG else 1))
+                if LONG and running.killed >= 10 * (running.paused + 1):
+                    running.pause()
+                elif LONG or running.killed < FEW:
+                    running.kill()
+        assert starter.refused == []
+        assert running.killed > 0
+        soon(lambda: not master.find("_JobStatus", '{"status": "running", "jobName": "counts"}'))
+        print(f"{kind}: {running.killed} killed, {running.paused} paused")
+        check(master, began)
+
+
+def check(master: Person, began: str) -> None:
+    statuses = [row for row in all_of(master, "_JobStatus") if row["status"] != "running"]
+    assert {row["status"] for row in statuses} == {"succeeded"}
+    counted = [row for row in statuses if row["jobName"] == "counts"]
+    assert {row["params"]["n"] for row in counted} == set(range(JOBS))
+    made = {row["objectId"]: row["n"] for row in all_of(master, "Count")}
+    assert {row["objectId"]: made[row["message"]] for row in counted} == {row["objectId"]: row["params"]["n"] for row in counted}
+    # The first ticks may have had their jobs before anybody looked.
+    soon(lambda: {row["objectId"] for row in counted} <= set(ends(master, began)))
+    assert {job: count for job, count in ends(master, began).items() if count != 1} == {}
+    ticks = sorted(row["source"].removeprefix("schedule ") for row in statuses if row["jobName"] == "each_second")
+    first = datetime.fromisoformat(ticks[0])
+    assert [datetime.fromisoformat(tick) for tick in ticks] == [first + timedelta(seconds=n) for n in range(len(ticks))]
+    assert len(ticks) >= TICKS
+    print(f"{len(counted)} jobs, done {len(made)} times; {len(ticks)} ticks")
