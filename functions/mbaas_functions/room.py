@@ -16,6 +16,7 @@ from mbaas.outbound.calls import Outbound
 from mbaas_functions.code import FUNCTION, JOB, Code
 from mbaas_functions.hooks import Hooks
 from mbaas_functions.partners.calls import Partners
+from mbaas_functions.partners.events import Events
 
 _ROOM = "functions"
 
@@ -28,12 +29,15 @@ class Functions:
         self.partners = Partners(app, outbound)
         self._app = app
         self._owner: Owner | None = None
+        self._events: Events | None = None
         self._code: Code | None = None
 
     async def open(self) -> None:
         """Learn which there are. Gone says why the code cannot be loaded."""
         await self.hooks.load()
         self._owner = Owner(self._app.options.data_dir, self._app.ids.uuid())
+        self._events = Events(self._app, self.partners.registry, self.partners.line, self._owner)
+        await self._events.open()
         if self._app.options.functions is not None:
             self._code = Code(self._app, self._app.options.functions.absolute(), self._owner, self.call)
             await self._code.open()
@@ -42,6 +46,8 @@ class Functions:
         """End what runs."""
         if self._code is not None:
             await self._code.close()
+        if self._events is not None:
+            await self._events.close()
         if self._owner is not None:
             self._owner.close()
 
@@ -80,6 +86,12 @@ class Functions:
         if self._code is None or not isinstance(name, str) or not self._code.has(JOB, name):
             raise ParseError(ErrorCode.SCRIPT_FAILED, "Invalid job.")
         return await self._code.start_job(name, params)
+
+    @property
+    def events(self) -> Events:
+        """What partners are told; there while the room is open."""
+        assert self._events is not None
+        return self._events
 
     async def cancel_job(self, job_id: str) -> Object:
         """End a job that waits or runs: what its `_JobStatus` says of its end. ParseError 101 if there is no such job."""

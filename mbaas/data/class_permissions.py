@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from mbaas.kernel.acl import GROUPS
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import DEFAULT_FIELDS, Field
 from mbaas.kernel.values import Json, Object
@@ -40,7 +41,7 @@ def check_permissions(given: Object, fields: Mapping[str, Field], custom_ids: bo
 def _check_grant(operation: str, who: str, value: Json, fields: Mapping[str, Field], custom_ids: bool) -> None:
     if operation == "ACL":
         if who != "currentUser":
-            _check_key(who, ("role:",), ("*",), custom_ids)
+            _check_key(who, GROUPS, ("*",), custom_ids)
         _check_access(value)
         return
     if who == "pointerFields":
@@ -51,7 +52,7 @@ def _check_grant(operation: str, who: str, value: Json, fields: Mapping[str, Fie
         return
     if value is not True or not who.isdigit():
         if not who.isdigit():
-            _check_key(who, ("role:",), ("*", "requiresAuthentication"), custom_ids)
+            _check_key(who, GROUPS, ("*", "requiresAuthentication"), custom_ids)
         if value is not True:
             raise _wrong(f"'{_text(value)}' is not a valid value for class level permissions acl {operation}:{who}")
 
@@ -68,7 +69,7 @@ def _check_access(value: Json) -> None:
 
 
 def _check_protected(who: str, value: Json, fields: Mapping[str, Field], custom_ids: bool) -> None:
-    _check_key(who, ("userField:", "role:"), ("*", "authenticated"), custom_ids)
+    _check_key(who, ("userField:", *GROUPS), ("*", "authenticated"), custom_ids)
     if not isinstance(value, list):
         raise _wrong(f"'{_text(value)}' is not a valid value for protectedFields[{who}] - expected an array.")
     for name in value:

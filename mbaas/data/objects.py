@@ -84,13 +84,13 @@ async def delete(app: App, caller: Caller, class_name: str, object_id: str, *, u
 
 
 def _check_given_id(app: App, class_name: str, body: Object) -> None:
-    if class_name == "_User" and isinstance(body.get("objectId"), str) and body["objectId"].startswith("role:"):
+    if class_name == "_User" and isinstance(body.get("objectId"), str) and body["objectId"].startswith(acl.GROUPS):
         raise forbidden("Invalid object ID.")
     if app.options.allow_custom_object_id:
         if "objectId" in body and not body["objectId"]:
             raise ParseError(Code.MISSING_OBJECT_ID, "objectId must not be empty, null or undefined")
         given = body.get("objectId")
-        if given is not None and (not isinstance(given, str) or given == "*" or given.startswith("role:") or len(given) > 256):
+        if given is not None and (not isinstance(given, str) or given == "*" or given.startswith(acl.GROUPS) or len(given) > 256):
             raise ParseError(Code.INVALID_KEY_NAME, "objectId is an invalid field name.")
         return
     for name in ("objectId", "id"):

@@ -111,6 +111,8 @@ class Rules:
         if caller.user_id is not None:
             names = ("authenticated", caller.user_id, *(f"role:{role}" for role in caller.roles))
             applies += [set(self._groups[name]) for name in names if name in self._groups]
+        else:
+            applies += [set(self._groups[name]) for name in caller.principals if name.startswith("partner:") and name in self._groups]
         return frozenset(set.intersection(*applies)) if applies else frozenset()
 
     def protected_in(self, caller: Caller, body: Object, hidden: frozenset[str]) -> frozenset[str]:

@@ -38,6 +38,7 @@ class Task:
     table: str
     row: Row
     held: bool = field(default=True)
+    ended: bool = field(default=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """A change begins with what the one before it has written."""
 
@@ -59,13 +60,16 @@ class Task:
         await self._change(due=due)
 
     async def end(self, again: int | None) -> None:
-        """Hold it no more: it is done, or due again then."""
+        """Hold it no more: it is done, or due again then. The queue does so after a run, unless that has done it."""
+        if self.ended:
+            return
         if again is not None:
             await self._change(due=again, owner=None)
             return
         async with self._turn:
             if not await self.app.store.rows.drop(self.table, self.key, self.row.fence):
                 raise Lost
+        self.ended = True
 
     async def _change(self, **new: Any) -> None:
         async with self._turn:

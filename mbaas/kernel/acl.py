@@ -1,6 +1,6 @@
 """An object's access list: from its wire form to the principals who may read or write it.
 
-A principal is `*`, a user's id, or `role:<name>`. None stands for "no list": everybody may.
+A principal is `*`, a user's id, `role:<name>` or `partner:<name>`. None stands for "no list": everybody may.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 
 PUBLIC = "*"
+GROUPS = ("role:", "partner:")
+"""What a principal begins with that is no user; so no user's id does."""
 MOST_ENTRIES = 5000
 
 

@@ -14,8 +14,8 @@ EVERYBODY = frozenset({PUBLIC})
 class Caller:
     """The rights of one request.
 
-    `principals` is what access lists are compared with: `*`, the user's id, and `role:<name>` for each role
-    she has, inherited ones included. `master` passes every permission; `read_only` takes its writes away.
+    `principals` is what access lists are compared with: `*`, the user's id, and `role:<name>` for each role she has, inherited
+    ones included; for a partner service `partner:<name>`. `master` passes every permission; `read_only` takes its writes away.
     `maintenance` passes the permissions on objects and says when new ones were made; it opens no route of the master key's.
     """
 

@@ -19,6 +19,7 @@ from tests.functions.test_hooks import compressed, endless, moved, nonsense, sil
 from tests.functions.web import Web, respond, web
 from tests.secantus import database
 from tests.wire.people import Person, fresh
+from tests.workers.asking import soon
 
 OFFER: dict[str, Any] = {
     "params": {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"], "additionalProperties": False},
@@ -350,3 +351,49 @@ def test_only_the_master_key_opens_the_desk(desk: Desk, server: TestServer) -> N
     for anyone in (desk.public, person):
         for method, path in (("GET", ""), ("POST", ""), ("GET", "/x"), ("PUT", "/x"), ("PUT", "/x/grant"), ("GET", "/x/usage")):
             assert server.call(method, f"/api/v1/partners{path}", {}, anyone.headers)[0] == 403
+
+
+def test_a_partner_is_told_of_changes(desk: Desk) -> None:
+    partner, class_name = desk.live(), fresh("Ride")
+    name = partner["name"]
+    made = desk.public.save(class_name, {"city": "Oslo"})
+    assert desk("PUT", f"/{name}/grant", {"environment": "live", "classes": {class_name: ["city"]}})[0] == 200
+    status, subscription = desk("POST", f"/{name}/subscriptions", {"className": class_name, "where": {"city": "Oslo"}})
+    assert (status, desk("GET", f"/{name}/subscriptions")[1]["results"]) == (201, [subscription])
+    for city in ("Oslo", "Bergen", "Oslo"):
+        desk.public.change(class_name, made["objectId"], {"city": city, "secret": 1})
+    desk.master.call("DELETE", f"/classes/{class_name}/{made['objectId']}")
+    path = f"/{name}/events"
+    soon(lambda: len(desk.elsewhere.to(path)) == 4)
+    events = desk.elsewhere.bodies(path)
+    assert [event["type"].removeprefix(class_name) for event in events] == [".updated", ".deleted", ".created", ".deleted"]
+    assert set(events[0]["data"]["object"]) == {"objectId", "createdAt", "updatedAt", "city"}
+    assert "object" not in events[1]["data"]
+    assert len({{n.lower(): v for n, v in each.headers.items()}["webhook-id"] for each in desk.elsewhere.to(path)}) == 4
+    assert desk("DELETE", f"/{name}/subscriptions/{subscription['id']}") == (200, {})
+    assert desk("DELETE", f"/{name}/subscriptions/{subscription['id']}")[1]["code"] == 101
+    assert desk("GET", f"/{name}/dead") == (200, {"results": []})
+
+
+def test_a_partner_is_a_principal_of_access_lists_and_permissions(desk: Desk) -> None:
+    class_name = fresh("Kept")
+    permissions = {"find": {"partner:taxi": True}, "get": {"partner:taxi": True}, "protectedFields": {"partner:taxi": ["a"], "*": []}}
+    wanted = {"fields": {"a": {"type": "String"}}, "classLevelPermissions": permissions}
+    status, made = desk.master.call("POST", f"/schemas/{class_name}", wanted)
+    assert (status, made["classLevelPermissions"]["find"]) == (200, {"partner:taxi": True})
+    assert desk.public.call("GET", f"/classes/{class_name}")[1]["code"] == 119
+
+
+def test_a_subscription_that_makes_no_sense_is_refused(desk: Desk) -> None:
+    partner, class_name = desk.registered(), fresh("Ride")
+    desk.public.save(class_name, {"a": 1})
+    for wrong in (
+        {}, {"className": 5}, {"className": class_name, "events": []}, {"className": class_name, "events": ["fly"]},
+        {"className": class_name, "path": "http://x"}, {"className": class_name, "path": "/../x"}, {"className": class_name, "where": []},
+    ):  # fmt: skip
+        status, told = desk("POST", f"/{partner['name']}/subscriptions", wrong)
+        assert (status, told["code"]) == (400, 142), wrong
+    assert desk("POST", f"/{partner['name']}/subscriptions", {"className": class_name, "where": {"$relative": 1}})[1]["code"] == 105
+    assert desk("POST", f"/{partner['name']}/subscriptions", {"className": "_Session"})[0] in (400, 403)
+    assert desk("POST", f"/{partner['name']}/replay", {"event": "nothing"})[1]["code"] == 101
+    assert desk("POST", f"/{partner['name']}/replay", {}) == (200, {"replayed": 0})

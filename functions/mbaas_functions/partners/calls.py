@@ -35,14 +35,68 @@ _ASKED = "$sandbox"
 _MOST_LATENCY_MS = 10_000
 
 
+Sent = tuple[str, str, bytes, dict[str, str]]
+"""Method, URL, body and headers of a request."""
+
+
+class Line:
+    """The line to partners: signed attempts, each counted, and the breakers that they are made through."""
+
+    def __init__(self, app: App, outbound: Outbound, usage: Usage) -> None:
+        self._app, self._outbound, self._usage = app, outbound, usage
+        self._breakers: dict[tuple[str, Environment], Breaker] = {}
+
+    def wait(self, partner: Partner, environment: Environment) -> float:
+        """Seconds until an attempt may be made; 0: now, and whoever is told so makes one."""
+        return self._breaker(partner, environment).wait()
+
+    def _breaker(self, partner: Partner, environment: Environment) -> Breaker:
+        return self._breakers.setdefault((partner.name, environment), Breaker(self._seconds))
+
+    def _seconds(self) -> float:
+        return self._app.clock.now() / 1000
+
+    async def send(
+        self, partner: Partner, environment: Environment, operation: str, sent: Sent, message_id: str, seconds: float
+    ) -> Reply | Failed:
+        """One attempt, counted under the operation's name whatever comes of it."""
+        method, url, body, headers = sent
+        began, now = time.monotonic(), self._app.clock.now()
+        headers = {
+            "Content-Type": "application/json",
+            **headers,
+            **signatures.headers(partner.keys(environment, now), message_id, now // 1000, body),
+            "X-Deadline-Ms": str(max(0, round(seconds * 1000))),
+        }
+        outcome: Reply | Failed = Failed("late", "the call was given up")
+        try:
+            outcome = await self._outbound.send(method, url, body, headers, seconds=seconds, most=_MOST_BYTES)
+        except Failed as error:
+            outcome = error
+            get_logger(__name__).warning("a partner failed", partner=partner.name, operation=operation, reason=error.detail)
+        finally:
+            reached = isinstance(outcome, Reply) or outcome.reached
+            well = isinstance(outcome, Reply) and outcome.status < 500 and outcome.status != 429
+            self._breaker(partner, environment).went(well=well, reached=reached)
+        called = Called(
+            ok=isinstance(outcome, Reply) and outcome.status < 300,
+            reached=reached,
+            ms=round((time.monotonic() - began) * 1000),
+            sent=len(body),
+            received=len(outcome.body) if isinstance(outcome, Reply) else 0,
+        )
+        await self._usage.add(partner.name, environment, operation, called)
+        return outcome
+
+
 class Partners:
     """The partners of one app, as functions."""
 
     def __init__(self, app: App, outbound: Outbound) -> None:
         self.registry = Registry(app, outbound.reach)
         self.usage = Usage(app)
-        self._app, self._outbound = app, outbound
-        self._breakers: dict[tuple[str, Environment], Breaker] = {}
+        self.line = Line(app, outbound, self.usage)
+        self._app = app
         self._running: dict[tuple[str, Environment], int] = {}
 
     async def call(self, function: str, caller: Caller, params: Object) -> Object:
@@ -94,54 +148,16 @@ class Partners:
         attempts = 2 if operation.idempotent else 1
         while True:
             attempts -= 1
-            outcome = await self._once(partner, environment, operation, message_id, until, (url, body, headers))
+            if (seconds := self.line.wait(partner, environment)) > 0:
+                text = f"The partner {partner.name} does not answer at present. Try again in {math.ceil(seconds)} s."
+                raise TooMany(text, math.ceil(seconds), f'"{partner.name} breaker"', Code.SCRIPT_FAILED)
+            left = until - time.monotonic()
+            outcome = await self.line.send(partner, environment, operation.name, (operation.method, url, body, headers), message_id, left)
             if isinstance(outcome, Reply) and 200 <= outcome.status < 300:
                 return _read(partner, operation, outcome)
             worth = outcome.status in _AGAIN if isinstance(outcome, Reply) else outcome.reason == "unreachable"
             if attempts == 0 or not worth or until - time.monotonic() < operation.seconds / 4:
                 raise _failed(_complaint(partner, operation, outcome))
-
-    async def _once(
-        self,
-        partner: Partner,
-        environment: Environment,
-        operation: Operation,
-        message_id: str,
-        until: float,
-        request: tuple[str, bytes, dict[str, str]],
-    ) -> Reply | Failed:
-        """One signed attempt, counted whatever comes of it. TooMany while the breaker is open."""
-        breaker = self._breakers.setdefault((partner.name, environment), Breaker(time.monotonic))
-        if (seconds := breaker.wait()) > 0:
-            text = f"The partner {partner.name} does not answer at present. Try again in {math.ceil(seconds)} s."
-            raise TooMany(text, math.ceil(seconds), f'"{partner.name} breaker"', Code.SCRIPT_FAILED)
-        url, body, headers = request
-        began, now = time.monotonic(), self._app.clock.now()
-        sent = {
-            "Content-Type": "application/json",
-            **headers,
-            **signatures.headers(partner.keys(environment, now), message_id, now // 1000, body),
-            "X-Deadline-Ms": str(max(0, round((until - began) * 1000))),
-        }
-        outcome: Reply | Failed = Failed("late", "the call was given up")
-        try:
-            outcome = await self._outbound.send(operation.method, url, body, sent, seconds=until - began, most=_MOST_BYTES)
-        except Failed as error:
-            outcome = error
-            get_logger(__name__).warning("a partner failed", partner=partner.name, operation=operation.name, reason=error.detail)
-        finally:
-            reached = isinstance(outcome, Reply) or outcome.reached
-            well = isinstance(outcome, Reply) and outcome.status < 500 and outcome.status != 429
-            breaker.went(well=well, reached=reached)
-        called = Called(
-            ok=isinstance(outcome, Reply) and outcome.status < 300,
-            reached=reached,
-            ms=round((time.monotonic() - began) * 1000),
-            sent=len(body),
-            received=len(outcome.body) if isinstance(outcome, Reply) else 0,
-        )
-        await self.usage.add(partner.name, environment, operation.name, called)
-        return outcome
 
 
 async def _rehearsed(operation: Operation, params: Object) -> Json:

@@ -87,6 +87,35 @@ async def score(request: Request) -> Json:
     return await partners.usage.score(request.params[0])
 
 
+async def subscriptions(request: Request) -> Json:
+    """What a partner is told of."""
+    await _partners(request).registry.get(request.params[0])
+    return {"results": await functions_of(request.app).events.subscriptions(request.params[0])}
+
+
+async def subscribe(request: Request) -> Answer:
+    """Tell a partner of changes of a class."""
+    return Answer(201, orjson.dumps(await functions_of(request.app).events.subscribe(request.params[0], request.object())))
+
+
+async def unsubscribe(request: Request) -> Json:
+    """Tell it no more of them."""
+    name, subscription = request.params
+    await functions_of(request.app).events.unsubscribe(name, subscription)
+    return {}
+
+
+async def dead(request: Request) -> Json:
+    """Events that could not be delivered."""
+    await _partners(request).registry.get(request.params[0])
+    return {"results": await functions_of(request.app).events.dead(request.params[0])}
+
+
+async def replay(request: Request) -> Json:
+    """Send one of them again, or all."""
+    return {"replayed": await functions_of(request.app).events.replay(request.params[0], request.object().get("event"))}
+
+
 _ONE = "/partners/:name"
 
 ROUTES = (
@@ -98,6 +127,11 @@ ROUTES = (
     Route("POST", f"{_ONE}/secrets", rotate, "Rotate a partner's secret", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("PUT", f"{_ONE}/grant", enable, "Enable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("DELETE", f"{_ONE}/grant", disable, "Disable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("GET", f"{_ONE}/subscriptions", subscriptions, "A partner's subscriptions", "partners", base=BASE, master=True),
+    Route("POST", f"{_ONE}/subscriptions", subscribe, "Tell a partner", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
+    Route("DELETE", f"{_ONE}/subscriptions/:id", unsubscribe, "Tell it no more", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("GET", f"{_ONE}/dead", dead, "Events that could not be delivered", "partners", base=BASE, master=True),
+    Route("POST", f"{_ONE}/replay", replay, "Send them again", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("GET", f"{_ONE}/usage", usage, "A partner's usage", "partners", base=BASE, master=True),
     Route("GET", f"{_ONE}/score", score, "A partner's score", "partners", base=BASE, master=True),
 )
