@@ -116,11 +116,16 @@ class Answers:
             data = base64.b64decode(asked["base64"], validate=True)
         except binascii.Error as error:
             raise ParseError(Code.FILE_SAVE_ERROR, "the data is not base64") from error
-        return await files.upload(self._app, caller, files.Upload(asked["name"], asked.get("contentType") or "", _once(data)))
+        beside = asked.get("metadata"), asked.get("tags"), asked.get("directory")
+        return await files.upload(self._app, caller, files.Upload(asked["name"], asked.get("contentType") or "", _once(data), *beside))
+
+    async def _file_data(self, caller: Caller, asked: Object) -> Json:
+        size, data = await files.part(self._app, caller, asked["name"], asked.get("key"), asked["start"])
+        return {"size": size, "base64": base64.b64encode(data).decode()}
 
     async def _delete_file(self, caller: Caller, asked: Object) -> Json:
         _master_only(caller)
-        await files.delete(self._app, asked["name"])
+        await files.delete(self._app, caller, asked["name"])
 
 
 def _master_only(caller: Caller) -> None:
@@ -144,4 +149,5 @@ _USES: dict[str, Use] = {
     "config": Answers._config,
     "saveFile": Answers._save_file,
     "deleteFile": Answers._delete_file,
+    "fileData": Answers._file_data,
 }

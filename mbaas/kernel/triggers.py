@@ -1,4 +1,4 @@
-"""What a developer may hang on to saves, deletes, finds and sign-ins: the port that the room of functions fills."""
+"""What a developer may hang on to saves, deletes, finds, sign-ins and files: the port that the room of functions fills."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ Kind = Literal[
     "beforeLogin",
     "afterLogin",
     "afterLogout",
+    "beforeSaveFile",
+    "afterSaveFile",
+    "beforeDeleteFile",
+    "afterDeleteFile",
+    "beforeFindFile",
+    "afterFindFile",
 ]
+FILES = "@File"
+"""What stands for the class in triggers of files."""
 
 
 @dataclass(slots=True)
@@ -26,7 +34,8 @@ class Outcome:
     """What a trigger says when it has run.
 
     `body`: the changes of its object, as a client would send them. `context`: what later triggers of the same request find.
-    `query`: a find's arguments, changed. `objects`: what a search is to be answered with. `answer`: what a save is to be answered with.
+    `query`: a find's arguments, changed. `objects`: what a search is to be answered with. `answer`: what a save is to
+    be answered with; of a file's trigger, what it made of the file.
     """
 
     body: Object = field(default_factory=dict)
@@ -47,7 +56,7 @@ class Triggers(Protocol):
         """Run the trigger. ParseError as it refuses, or 141 if it fails.
 
         `given` holds `object` (as stored, or as the caller sees it), `original` and `body` (what a client sends for it), or `query`,
-        `count`, `isGet` and `objects`.
+        `count`, `isGet` and `objects`; or `file` and `fileSize`.
         """
         ...
 

@@ -140,7 +140,7 @@ class Wire:
             found = self._any_method(parts)
         if identity is None or found is None:
             if found is not None and not found[0].keys:
-                request.params = found[1]
+                request.params, request.ip = found[1], ip
                 return await found[0].handler(request)
             if identity is None:
                 identity, in_body = self.keyring.by_body(ip, signs, request.body)

@@ -10,6 +10,7 @@ import orjson
 
 from mbaas.data import idempotency
 from mbaas.data.commit import RequestUnit
+from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Duplicate, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.errors import master_needed, refuse_read_only
@@ -80,6 +81,14 @@ async def sign_in(request: Request, token: str) -> None:
     sessions: Sessions | None = request.app.rooms.get("sessions")
     if sessions is not None:
         request.caller = await sessions.caller(token, request.caller)
+
+
+async def enter(request: Request, app: App) -> None:
+    """Let a request in whose path names the app, so that it needs no keys: as the caller that its keys say, or else by her session."""
+    if getattr(request, "app", None) is not app or not hasattr(request, "caller"):
+        request.app, request.caller = app, Caller(ip=request.ip)
+        if token := request.header(b"x-parse-session-token"):
+            await sign_in(request, token)
 
 
 def encode(result: bytes | Answer | Json) -> bytes:

@@ -26,6 +26,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _JSON_START = frozenset('{["-0123456789tfn \t\r\n')
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?")
+_HEADER, _HEADER_VALUE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,200}"), re.compile(r"[\x20-\x7e\xa0-\xff\t]{0,8000}")
+_CONNECTION = frozenset("connection content-length date keep-alive server trailer transfer-encoding upgrade".split())
 TOO_LARGE = "request entity too large"
 _JUDGED = 16 * 1024
 
@@ -54,6 +56,8 @@ class Request:
     content_type: str = ""
     request_id: str | None = None
     scheme: str = "http"
+    ip: str = ""
+    """Where the request comes from, for routes that ask for no keys."""
     route: str = "none"
     """What metrics call the request: its method and pattern."""
 
@@ -94,6 +98,15 @@ class Request:
             if key == name:
                 return value.decode("latin-1")
         return None
+
+
+def own_headers(given: Object) -> list[Header]:
+    """Headers that an app's own code wants an answer to have, by lower-case names; those that are the connection's are left out."""
+    made = [(name.lower(), str(value)) for name, value in given.items()]
+    for name, value in made:
+        if not _HEADER.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ParseError(Code.SCRIPT_FAILED, f"{name[:80]!r} is no header that can be sent")
+    return [(name.encode(), value.encode("latin-1")) for name, value in made if name not in _CONNECTION]
 
 
 @lru_cache(maxsize=256)

@@ -9,14 +9,20 @@ from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud.calls import ask
 from mbaas_functions.cloud.definitions import (
     after_delete,
+    after_delete_file,
     after_find,
+    after_find_file,
     after_login,
     after_logout,
     after_save,
+    after_save_file,
     before_delete,
+    before_delete_file,
     before_find,
+    before_find_file,
     before_login,
     before_save,
+    before_save_file,
     define,
     job,
     schedule,
@@ -24,12 +30,13 @@ from mbaas_functions.cloud.definitions import (
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Installation, Object, Relation, Role, Session, User
 from mbaas_functions.cloud.query import Query
-from mbaas_functions.cloud.requests import FunctionRequest, JobRequest, QueryRequest, TriggerRequest
+from mbaas_functions.cloud.requests import FileRequest, FunctionRequest, JobRequest, QueryRequest, TriggerRequest
 from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode
 
 __all__ = [
     "Error",
     "File",
+    "FileRequest",
     "FunctionRequest",
     "GeoPoint",
     "Installation",
@@ -44,14 +51,20 @@ __all__ = [
     "TriggerRequest",
     "User",
     "after_delete",
+    "after_delete_file",
     "after_find",
+    "after_find_file",
     "after_login",
     "after_logout",
     "after_save",
+    "after_save_file",
     "before_delete",
+    "before_delete_file",
     "before_find",
+    "before_find_file",
     "before_login",
     "before_save",
+    "before_save_file",
     "config",
     "define",
     "job",

@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from mbaas.kernel.triggers import FILES
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object
 from mbaas_functions.cloud.validators import Rules, rules_of
+from mbaas_functions.cloud.values import File
 
 Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
@@ -130,22 +132,24 @@ def _declare(
     return declare
 
 
-def _class_name(given: str | type[Object]) -> str:
-    name = given if isinstance(given, str) else given.fixed_class
+def _class_name(given: str | type[Object] | type[File]) -> str:
+    name = given if isinstance(given, str) else getattr(given, "fixed_class", None)
     if not name:
         raise Error("a trigger needs the name of a class", code=103)
     return name
 
 
 def _of_class(kind: str, what: str) -> Callable[..., Callable[[H], H]]:
-    def declare(class_name: str | type[Object], validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
+    def declare(class_name: str | type[Object] | type[File], validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
+        if class_name is File:
+            return _declare(f"{kind}File", FILES, rules_of(validator), timeout)
         return _declare(kind, _class_name(class_name), rules_of(validator), timeout)
 
     declare.__doc__ = f"Called {what}. `validator` as `params` of `define`; `timeout` in seconds."
     return declare
 
 
-def _of_users(kind: str, class_name: str, what: str) -> Callable[..., Callable[[H], H]]:
+def _of_one(kind: str, class_name: str, what: str) -> Callable[..., Callable[[H], H]]:
     def declare(validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
         return _declare(kind, class_name, rules_of(validator), timeout)
 
@@ -159,6 +163,12 @@ before_delete = _of_class("beforeDelete", "before an object of the class is dele
 after_delete = _of_class("afterDelete", "after an object of the class was deleted")
 before_find = _of_class("beforeFind", "before a search in the class; may change, answer or refuse it")
 after_find = _of_class("afterFind", "with what a search in the class found; may change it")
-before_login = _of_users("beforeLogin", "_User", "before a user who gave the right password is signed in; may refuse it")
-after_login = _of_users("afterLogin", "_User", "after a user was signed in")
-after_logout = _of_users("afterLogout", "_Session", "after a session was ended by its user")
+before_login = _of_one("beforeLogin", "_User", "before a user who gave the right password is signed in; may refuse it")
+after_login = _of_one("afterLogin", "_User", "after a user was signed in")
+after_logout = _of_one("afterLogout", "_Session", "after a session was ended by its user")
+before_save_file = _of_one("beforeSaveFile", FILES, "before a file is stored; may change it, put another in its place, or refuse it")
+after_save_file = _of_one("afterSaveFile", FILES, "after a file was stored")
+before_delete_file = _of_one("beforeDeleteFile", FILES, "before a file is deleted; may refuse it")
+after_delete_file = _of_one("afterDeleteFile", FILES, "after a file was deleted")
+before_find_file = _of_one("beforeFindFile", FILES, "before a file is read; may name another one, or refuse it")
+after_find_file = _of_one("afterFindFile", FILES, "with a file that is read; may change what is sent, or refuse it")

@@ -10,6 +10,7 @@ from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud.calls import ask, current
 from mbaas_functions.cloud.objects import Object, User
 from mbaas_functions.cloud.query import Query
+from mbaas_functions.cloud.values import File
 
 
 class Log:
@@ -87,3 +88,16 @@ class QueryRequest(Request):
     count: bool = False
     is_get: bool = False
     objects: list[Object] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class FileRequest(Request):
+    """A trigger around what is done to a file. `file_size` is in bytes, None where it is not known."""
+
+    trigger_name: str
+    file: File
+    file_size: int | None = None
+    force_download: bool = False
+    """Set after a find: the browser is to store the file, not to show it."""
+    response_headers: dict[str, str] = field(default_factory=dict)
+    """After a find: headers that the answer has."""

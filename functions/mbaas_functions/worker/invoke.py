@@ -16,7 +16,7 @@ from mbaas_functions.cloud.definitions import FUNCTION, JOB, Definition
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object, User, from_json
 from mbaas_functions.cloud.query import Query
-from mbaas_functions.cloud.values import IN_PARAMS, decode, encode
+from mbaas_functions.cloud.values import IN_PARAMS, File, decode, encode
 
 
 async def invoke(definition: Definition, given: Body, seconds: float) -> Body:
@@ -75,6 +75,11 @@ def _query(definition: Definition, given: Body, who: dict[str, Any]) -> requests
     return requests.QueryRequest(trigger_name=definition.kind, **own, **who)
 
 
+def _file(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    file, headers = File.from_trigger(given["file"]), given.get("headers") or {}
+    return requests.FileRequest(trigger_name=definition.kind, file=file, file_size=given.get("fileSize"), response_headers=headers, **who)
+
+
 async def _result(request: requests.Request, value: Any) -> Body:
     return {} if value is None else {"result": encode(value, frozenset())}
 
@@ -117,6 +122,18 @@ async def _found(request: requests.Request, value: Any) -> Body:
     return {"objects": [{**_shown(one), "className": request.query.class_name} for one in shown]}
 
 
+async def _filed(request: requests.Request, value: Any) -> Body:
+    assert isinstance(request, requests.FileRequest)
+    file = value if isinstance(value, File) else request.file
+    told: Body = {"file": file.described(), "forceDownload": bool(request.force_download)}
+    told["headers"] = {str(name): str(text) for name, text in request.response_headers.items()}
+    if file is not request.file:
+        told["file"]["url"] = file.url
+        if request.trigger_name == "beforeSaveFile" and file.url is None and file.data is None:
+            raise Error("a file to be saved needs data", code=130)
+    return {"context": request.context, "answer": told}
+
+
 def _shown(one: Any) -> Json:
     return one.to_json(frozenset()) if isinstance(one, Object) else encode(one)
 
@@ -130,4 +147,12 @@ _KINDS: dict[str, tuple[Prepare, Tell]] = {
     "afterSave": (_trigger, _after),
     "beforeFind": (_query, _asked),
     "afterFind": (_query, _found),
+    "beforeSaveFile": (_file, _filed),
+    "afterSaveFile": (_file, _nothing),
+    "beforeDeleteFile": (_file, _nothing),
+    "afterDeleteFile": (_file, _nothing),
+    "beforeFindFile": (_file, _filed),
+    "afterFindFile": (_file, _filed),
 }
+FAILS: dict[str, int] = {"beforeSaveFile": 130, "afterSaveFile": 130, "beforeDeleteFile": 153, "afterDeleteFile": 153}
+"""The code of an error that has none, for kinds with one of their own."""
