@@ -12,10 +12,12 @@ from mbaas_functions.cloud.definitions import (
     after_delete_file,
     after_find,
     after_find_file,
+    after_live_query_event,
     after_login,
     after_logout,
     after_save,
     after_save_file,
+    before_connect,
     before_delete,
     before_delete_file,
     before_find,
@@ -23,6 +25,7 @@ from mbaas_functions.cloud.definitions import (
     before_login,
     before_save,
     before_save_file,
+    before_subscribe,
     define,
     job,
     schedule,
@@ -30,11 +33,21 @@ from mbaas_functions.cloud.definitions import (
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Installation, Object, Relation, Role, Session, User
 from mbaas_functions.cloud.query import Query
-from mbaas_functions.cloud.requests import FileRequest, FunctionRequest, JobRequest, QueryRequest, TriggerRequest
+from mbaas_functions.cloud.requests import (
+    ConnectRequest,
+    EventRequest,
+    FileRequest,
+    FunctionRequest,
+    JobRequest,
+    QueryRequest,
+    TriggerRequest,
+)
 from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode
 
 __all__ = [
+    "ConnectRequest",
     "Error",
+    "EventRequest",
     "File",
     "FileRequest",
     "FunctionRequest",
@@ -54,10 +67,12 @@ __all__ = [
     "after_delete_file",
     "after_find",
     "after_find_file",
+    "after_live_query_event",
     "after_login",
     "after_logout",
     "after_save",
     "after_save_file",
+    "before_connect",
     "before_delete",
     "before_delete_file",
     "before_find",
@@ -65,6 +80,7 @@ __all__ = [
     "before_login",
     "before_save",
     "before_save_file",
+    "before_subscribe",
     "config",
     "define",
     "job",

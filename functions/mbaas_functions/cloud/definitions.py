@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from mbaas.kernel.triggers import FILES
+from mbaas.kernel.triggers import CONNECT, FILES
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object
 from mbaas_functions.cloud.validators import Rules, rules_of
@@ -172,3 +172,6 @@ before_delete_file = _of_one("beforeDeleteFile", FILES, "before a file is delete
 after_delete_file = _of_one("afterDeleteFile", FILES, "after a file was deleted")
 before_find_file = _of_one("beforeFindFile", FILES, "before a file is read; may name another one, or refuse it")
 after_find_file = _of_one("afterFindFile", FILES, "with a file that is read; may change what is sent, or refuse it")
+before_connect = _of_one("beforeConnect", CONNECT, "before somebody connects to live queries; may refuse it")
+before_subscribe = _of_class("beforeSubscribe", "before somebody subscribes to the class; may change `request.query` or refuse it")
+after_live_query_event = _of_class("afterEvent", "with each event before it is sent; may change what is sent, or send nothing")

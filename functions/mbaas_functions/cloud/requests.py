@@ -101,3 +101,29 @@ class FileRequest(Request):
     """Set after a find: the browser is to store the file, not to show it."""
     response_headers: dict[str, str] = field(default_factory=dict)
     """After a find: headers that the answer has."""
+
+
+@dataclass(kw_only=True)
+class ConnectRequest(Request):
+    """Somebody connects to live queries. `clients` and `subscriptions` are those of the server's process that she came to."""
+
+    trigger_name: str
+    client_id: str
+    clients: int
+    subscriptions: int
+
+
+@dataclass(kw_only=True)
+class EventRequest(Request):
+    """An event of a live query on its way to one client: `event` is create, enter, update, leave or delete.
+
+    What is sent is `object`, and `original` where there is one; nothing if `send_event` is set to False.
+    """
+
+    trigger_name: str
+    event: str
+    object: Object
+    original: Object | None
+    clients: int
+    subscriptions: int
+    send_event: bool = True

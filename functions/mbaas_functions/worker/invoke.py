@@ -80,6 +80,19 @@ def _file(definition: Definition, given: Body, who: dict[str, Any]) -> requests.
     return requests.FileRequest(trigger_name=definition.kind, file=file, file_size=given.get("fileSize"), response_headers=headers, **who)
 
 
+def _connect(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    counts = {"clients": given["clients"], "subscriptions": given["subscriptions"]}
+    return requests.ConnectRequest(trigger_name=definition.kind, client_id=given["clientId"], **counts, **who)
+
+
+def _event(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    class_name = given["className"]
+    original = from_json(given["original"], class_name) if given.get("original") else None
+    counts = {"clients": given["clients"], "subscriptions": given["subscriptions"]}
+    own = {"event": given["event"], "object": from_json(given["object"], class_name), "original": original, **counts}
+    return requests.EventRequest(trigger_name=definition.kind, **own, **who)
+
+
 async def _result(request: requests.Request, value: Any) -> Body:
     return {} if value is None else {"result": encode(value, frozenset())}
 
@@ -134,6 +147,12 @@ async def _filed(request: requests.Request, value: Any) -> Body:
     return {"context": request.context, "answer": told}
 
 
+async def _sent(request: requests.Request, value: Any) -> Body:
+    assert isinstance(request, requests.EventRequest)
+    told: Body = {"sendEvent": bool(request.send_event), "object": _shown(request.object)}
+    return {"context": request.context, "answer": {**told, "original": request.original and _shown(request.original)}}
+
+
 def _shown(one: Any) -> Json:
     return one.to_json(frozenset()) if isinstance(one, Object) else encode(one)
 
@@ -147,6 +166,9 @@ _KINDS: dict[str, tuple[Prepare, Tell]] = {
     "afterSave": (_trigger, _after),
     "beforeFind": (_query, _asked),
     "afterFind": (_query, _found),
+    "beforeConnect": (_connect, _nothing),
+    "beforeSubscribe": (_query, _asked),
+    "afterEvent": (_event, _sent),
     "beforeSaveFile": (_file, _filed),
     "afterSaveFile": (_file, _nothing),
     "beforeDeleteFile": (_file, _nothing),

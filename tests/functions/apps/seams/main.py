@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from mbaas_functions import cloud
@@ -75,3 +76,52 @@ async def found(request: Any) -> Any:
 @cloud.define("read")
 async def read(request: Any) -> Any:
     return len(await cloud.File(request.params["name"]).get_data())
+
+
+# Live queries: what is done with an event depends on its object's `how`
+
+
+async def opened(topic: str) -> None:
+    """Wait until somebody opens the gate."""
+    for _ in range(1000):
+        if await cloud.Query("Gate").equal_to("topic", topic).count(use_master_key=True):
+            return
+        await asyncio.sleep(0.01)
+
+
+@cloud.before_connect()
+async def connecting(request: Any) -> None:
+    if request.installation_id == "banned":
+        raise cloud.Error("not from there", code=4711)
+    if request.installation_id == "counting":
+        await note("connected", client=request.client_id, user=request.user.username, clients=request.clients)
+
+
+@cloud.before_subscribe("Watched")
+async def subscribing(request: Any) -> None:
+    where = request.query.to_json()["where"]
+    if where.get("how") == "refused":
+        raise cloud.Error("not this", code=4711)
+    if where.get("how") == "narrowed":
+        request.query.equal_to("open", True).select("n")
+    if where.get("how") == "by secret":
+        request.query.equal_to("secret", "x")
+
+
+@cloud.after_live_query_event("Watched")
+async def event(request: Any) -> None:
+    how, said = request.object.get("how"), request.object
+    if how == "told":
+        said.set("heard", [request.event, request.user.username if request.user else None, request.installation_id])
+        said.set("was", request.original.get("n") if request.original else None)
+    if how == "quiet":
+        request.send_event = said.get("n") == 2
+    if how == "fails":
+        raise cloud.Error("cannot tell", code=4711)
+    if how == "slow":
+        await asyncio.sleep(0.02 * (3 - said.get("n") % 3))
+    if how == "gated":
+        await note("waiting", topic=said.get("topic"))
+        await opened(said.get("topic"))
+    if how == "leaky":
+        said.set({"secret": "by the trigger", "copy": "shown", "owner": request.user})
