@@ -24,7 +24,7 @@ from mbaas_functions.schedules import Schedules
 from mbaas_functions.watch import watch
 
 ROOM = "functions"
-FUNCTION, JOB = "function", "job"
+FUNCTION, JOB, HTTP = "function", "job", "http"
 _SECONDS = 30.0
 """How long a call may take whose definition does not say."""
 _JOB_SECONDS = 3600.0
@@ -80,6 +80,10 @@ class Functions:
         if "." in name or not self.has(FUNCTION, name):
             raise ParseError(Code.SCRIPT_FAILED, f'Invalid function: "{name}"')
         return await self._run(FUNCTION, name, caller, {"params": params, "headers": headers or {}})
+
+    async def endpoint(self, name: str, caller: Caller, given: Object) -> Object:
+        """`{status, headers, base64}` of what an endpoint answers; its name is its method and pattern."""
+        return await self._run(HTTP, name, caller, given)
 
     async def start_job(self, name: Json, params: Object) -> str:
         """Have a job run in the background; the id of its `_JobStatus`. ParseError 141 if there is none of that name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from time import perf_counter
@@ -35,6 +34,7 @@ from mbaas.wire.request import (
     Scope,
     Send,
     decode_body,
+    inflate,
     read_body,
     segments,
     stream_body,
@@ -177,7 +177,8 @@ class Wire:
             request.request_id = other[b"x-parse-request-id"].decode("latin-1")
         raw = found is not None and found[0].raw
         await self._read(request, other, receive, raw=raw, identity=identity)
-        if request.method == "POST" and isinstance(request.body, dict) and (override := request.body.pop("_method", None)):
+        bare = found is not None and not found[0].keys
+        if request.method == "POST" and not bare and isinstance(request.body, dict) and (override := request.body.pop("_method", None)):
             request.method = override.upper() if isinstance(override, str) else "POST"
             found = self._table.find(request.method, parts)
         return found, other.get(b"x-parse-cloud-context")
@@ -200,7 +201,7 @@ class Wire:
             raise Refused(TOO_LARGE, 413)
         data = await read_body(receive, limit)
         if b"content-encoding" in other:
-            data = _inflate(data, other[b"content-encoding"], limit)
+            data = inflate(data, other[b"content-encoding"], limit)
         request.raw = data
         if raw:
             request.body = _keys_only(data)
@@ -252,23 +253,6 @@ def _forget_form(request: Request) -> None:
         if kind is not None and not isinstance(kind, str):
             raise errors.Unauthorized
         request.content_type = kind or ""
-
-
-def _inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
-    if encoding.lower() == b"identity":
-        return data
-    if encoding.lower() not in (b"gzip", b"deflate"):
-        raise Refused(f'unsupported content encoding "{encoding.decode("latin-1")}"', 415)
-    inflater = zlib.decompressobj(47)
-    try:
-        plain = inflater.decompress(data, limit + 1)
-    except zlib.error:
-        raise Refused("The request body could not be decompressed.", 400) from None
-    if len(plain) > limit:
-        raise Refused(TOO_LARGE, 413)
-    if not inflater.eof or inflater.unused_data:
-        raise Refused("The compressed request body is cut short, or followed by something else.", 400)
-    return plain
 
 
 def _no_route(request: Request) -> Refused:

@@ -87,6 +87,8 @@ async def enter(request: Request, app: App) -> None:
     """Let a request in whose path names the app, so that it needs no keys: as the caller that its keys say, or else by her session."""
     if getattr(request, "app", None) is not app or not hasattr(request, "caller"):
         request.app, request.caller = app, Caller(ip=request.ip)
+        if app.store.behind:
+            await app.catch_up()
         if token := request.header(b"x-parse-session-token"):
             await sign_in(request, token)
 

@@ -27,6 +27,7 @@ from mbaas_functions.cloud.definitions import (
     before_save_file,
     before_subscribe,
     define,
+    http,
     job,
     schedule,
 )
@@ -38,8 +39,10 @@ from mbaas_functions.cloud.requests import (
     EventRequest,
     FileRequest,
     FunctionRequest,
+    HttpRequest,
     JobRequest,
     QueryRequest,
+    Response,
     TriggerRequest,
 )
 from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode
@@ -52,6 +55,7 @@ __all__ = [
     "FileRequest",
     "FunctionRequest",
     "GeoPoint",
+    "HttpRequest",
     "Installation",
     "JobRequest",
     "Object",
@@ -59,6 +63,7 @@ __all__ = [
     "Query",
     "QueryRequest",
     "Relation",
+    "Response",
     "Role",
     "Session",
     "TriggerRequest",
@@ -83,6 +88,7 @@ __all__ = [
     "before_subscribe",
     "config",
     "define",
+    "http",
     "job",
     "run",
     "schedule",

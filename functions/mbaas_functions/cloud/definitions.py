@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,9 @@ from mbaas_functions.cloud.values import File
 Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
 
-FUNCTION, JOB = "function", "job"
+FUNCTION, JOB, HTTP = "function", "job", "http"
+METHODS = ("GET", "POST", "PUT", "DELETE")
+_PATTERN = re.compile(r"/[A-Za-z0-9._~-]+(/(:\w+|[A-Za-z0-9._~-]+))*(/\*)?")
 MISSED = ("once", "skip", "all")
 
 
@@ -80,6 +83,25 @@ def define(
     rules = rules_of(params, require_user=require_user, require_master=require_master, roles=tuple(roles))
     own = params.get("rateLimit") if isinstance(params, dict) else None
     return _declare(FUNCTION, name, rules, timeout, rate_limit or own)
+
+
+def http(
+    method: str,
+    path: str,
+    *,
+    require_user: bool = False,
+    require_master: bool = False,
+    roles: Iterable[str] = (),
+    timeout: float | None = None,
+) -> Callable[[H], H]:
+    """An endpoint for a method (GET, POST, PUT, DELETE) and a path: `/report/:id`, with `/*` at its end for whatever follows.
+
+    It is called by anybody who knows the address, `/api/v1/http/<app id>/report/5`: without keys, with a session where one is sent.
+    """
+    if method.upper() not in METHODS or not _PATTERN.fullmatch(path):
+        raise ValueError(f"no endpoint: {method} {path}")
+    rules = rules_of(None, require_user=require_user, require_master=require_master, roles=tuple(roles))
+    return _declare(HTTP, f"{method.upper()} {path}", rules, timeout)
 
 
 def job(name: str, *, timeout: float | None = None) -> Callable[[H], H]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -127,3 +128,28 @@ class EventRequest(Request):
     clients: int
     subscriptions: int
     send_event: bool = True
+
+
+@dataclass(kw_only=True)
+class HttpRequest(Request):
+    """A request to an endpoint. `params` are the variables of its pattern, `rest` what a `*` stands for."""
+
+    method: str
+    path: str
+    params: dict[str, str] = field(default_factory=dict)
+    query: dict[str, Any] = field(default_factory=dict)
+    """The query string: texts by name, a list where a name comes twice."""
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """The body as JSON. ValueError if it is none."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Response:
+    """What an endpoint answers when it is more than a body: text, bytes, or anything else as JSON."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from mbaas.kernel.values import Json
 from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud import requests, validators
 from mbaas_functions.cloud.calls import current
-from mbaas_functions.cloud.definitions import FUNCTION, JOB, Definition
+from mbaas_functions.cloud.definitions import FUNCTION, HTTP, JOB, Definition
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object, User, from_json
 from mbaas_functions.cloud.query import Query
 from mbaas_functions.cloud.values import IN_PARAMS, File, decode, encode
+
+MOST_ANSWER = 10 * 1024 * 1024
+"""Bytes of what an endpoint answers."""
 
 
 async def invoke(definition: Definition, given: Body, seconds: float) -> Body:
@@ -93,8 +99,31 @@ def _event(definition: Definition, given: Body, who: dict[str, Any]) -> requests
     return requests.EventRequest(trigger_name=definition.kind, **own, **who)
 
 
+def _http(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    own = {"method": given["method"], "path": given["path"], "params": given["params"], "query": given["query"]}
+    return requests.HttpRequest(body=base64.b64decode(given["body"]), **own, **who)
+
+
 async def _result(request: requests.Request, value: Any) -> Body:
     return {} if value is None else {"result": encode(value, frozenset())}
+
+
+async def _answered(request: requests.Request, value: Any) -> Body:
+    answer = value if isinstance(value, requests.Response) else requests.Response(204 if value is None else 200, {}, value)
+    body, kind = answer.body, "application/json; charset=utf-8"
+    if body is None:
+        data, kind = b"", ""
+    elif isinstance(body, str):
+        data, kind = body.encode(), "text/plain; charset=utf-8"
+    elif isinstance(body, (bytes, bytearray)):
+        data, kind = bytes(body), "application/octet-stream"
+    else:
+        data = orjson.dumps(encode(body, frozenset()))
+    if len(data) > MOST_ANSWER:
+        raise Error(f"an answer has no more than {MOST_ANSWER // 1024 // 1024} MB", code=116)
+    headers = {str(name).lower(): str(text) for name, text in answer.headers.items()}
+    headers = {"content-type": kind, **headers} if kind else headers
+    return {"status": answer.status, "headers": headers, "base64": base64.b64encode(data).decode()}
 
 
 async def _message(request: requests.Request, value: Any) -> Body:
@@ -162,6 +191,7 @@ Tell = Callable[[requests.Request, Any], Awaitable[Body]]
 _KINDS: dict[str, tuple[Prepare, Tell]] = {
     FUNCTION: (_function, _result),
     JOB: (_job, _message),
+    HTTP: (_http, _answered),
     "beforeSave": (_trigger, _changed),
     "afterSave": (_trigger, _after),
     "beforeFind": (_query, _asked),

@@ -10,9 +10,6 @@ from mbaas.wire.routes import Route
 from mbaas_functions import jobs
 from mbaas_functions.room import functions_of
 
-_SECRET = ("x-parse-session-token", "x-parse-master-key", "x-parse-maintenance-key", "authorization", "cookie", "proxy-authorization")
-"""Headers that no function is shown."""
-
 
 async def call(request: Request) -> Json:
     """Call a function. Its params are those of the body, then those of the query string."""
@@ -20,12 +17,7 @@ async def call(request: Request) -> Json:
     if functions is None:
         raise ParseError(Code.SCRIPT_FAILED, f'Invalid function: "{name}"')
     params = {**request.object(), **parse_pairs(request.query)} if request.query else request.object()
-    return await functions.call(name, request.caller, params, _headers(request))
-
-
-def _headers(request: Request) -> dict[str, str]:
-    named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
-    return {name: value for name, value in named if name not in _SECRET and not name.endswith("-key")}
+    return await functions.call(name, request.caller, params, request.told_headers())
 
 
 async def start_job(request: Request) -> Answer:

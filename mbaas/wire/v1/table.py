@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from mbaas.wire.routes import Table
-from mbaas.wire.v1 import changes
+from mbaas.wire.v1 import changes, endpoints
 
 
 @cache
 def table() -> Table:
     """The table, made once."""
-    return Table(changes.ROUTES)
+    return Table((*changes.ROUTES, *endpoints.ROUTES))
