@@ -45,6 +45,7 @@ from mbaas_functions.cloud.requests import (
     Response,
     TriggerRequest,
 )
+from mbaas_functions.cloud.transactions import Transaction
 from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "Response",
     "Role",
     "Session",
+    "Transaction",
     "TriggerRequest",
     "User",
     "after_delete",
@@ -92,6 +94,7 @@ __all__ = [
     "job",
     "run",
     "schedule",
+    "tx",
 ]
 
 
@@ -104,3 +107,8 @@ async def config(*, use_master_key: bool = False) -> Body:
     """The params of the app's config; with the master key those for it alone, too."""
     found: Json = await ask("config", use_master_key=use_master_key)
     return {name: decode(value) for name, value in found.items()}
+
+
+def tx() -> Transaction:
+    """`async with cloud.tx():` saves and deletes within are done together at its end, or none of them is."""
+    return Transaction()
