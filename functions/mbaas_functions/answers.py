@@ -149,6 +149,10 @@ class Answers:
         _master_only(caller)
         await files.delete(self._app, caller, asked["name"])
 
+    async def _push(self, caller: Caller, asked: Object) -> Json:
+        _master_only(caller)
+        return await self._app.pushes.send(caller, asked["body"])
+
 
 def _master_only(caller: Caller) -> None:
     if not caller.master:
@@ -171,6 +175,7 @@ _USES: dict[str, Use] = {
     "config": Answers._config,
     "saveFile": Answers._save_file,
     "deleteFile": Answers._delete_file,
+    "push": Answers._push,
     "newId": Answers._new_id,
     "commit": Answers._commit,
     "fileData": Answers._file_data,

@@ -18,6 +18,7 @@ Kind = Literal[
     "beforeLogin",
     "afterLogin",
     "afterLogout",
+    "beforePasswordResetRequest",
     "beforeSaveFile",
     "afterSaveFile",
     "beforeDeleteFile",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from mbaas.kernel.values import Json
@@ -23,6 +25,7 @@ from mbaas_functions.cloud.definitions import (
     before_find,
     before_find_file,
     before_login,
+    before_password_reset_request,
     before_save,
     before_save_file,
     before_subscribe,
@@ -46,7 +49,7 @@ from mbaas_functions.cloud.requests import (
     TriggerRequest,
 )
 from mbaas_functions.cloud.transactions import Transaction
-from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode
+from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode, from_date
 
 __all__ = [
     "ConnectRequest",
@@ -85,6 +88,7 @@ __all__ = [
     "before_find",
     "before_find_file",
     "before_login",
+    "before_password_reset_request",
     "before_save",
     "before_save_file",
     "before_subscribe",
@@ -92,6 +96,7 @@ __all__ = [
     "define",
     "http",
     "job",
+    "push",
     "run",
     "schedule",
     "tx",
@@ -112,3 +117,31 @@ async def config(*, use_master_key: bool = False) -> Body:
 def tx() -> Transaction:
     """`async with cloud.tx():` saves and deletes within are done together at its end, or none of them is."""
     return Transaction()
+
+
+async def push(
+    data: dict[str, Any],
+    *,
+    where: Query | None = None,
+    channels: Iterable[str] | None = None,
+    push_time: datetime | None = None,
+    expiration_time: datetime | None = None,
+    expiration_interval: float | None = None,
+    use_master_key: bool = False,
+) -> str:
+    """Send a push to the installations that a query finds, or to channels; the id of its `_PushStatus`. It takes the master key.
+
+    `data` is what devices get (`alert`, `badge`, …). `push_time`: when it is sent, if not now. It is of no use after `expiration_time`, or
+    `expiration_interval` seconds after it is sent.
+    """
+    body: Body = {"data": encode(data)}
+    if where is not None:
+        body["where"] = where.to_json()["where"]
+    if channels is not None:
+        body["channels"] = list(channels)
+    for name, at in (("push_time", push_time), ("expiration_time", expiration_time)):
+        if at is not None:
+            body[name] = from_date(at)
+    if expiration_interval is not None:
+        body["expiration_interval"] = expiration_interval
+    return str(await ask("push", body=body, use_master_key=use_master_key))

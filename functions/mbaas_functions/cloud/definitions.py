@@ -188,6 +188,9 @@ after_find = _of_class("afterFind", "with what a search in the class found; may 
 before_login = _of_one("beforeLogin", "_User", "before a user who gave the right password is signed in; may refuse it")
 after_login = _of_one("afterLogin", "_User", "after a user was signed in")
 after_logout = _of_one("afterLogout", "_Session", "after a session was ended by its user")
+before_password_reset_request = _of_one(
+    "beforePasswordResetRequest", "_User", "before a user is sent a mail to choose a new password; may refuse it"
+)
 before_save_file = _of_one("beforeSaveFile", FILES, "before a file is stored; may change it, put another in its place, or refuse it")
 after_save_file = _of_one("afterSaveFile", FILES, "after a file was stored")
 before_delete_file = _of_one("beforeDeleteFile", FILES, "before a file is deleted; may refuse it")

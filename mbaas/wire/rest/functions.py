@@ -86,14 +86,10 @@ async def declare_hook(request: Request) -> Json:
     raise ParseError(Code.COMMAND_UNAVAILABLE, "Webhooks are not available on this server.")
 
 
-async def push(request: Request) -> Json:
-    """Nothing is set up to send pushes with."""
-    body = request.object()
-    if "where" in body and "channels" in body:
-        raise ParseError(Code.PUSH_MISCONFIGURED, "Channels and query can not be set at the same time.")
-    if "where" not in body and "channels" not in body:
-        raise ParseError(Code.PUSH_MISCONFIGURED, 'Sending a push requires either "channels" or a "where" query.')
-    raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
+async def push(request: Request) -> Answer:
+    """Send a push."""
+    status_id = await request.app.pushes.send(request.caller, request.object())
+    return Answer(headers=[(b"x-parse-push-status-id", status_id.encode())], body=b'{"result":true}')
 
 
 ROUTES = (
