@@ -17,6 +17,7 @@ from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas_auth.users import UserPolicy
 from mbaas_functions.answers import Answers
+from mbaas_functions.durable import DELETED, SAVED, Durable
 from mbaas_functions.jobs import Jobs
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call, Gone, Process
@@ -44,18 +45,21 @@ class Functions:
         self._draining: set[asyncio.Task[None]] = set()
         self._jobs = Jobs(app, self._run_job)
         self._schedules = Schedules(app, self._jobs)
+        self._durable = Durable(app, self._fire_durable)
         self._defined: dict[tuple[str, str], Object] = {}
 
     async def open(self) -> None:
         """Start a worker and learn what it declares. Gone says why `main.py` cannot be loaded."""
         await self._pool.open()
         self._take_over()
-        await self._schedules.declare(self._scheduled())
+        await self._declare()
         self._jobs.start()
         self._schedules.start()
 
-    def _scheduled(self) -> list[Object]:
-        return [each["schedule"] for each in self._defined.values() if each["schedule"] is not None]
+    async def _declare(self) -> None:
+        """Have what runs by itself run as it is declared now."""
+        await self._schedules.declare(each["schedule"] for each in self._defined.values() if each["schedule"] is not None)
+        await self._durable.declare(place for place in self._defined if place[0] in (SAVED, DELETED))
 
     def _new_pool(self) -> Pool:
         return Pool(self._folder, Answers(self._app, self.call).take)
@@ -103,6 +107,10 @@ class Functions:
         context = value.get("context", caller.context)
         return Outcome(value.get("body") or {}, context, value.get("query"), value.get("objects"), value.get("answer"))
 
+    async def _fire_durable(self, kind: str, class_name: str, given: Object) -> None:
+        if self.has(kind, class_name):
+            await self._run(kind, class_name, MASTER, {"className": class_name, **given})
+
     async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Said | None = None) -> Object:
         if caller.depth >= _DEEPEST:
             raise ParseError(Code.SCRIPT_FAILED, f"Functions and triggers call one another more than {_DEEPEST} times deep.")
@@ -130,7 +138,7 @@ class Functions:
             return
         old, self._pool = self._pool, fresh
         self._take_over()
-        await self._schedules.declare(self._scheduled())
+        await self._declare()
         log.info("the code was reloaded", functions=len(self._defined))
         task = asyncio.create_task(old.drain())
         self._draining.add(task)
@@ -138,6 +146,7 @@ class Functions:
 
     async def close(self) -> None:
         """End the workers."""
+        await self._durable.close()
         await self._schedules.close()
         await self._jobs.close()
         for task in self._draining:

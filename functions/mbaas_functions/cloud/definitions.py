@@ -171,6 +171,23 @@ def _of_class(kind: str, what: str) -> Callable[..., Callable[[H], H]]:
     return declare
 
 
+def _after_write(kind: str, what: str) -> Callable[..., Callable[[H], H]]:
+    at_once = _of_class(kind, what)
+
+    def declare(
+        class_name: str | type[Object] | type[File], validator: Any = None, *, durable: bool = False, timeout: float | None = None
+    ) -> Callable[[H], H]:
+        if not durable:
+            return at_once(class_name, validator, timeout=timeout)
+        return _declare(f"durable{kind[0].upper()}{kind[1:]}", _class_name(class_name), rules_of(validator), timeout)
+
+    declare.__doc__ = f"""Called {what}. `validator` as `params` of `define`; `timeout` in seconds.
+
+    `durable`: not in the request but soon after it, at least once, in order for each object, whatever becomes of processes.
+    """
+    return declare
+
+
 def _of_one(kind: str, class_name: str, what: str) -> Callable[..., Callable[[H], H]]:
     def declare(validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
         return _declare(kind, class_name, rules_of(validator), timeout)
@@ -180,9 +197,9 @@ def _of_one(kind: str, class_name: str, what: str) -> Callable[..., Callable[[H]
 
 
 before_save = _of_class("beforeSave", "before an object of the class is saved; may change or refuse it")
-after_save = _of_class("afterSave", "after an object of the class was saved")
+after_save = _after_write("afterSave", "after an object of the class was saved")
 before_delete = _of_class("beforeDelete", "before an object of the class is deleted; may refuse it")
-after_delete = _of_class("afterDelete", "after an object of the class was deleted")
+after_delete = _after_write("afterDelete", "after an object of the class was deleted")
 before_find = _of_class("beforeFind", "before a search in the class; may change, answer or refuse it")
 after_find = _of_class("afterFind", "with what a search in the class found; may change it")
 before_login = _of_one("beforeLogin", "_User", "before a user who gave the right password is signed in; may refuse it")

@@ -70,7 +70,8 @@ def _trigger(definition: Definition, given: Body, who: dict[str, Any]) -> reques
     class_name = given["className"]
     made = from_json(given["object"], class_name).meant(given.get("body") or {})
     original = from_json(given["original"], class_name) if given.get("original") else None
-    return requests.TriggerRequest(trigger_name=definition.kind, object=made, original=original, **who)
+    name = _NAMES.get(definition.kind, definition.kind)
+    return requests.TriggerRequest(trigger_name=name, object=made, original=original, **who)
 
 
 def _query(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
@@ -195,6 +196,8 @@ _KINDS: dict[str, tuple[Prepare, Tell]] = {
     "beforeSave": (_trigger, _changed),
     "afterSave": (_trigger, _after),
     "beforeFind": (_query, _asked),
+    "durableAfterSave": (_trigger, _nothing),
+    "durableAfterDelete": (_trigger, _nothing),
     "afterFind": (_query, _found),
     "beforeConnect": (_connect, _nothing),
     "beforeSubscribe": (_query, _asked),
@@ -206,5 +209,6 @@ _KINDS: dict[str, tuple[Prepare, Tell]] = {
     "beforeFindFile": (_file, _filed),
     "afterFindFile": (_file, _filed),
 }
+_NAMES = {"durableAfterSave": "afterSave", "durableAfterDelete": "afterDelete"}
 FAILS: dict[str, int] = {"beforeSaveFile": 130, "afterSaveFile": 130, "beforeDeleteFile": 153, "afterDeleteFile": 153}
 """The code of an error that has none, for kinds with one of their own."""
