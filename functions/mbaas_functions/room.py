@@ -11,10 +11,11 @@ from pathlib import Path
 
 from mbaas.data.app import App
 from mbaas.kernel.caller import MASTER, Caller
-from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
+from mbaas_auth import providers
 from mbaas_auth.users import UserPolicy
 from mbaas_functions.answers import Answers
 from mbaas_functions.durable import DELETED, SAVED, Durable
@@ -25,7 +26,7 @@ from mbaas_functions.schedules import Schedules
 from mbaas_functions.watch import watch
 
 ROOM = "functions"
-FUNCTION, JOB, HTTP = "function", "job", "http"
+FUNCTION, JOB, HTTP, PROVIDER = "function", "job", "http", "authProvider"
 _SECONDS = 30.0
 """How long a call may take whose definition does not say."""
 _JOB_SECONDS = 3600.0
@@ -50,7 +51,7 @@ class Functions:
 
     async def open(self) -> None:
         """Start a worker and learn what it declares. Gone says why `main.py` cannot be loaded."""
-        await self._pool.open()
+        await self._open(self._pool)
         self._take_over()
         await self._declare()
         self._jobs.start()
@@ -60,6 +61,11 @@ class Functions:
         """Have what runs by itself run as it is declared now."""
         await self._schedules.declare(each["schedule"] for each in self._defined.values() if each["schedule"] is not None)
         await self._durable.declare(place for place in self._defined if place[0] in (SAVED, DELETED))
+
+    async def _open(self, pool: Pool) -> None:
+        """Start a pool whose code may be used. MbaasError says why it may not."""
+        await pool.open()
+        await providers.declare(self._app, [each["name"] for each in pool.manifest if each["kind"] == PROVIDER])
 
     def _new_pool(self) -> Pool:
         return Pool(self._folder, Answers(self._app, self.call).take)
@@ -131,8 +137,8 @@ class Functions:
         log = get_logger("mbaas.functions")
         fresh = self._new_pool()
         try:
-            await fresh.open()
-        except Gone as error:
+            await self._open(fresh)
+        except MbaasError as error:
             log.error("the new code is not used", reason=error.message)
             await fresh.close()
             return
@@ -175,6 +181,7 @@ class Functions:
 async def joined(app: App) -> AsyncIterator[Functions | None]:
     """The app with its functions, if it has any. Gone says why they cannot be loaded."""
     if app.options.functions is None:
+        await providers.declare(app, ())
         yield None
         return
     folder = app.options.functions.absolute()

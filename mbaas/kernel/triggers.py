@@ -28,6 +28,7 @@ Kind = Literal[
     "beforeConnect",
     "beforeSubscribe",
     "afterEvent",
+    "authProvider",
 ]
 FILES, CONNECT = "@File", "@Connect"
 """What stands for the class in triggers that have none: those of files, and of connections."""
@@ -60,7 +61,8 @@ class Triggers(Protocol):
         """Run the trigger. ParseError as it refuses, or 141 if it fails.
 
         `given` holds `object` (as stored, or as the caller sees it), `original` and `body` (what a client sends for it), or `query`,
-        `count`, `isGet` and `objects`; or `file` and `fileSize`; or what is known of a connection or an event.
+        `count`, `isGet` and `objects`; or `file` and `fileSize`; or what is known of a connection, an event,
+        or a sign-in.
         """
         ...
 

@@ -19,6 +19,7 @@ from mbaas_functions.cloud.definitions import (
     after_logout,
     after_save,
     after_save_file,
+    auth_provider,
     before_connect,
     before_delete,
     before_delete_file,
@@ -38,6 +39,7 @@ from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Installation, Object, Relation, Role, Session, User
 from mbaas_functions.cloud.query import Query
 from mbaas_functions.cloud.requests import (
+    AuthRequest,
     ConnectRequest,
     EventRequest,
     FileRequest,
@@ -52,6 +54,7 @@ from mbaas_functions.cloud.transactions import Transaction
 from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode, from_date
 
 __all__ = [
+    "AuthRequest",
     "ConnectRequest",
     "Error",
     "EventRequest",
@@ -82,6 +85,7 @@ __all__ = [
     "after_logout",
     "after_save",
     "after_save_file",
+    "auth_provider",
     "before_connect",
     "before_delete",
     "before_delete_file",

@@ -21,7 +21,8 @@ from mbaas_functions.cloud.values import File
 Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
 
-FUNCTION, JOB, HTTP = "function", "job", "http"
+FUNCTION, JOB, HTTP, PROVIDER = "function", "job", "http", "authProvider"
+_PROVIDER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 METHODS = ("GET", "POST", "PUT", "DELETE")
 _PATTERN = re.compile(r"/[A-Za-z0-9._~-]+(/(:\w+|[A-Za-z0-9._~-]+))*(/\*)?")
 MISSED = ("once", "skip", "all")
@@ -138,6 +139,17 @@ def schedule(cron: str, *, tz: str = "UTC", missed: str = "once") -> Callable[[H
         return handler
 
     return declare
+
+
+def auth_provider(name: str, *, timeout: float | None = None) -> Callable[[H], H]:
+    """Who vouches for users that come with `authData` of this name.
+
+    Called with the data, whose `id` is a text that is not empty, the options of `auth.<name>` of an options file, and the request. What it
+    raises refuses the sign-up, sign-in or link. It has to make sure that the id belongs to whoever asks: the data is the client's.
+    """
+    if not _PROVIDER.fullmatch(name) or name == "anonymous":
+        raise ValueError(f"no provider can be called {name!r}")
+    return _declare(PROVIDER, name, Rules(), timeout)
 
 
 def _name(handler: Handler) -> str:

@@ -153,3 +153,13 @@ class Response:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
+
+
+@dataclass(kw_only=True)
+class AuthRequest(Request):
+    """Somebody comes with a provider's data. `object` is the user whom it is to be linked to, None before she is known."""
+
+    provider: str
+    auth_data: dict[str, Any]
+    options: dict[str, Any]
+    object: User | None

@@ -15,7 +15,7 @@ from mbaas.kernel.values import Json
 from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud import requests, validators
 from mbaas_functions.cloud.calls import current
-from mbaas_functions.cloud.definitions import FUNCTION, HTTP, JOB, Definition
+from mbaas_functions.cloud.definitions import FUNCTION, HTTP, JOB, PROVIDER, Definition
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object, User, from_json
 from mbaas_functions.cloud.query import Query
@@ -30,7 +30,8 @@ async def invoke(definition: Definition, given: Body, seconds: float) -> Body:
     prepare, tell = _KINDS.get(definition.kind, (_trigger, _nothing))
     request = prepare(definition, given, _who(given, seconds))
     await validators.check(definition.rules, request)
-    value = await run(definition, request)
+    arguments = (request.auth_data, request.options, request) if isinstance(request, requests.AuthRequest) else (request,)
+    value = await run(definition, *arguments)
     return await tell(request, value)
 
 
@@ -103,6 +104,12 @@ def _event(definition: Definition, given: Body, who: dict[str, Any]) -> requests
 def _http(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
     own = {"method": given["method"], "path": given["path"], "params": given["params"], "query": given["query"]}
     return requests.HttpRequest(body=base64.b64decode(given["body"]), **own, **who)
+
+
+def _provider(definition: Definition, given: Body, who: dict[str, Any]) -> requests.Request:
+    user = from_json(given["object"], "_User") if given.get("object") else None
+    own = {"auth_data": given["authData"], "options": given["options"], "object": user}
+    return requests.AuthRequest(provider=definition.name, **own, **who)
 
 
 async def _result(request: requests.Request, value: Any) -> Body:
@@ -193,6 +200,7 @@ _KINDS: dict[str, tuple[Prepare, Tell]] = {
     FUNCTION: (_function, _result),
     JOB: (_job, _message),
     HTTP: (_http, _answered),
+    PROVIDER: (_provider, _nothing),
     "beforeSave": (_trigger, _changed),
     "afterSave": (_trigger, _after),
     "beforeFind": (_query, _asked),
