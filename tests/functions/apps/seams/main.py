@@ -1,4 +1,4 @@
-"""Triggers of files and of live queries."""
+"""Triggers of files and of live queries, and a provider."""
 
 from __future__ import annotations
 
@@ -125,3 +125,9 @@ async def event(request: Any) -> None:
         await opened(said.get("topic"))
     if how == "leaky":
         said.set({"secret": "by the trigger", "copy": "shown", "owner": request.user})
+
+
+@cloud.auth_provider("acme")
+def acme(auth_data: Any, options: Any, request: Any) -> None:
+    if auth_data.get("token") != "right":
+        raise cloud.Error("wrong token", code=4711)
