@@ -17,7 +17,7 @@ from mbaas.observe.logs import begin_request
 from mbaas.observe.metrics import Metrics
 from mbaas.wire import errors
 from mbaas.wire.cors import JSON_TYPE, Header
-from mbaas.wire.dispatch import Dispatcher, sign_in
+from mbaas.wire.dispatch import Dispatcher, sign_in, sign_in_counted
 from mbaas.wire.fast_answer import Heads
 from mbaas.wire.keys import (
     IDENTITY_HEADERS,
@@ -84,8 +84,8 @@ class Wire:
         self._below = f"{self.mount}/"
         self._heads = Heads()
         self._table = routes or table()
-        self.dispatcher = Dispatcher(self._table, apps, self.mount)
         self.keyring = keyring or Keyring(apps)
+        self.dispatcher = Dispatcher(self._table, self.keyring.doors, self.mount)
         self._told = told
         self._trusted = tuple(trusted_proxies)
         self._cors = next(iter(self.keyring.doors.values())).cors
@@ -140,7 +140,7 @@ class Wire:
             found = self._any_method(parts)
         if identity is None or found is None:
             if found is not None and not found[0].keys:
-                request.params, request.ip = found[1], ip
+                request.params, request.ip, request.route = found[1], ip, found[0].label
                 return await found[0].handler(request)
             if identity is None:
                 identity, in_body = self.keyring.by_body(ip, signs, request.body)
@@ -164,7 +164,7 @@ class Wire:
         if token and (route.session == "never" or (route.session == "revocable" and not token.startswith("r:"))):
             token = None
         if identity.limits.asks:
-            await _sign_in_counted(request, f"{route.base}/{'/'.join(parts)}", token)
+            await sign_in_counted(request, f"{route.base}/{'/'.join(parts)}", token)
         elif token:
             await sign_in(request, token)
         return await (route.handler(request) if route.free else self.dispatcher.run(route, request))
@@ -209,18 +209,6 @@ class Wire:
             request.body = decode_body(data, request.content_type.lower())
         if isinstance(request.body, dict):
             request.body.pop("_noBody", None)
-
-
-async def _sign_in_counted(request: Request, path: str, token: str | None) -> None:
-    """Sign in where the app limits requests: some of its limits count before that, some need the session."""
-    request.limits.admit(request.method, path, request.caller)
-    methods = (request.method,)
-    await request.limits.check(methods, path, request.caller, signed_in=False)
-    try:
-        if token:
-            await sign_in(request, token)
-    finally:
-        await request.limits.check(methods, path, request.caller, signed_in=True)
 
 
 def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]]:

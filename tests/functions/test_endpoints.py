@@ -93,6 +93,16 @@ def test_what_is_not_declared_is_not_there(server: TestServer, http: httpx.Clien
     assert server.get("/api/v1/http/other/report/1")[0] == 404
 
 
+@pytest.mark.parametrize("keys", [{}, {"X-Parse-Application-Id": APP_ID}], ids=["bare", "with keys"])
+def test_the_apps_limits_hold_with_and_without_keys(tmp_path: Path, keys: dict[str, str]) -> None:
+    path = f"/api/v1/http/{APP_ID}/report/latest"
+    limit = {"requestPath": path, "requestTimeWindow": 60_000, "requestCount": 2, "includeInternalRequests": True}
+    options = {"appId": APP_ID, "masterKey": MASTER_KEY, "rateLimit": [limit], "routeAllowList": ["api/v1/http/.*/report/.*", "health"]}
+    with TestServer.with_parse_options(tmp_path, options, functions=APPS / "endpoints") as running:
+        assert [running.get(path, keys)[0] for _ in range(3)] == [200, 200, 429]
+        assert running.call("POST", f"/api/v1/http/{APP_ID}/echo", {}, keys) == (403, {"code": 119, "error": "Permission denied"})
+
+
 @pytest.mark.parametrize("line", ['"PATCH", "/x"', '"GET", "x"', '"GET", "/:id"', '"GET", "/a/*/b"', '"GET", "/a b"'])
 def test_an_endpoint_that_makes_no_sense_is_not_declared(tmp_path: Path, line: str) -> None:
     code = f"from mbaas_functions import cloud\n\n@cloud.http({line})\nasync def none(request): ...\n"

@@ -30,7 +30,7 @@ async def endpoint(request: Request) -> Answer:
     found = _declared(tuple(functions.names(HTTP))).find(request.method, path.split("/")) if functions else None
     if app is None or functions is None or found is None:
         raise Refused(f"Cannot {request.method} /{path}", 404)
-    await enter(request, app)
+    await enter(request, app, f"{BASE}/http/{request.params[0]}/{path}")
     route, values = found
     names = [part[1:] or "rest" for part in route.pattern.split("/") if part[:1] in (":", "*")]
     given: Object = {
