@@ -173,7 +173,7 @@ DEFAULTS: dict[str, Any] = {
 """Parse Server 9's defaults, where ours differ."""
 
 _LATER = """
-    analyticsAdapter auth cacheAdapter cacheMaxSize cacheTTL cloud cluster customPages databaseAdapter directAccess
+    analyticsAdapter cacheAdapter cacheMaxSize cacheTTL cloud cluster customPages databaseAdapter directAccess
     emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid emailVerifyTokenValidityDuration
     enableCollationCaseComparison enableExpressErrorHandler enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey
     filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQueryServerOptions
@@ -245,6 +245,8 @@ def _protected(document: Mapping[str, Any], keep: bool) -> dict[str, dict[str, t
 def _option(name: str, value: Any, out: Translated) -> None:
     if name in LATER:
         out.ignored.append(name)
+    if name == "auth":
+        out.ignored += [f"auth.{provider}" for provider, given in mapping(value).items() if not mapping(given).get("module")]
     if name in RECORDS:
         target, record, fields = RECORDS[name]
         into: dict[str, Any] = {}

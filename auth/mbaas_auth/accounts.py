@@ -117,7 +117,10 @@ async def upgrade_session(app: App, caller: Caller, token: str | None) -> Object
 
 
 async def request_mail(app: App) -> Object:
-    """`/requestPasswordReset` and `/verificationEmailRequest` while no mail can be sent."""
+    """`/requestPasswordReset` and `/verificationEmailRequest` while no mail can be sent.
+
+    Where one is sent, `beforePasswordResetRequest` of its user comes before it (`triggers.fire`), as `beforeLogin` before a session.
+    """
     raise ParseError(Code.INTERNAL_SERVER_ERROR, _NO_MAIL)
 
 

@@ -114,7 +114,7 @@ class UserPolicy(Policy):
         fresh = {k: v for k, v in given.items() if known.get(k) != v or v is None}
         for name, data in fresh.items():
             if data is not None:
-                providers.check(name, data, anonymous=self._app.options.enable_anonymous_users)
+                await providers.vouched(self._app, write.caller, name, data, self.show_all(current.body) if current else None)
         owner = await self.linked(given)
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):

@@ -10,12 +10,14 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import orjson
 
 from mbaas.data import config, files, find, objects
 from mbaas.data.aggregate.run import aggregate
 from mbaas.data.app import App
+from mbaas.data.commit import RequestUnit, all_or_none
 from mbaas.data.options import FindOptions
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, MbaasError, ParseError, forbidden
@@ -81,6 +83,26 @@ class Answers:
     async def _destroy(self, caller: Caller, asked: Object) -> Json:
         await objects.delete(self._app, caller, asked["className"], asked["objectId"])
 
+    async def _new_id(self, caller: Caller, asked: Object) -> Json:
+        return self._app.ids.object_id(self._app.options.object_id_size)
+
+    async def _commit(self, caller: Caller, asked: Object) -> Json:
+        return await all_or_none(self._app, [partial(self._write, caller, wanted) for wanted in asked["writes"]])
+
+    async def _write(self, caller: Caller, wanted: Object, unit: RequestUnit) -> Object:
+        """One object of a transaction."""
+        app, class_name, object_id, body = self._app, wanted["className"], str(wanted["objectId"]), wanted["body"]
+        caller = replace(caller.as_master() if wanted["master"] else caller, context=wanted["context"], unit=unit)
+        if body is None:
+            await objects.delete(app, caller, class_name, object_id)
+            return {}
+        if not wanted["new"]:
+            return (await objects.update(app, caller, class_name, object_id, body)).answer
+        if not object_id.isalnum() or len(object_id) != app.options.object_id_size:
+            raise ParseError(Code.INVALID_KEY_NAME, "the id of a new object is the server's to give")
+        saved = await objects.create(app, caller, class_name, body, object_id=object_id)
+        return {"updatedAt": saved.answer.get("createdAt"), **saved.answer}
+
     async def _get(self, caller: Caller, asked: Object) -> Json:
         options = FindOptions.parse_get({"include": asked["include"]} if asked.get("include") else {})
         return orjson.loads(await find.get(self._app, caller, asked["className"], asked["objectId"], options))
@@ -116,11 +138,20 @@ class Answers:
             data = base64.b64decode(asked["base64"], validate=True)
         except binascii.Error as error:
             raise ParseError(Code.FILE_SAVE_ERROR, "the data is not base64") from error
-        return await files.upload(self._app, caller, files.Upload(asked["name"], asked.get("contentType") or "", _once(data)))
+        beside = asked.get("metadata"), asked.get("tags"), asked.get("directory")
+        return await files.upload(self._app, caller, files.Upload(asked["name"], asked.get("contentType") or "", _once(data), *beside))
+
+    async def _file_data(self, caller: Caller, asked: Object) -> Json:
+        size, data = await files.part(self._app, caller, asked["name"], asked.get("key"), asked["start"])
+        return {"size": size, "base64": base64.b64encode(data).decode()}
 
     async def _delete_file(self, caller: Caller, asked: Object) -> Json:
         _master_only(caller)
-        await files.delete(self._app, asked["name"])
+        await files.delete(self._app, caller, asked["name"])
+
+    async def _push(self, caller: Caller, asked: Object) -> Json:
+        _master_only(caller)
+        return await self._app.pushes.send(caller, asked["body"])
 
 
 def _master_only(caller: Caller) -> None:
@@ -144,4 +175,8 @@ _USES: dict[str, Use] = {
     "config": Answers._config,
     "saveFile": Answers._save_file,
     "deleteFile": Answers._delete_file,
+    "push": Answers._push,
+    "newId": Answers._new_id,
+    "commit": Answers._commit,
+    "fileData": Answers._file_data,
 }

@@ -12,19 +12,21 @@ from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.errors import Code as ErrorCode
-from mbaas.kernel.errors import ParseError
+from mbaas.kernel.errors import MbaasError, ParseError
 from mbaas.kernel.triggers import Kind, Outcome
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
+from mbaas_auth import providers
 from mbaas_functions.answers import Answers
 from mbaas_functions.asking import who
+from mbaas_functions.durable import DELETED, SAVED, Durable
 from mbaas_functions.jobs import Jobs
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call, Gone, Process
 from mbaas_functions.schedules import Schedules
 from mbaas_functions.watch import watch
 
-FUNCTION, JOB = "function", "job"
+FUNCTION, JOB, HTTP, PROVIDER = "function", "job", "http", "authProvider"
 _SECONDS = 30.0
 """How long a call may take whose definition does not say."""
 _JOB_SECONDS = 3600.0
@@ -47,22 +49,30 @@ class Code:
         self._watching: asyncio.Task[None] | None = None
         self._jobs = Jobs(app, self._run_job, self._retries, owner)
         self._schedules = Schedules(app, self._jobs, owner)
+        self._durable = Durable(app, self._fire_durable, owner)
         self._defined: dict[tuple[str, str], Object] = {}
 
     async def open(self) -> None:
         """Start a worker and learn what it declares. Gone says why `main.py` cannot be loaded."""
         if not (self._folder / "main.py").is_file():
             raise Gone(f"there is no main.py in {self._folder}; MBAAS_FUNCTIONS names the folder that has it")
-        await self._pool.open()
+        await self._open(self._pool)
         self._take_over()
-        await self._schedules.declare(self._scheduled())
+        await self._declare()
         self._jobs.start()
         self._schedules.start()
         if self._app.options.preset == "development":
             self._watching = asyncio.create_task(watch(self._folder, self.reload))
 
-    def _scheduled(self) -> list[Object]:
-        return [each["schedule"] for each in self._defined.values() if each["schedule"] is not None]
+    async def _declare(self) -> None:
+        """Have what runs by itself run as it is declared now."""
+        await self._schedules.declare(each["schedule"] for each in self._defined.values() if each["schedule"] is not None)
+        await self._durable.declare(place for place in self._defined if place[0] in (SAVED, DELETED))
+
+    async def _open(self, pool: Pool) -> None:
+        """Start a pool whose code may be used. MbaasError says why it may not."""
+        await pool.open()
+        await providers.declare(self._app, [each["name"] for each in pool.manifest if each["kind"] == PROVIDER])
 
     def _new_pool(self) -> Pool:
         return Pool(self._folder, Answers(self._app, self._call).take)
@@ -85,6 +95,10 @@ class Code:
     async def call(self, name: str, caller: Caller, params: Object, headers: Object) -> Object:
         """`{"result": …}` of a function, or `{}` if it returned nothing. ParseError as it fails, 141 if it does not say."""
         return await self._run(FUNCTION, name, caller, {"params": params, "headers": headers})
+
+    async def endpoint(self, name: str, caller: Caller, given: Object) -> Object:
+        """`{status, headers, base64}` of what an endpoint answers; its name is its method and pattern."""
+        return await self._run(HTTP, name, caller, given)
 
     async def start_job(self, name: str, params: Object) -> str:
         """Have a job run in the background; the id of its `_JobStatus`."""
@@ -109,6 +123,10 @@ class Code:
         context = value.get("context", caller.context)
         return Outcome(value.get("body") or {}, context, value.get("query"), value.get("objects"), value.get("answer"))
 
+    async def _fire_durable(self, kind: str, class_name: str, given: Object) -> None:
+        if self.has(kind, class_name):
+            await self._run(kind, class_name, MASTER, {"className": class_name, **given})
+
     async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Said | None = None) -> Object:
         if caller.depth >= _DEEPEST:
             raise ParseError(ErrorCode.SCRIPT_FAILED, f"Functions and triggers call one another more than {_DEEPEST} times deep.")
@@ -129,14 +147,14 @@ class Code:
         log = get_logger("mbaas.functions")
         fresh = self._new_pool()
         try:
-            await fresh.open()
-        except Gone as error:
+            await self._open(fresh)
+        except MbaasError as error:
             log.error("the new code is not used", reason=error.message)
             await fresh.close()
             return
         old, self._pool = self._pool, fresh
         self._take_over()
-        await self._schedules.declare(self._scheduled())
+        await self._declare()
         log.info("the code was reloaded", functions=len(self._defined))
         task = asyncio.create_task(old.drain())
         self._draining.add(task)
@@ -147,6 +165,7 @@ class Code:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self._durable.close()
         await self._schedules.close()
         await self._jobs.close()
         for task in self._draining:

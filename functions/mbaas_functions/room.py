@@ -13,6 +13,7 @@ from mbaas.kernel.errors import ParseError, not_found
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Json, Object
 from mbaas.outbound.calls import Outbound
+from mbaas_auth import providers
 from mbaas_functions.code import FUNCTION, JOB, Code
 from mbaas_functions.hooks import Hooks
 from mbaas_functions.partners.calls import Partners
@@ -38,7 +39,9 @@ class Functions:
         self._owner = Owner(self._app.options.data_dir, self._app.ids.uuid())
         self._events = Events(self._app, self.partners.registry, self.partners.line, self._owner)
         await self._events.open()
-        if self._app.options.functions is not None:
+        if self._app.options.functions is None:
+            await providers.declare(self._app, ())
+        else:
             self._code = Code(self._app, self._app.options.functions.absolute(), self._owner, self.call)
             await self._code.open()
 
@@ -80,6 +83,11 @@ class Functions:
         if self._code is None:
             raise LookupError(f"the app has no {kind} trigger of {class_name}")
         return await self._code.fire(kind, class_name, caller, given)
+
+    async def endpoint(self, name: str, caller: Caller, given: Object) -> Object:
+        """`{status, headers, base64}` of what an endpoint answers; its name, one of those declared, is its method and pattern."""
+        assert self._code is not None
+        return await self._code.endpoint(name, caller, given)
 
     async def start_job(self, name: Json, params: Object) -> str:
         """Have a job run in the background; the id of its `_JobStatus`. ParseError 141 if there is none of that name."""

@@ -12,6 +12,7 @@ from mbaas.data.policies import PLAIN, Policy
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions
+from mbaas.kernel.push import NoPushes, Pushes
 from mbaas.kernel.triggers import NoTriggers, Triggers
 from mbaas.storage.ports import Store
 from mbaas.storage.sharing import Joint, Sharing
@@ -29,6 +30,7 @@ class App:
         self.classes = Classes(store.schemas, options)
         self.keywords = Keywords(options.request_keyword_denylist)
         self.triggers: Triggers = NoTriggers()
+        self.pushes: Pushes = NoPushes()
         self.rooms: dict[str, Any] = {}
         self.unfed: list[Callable[[], None]] = []
         """Called after others changed what no entry of the feed tells: who is in a relation, such as a role's members."""

@@ -108,13 +108,17 @@ class Classes:
         """Read the definitions and make the classes that always exist."""
         await self.reload()
         for name in ALWAYS_PRESENT:
-            made, known = self.blank(name), self._known.get(name)
-            if known is None or not set(made.fields) <= set(known.fields) or known.unique != made.unique:
-                try:
-                    await self.alter(name, partial(self._completed, made))
-                except Duplicate as error:
-                    text = f"several objects of {name} have the same value, which the index {error.index} refuses; mend them first"
-                    raise MbaasError(text) from error
+            await self.complete(name)
+
+    async def complete(self, name: str) -> None:
+        """Give a class what its room registered for it, where it lacks any. What is unique stays so."""
+        made, known = self.blank(name), self._known.get(name)
+        if known is None or not set(made.fields) <= set(known.fields) or not made.unique <= known.unique:
+            try:
+                await self.alter(name, partial(self._completed, made))
+            except Duplicate as error:
+                text = f"several objects of {name} have the same value, which the index {error.index} refuses; mend them first"
+                raise MbaasError(text) from error
 
     async def reload(self) -> None:
         """Read the definitions again; those that are as they were stay the same objects."""
@@ -155,7 +159,8 @@ class Classes:
         if known is None:
             return made, ()
         fields, indexes = {**known.fields, **made.fields}, {**known.indexes, **made.indexes}
-        return ClassSchema(known.name, fields, known.permissions, indexes, made.unique, made.folded), ()
+        unique = made.unique | (known.unique & indexes.keys())
+        return ClassSchema(known.name, fields, known.permissions, indexes, unique, made.folded), ()
 
     def get(self, name: str) -> ClassSchema | None:
         """The definition, or None if the class does not exist."""

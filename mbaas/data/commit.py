@@ -7,13 +7,17 @@ steps wait until every part has given its own, and one unit holds them all (deci
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, Conflict, ParseError
 from mbaas.storage.ports import Step, Written
+
+T = TypeVar("T")
+_ATTEMPTS = 5
 
 
 class Transaction:
@@ -75,6 +79,43 @@ class RequestUnit:
 def in_transaction(caller: Caller) -> bool:
     """True if what the request writes commits with other requests."""
     return isinstance(caller.unit, RequestUnit) and caller.unit.transaction is not None
+
+
+Part = Callable[["RequestUnit"], Awaitable[T]]
+"""Something that writes at most once, and gives what it writes to the unit."""
+
+
+async def all_or_none(app: App, parts: Sequence[Part[T]]) -> list[T]:
+    """Run parts whose writes commit as one, side by side, and all of them again if objects changed meanwhile.
+
+    Raises the error of the first part that failed; then nothing is written.
+    """
+    for attempt in range(_ATTEMPTS):
+        transaction = Transaction(app, len(parts))
+        results = await asyncio.gather(*[_in(transaction, number, part) for number, part in enumerate(parts)])
+        failures = [result for result in results if isinstance(result, _Failure)]
+        if not failures:
+            return [result for result in results if not isinstance(result, _Failure)]
+        error = failures[0].error
+        if attempt == _ATTEMPTS - 1 or getattr(error, "code", 0) != Code.INVALID_LINKED_SESSION:
+            break
+    raise error
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: Exception
+
+
+async def _in(transaction: Transaction, number: int, part: Part[T]) -> T | _Failure:
+    """Run one part of a transaction, which waits for the others where it writes."""
+    try:
+        result = await part(RequestUnit(transaction=transaction, part=number))
+    except Exception as error:
+        await transaction.done(number, error)
+        return _Failure(error)
+    await transaction.done(number)
+    return result
 
 
 async def commit(app: App, caller: Caller, steps: Sequence[Step]) -> list[Written]:

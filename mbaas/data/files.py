@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import blake2b
 
-from mbaas.data import media_types
+from mbaas.data import file_triggers, media_types
 from mbaas.data.app import App
+from mbaas.data.file_triggers import Draft
 from mbaas.data.files_in import file_url
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, Refused, forbidden
 from mbaas.kernel.options import FileDownload, FileUpload
+from mbaas.kernel.triggers import FILES
 from mbaas.kernel.values import Json, Object
 from mbaas.storage.files.disk import Disk
 from mbaas.storage.files.ports import Contents, Files, Names, TooLarge
@@ -27,6 +30,8 @@ _ROOM = "files"
 _NAME = re.compile(r"[_a-zA-Z0-9][a-zA-Z0-9@. ~_-]*\Z")
 _DIRECTORY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-/]*\Z")
 _RESERVED = "metadata"
+_PART = 4 * 1024 * 1024
+"""Bytes of a file that are read at once for a function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,27 @@ class Stored:
     contents: Contents
     etag: str
     metadata: Object = field(default_factory=dict)
+    download: bool = False
+    """True if a trigger wants it to be stored by the browser."""
+    headers: Object = field(default_factory=dict)
+    """Headers that a trigger wants the answer to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Contents in memory: those that a trigger puts in the place of a file's own."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        yield self.data[start:end]
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 def place(app: App) -> Files:
@@ -80,10 +106,25 @@ async def upload(app: App, caller: Caller, wanted: Upload) -> Object:
     content_type = wanted.content_type or ("" if wanted.streamed else "text/plain")
     metadata, tags = _object(app, wanted.metadata), _object(app, wanted.tags)
     directory = _directory(caller, wanted.directory)
-    prefix = "" if app.options.preserve_file_name else f"{app.ids.hex(16)}_"
-    name = f"{directory}{prefix}{_with_extension(wanted.name, content_type)}"
-    earlier = await names(app).described(name) if app.options.preserve_file_name else None
     key = app.ids.hex(16)
+    size = await _put(app, key, wanted)
+    draft = Draft(wanted.name, content_type, metadata, tags, directory, key, size)
+    try:
+        draft, data = await file_triggers.before_save(app, caller, draft)
+        saved = draft.url is not None
+        draft = draft if saved else _named(app, draft)
+    except Exception:
+        await place(app).drop(key)
+        raise
+    stored = replace(draft, size=None) if saved else await _store(app, caller, draft, data)
+    if saved or data is not None:
+        await place(app).drop(key)
+    await file_triggers.after_save(app, caller, stored)
+    return {"url": stored.url, "name": stored.name}
+
+
+async def _put(app: App, key: str, wanted: Upload) -> int:
+    """Keep the contents; how many bytes they are."""
     limit = app.options.max_upload_bytes if wanted.limit is None else wanted.limit
     try:
         size = await place(app).put(key, wanted.parts, limit)
@@ -94,34 +135,101 @@ async def upload(app: App, caller: Caller, wanted: Upload) -> Object:
     if not size:
         await place(app).drop(key)
         raise ParseError(Code.FILE_SAVE_ERROR, "Invalid file upload.")
-    kept = {"key": key, "size": size, "type": _served_type(name, content_type), "metadata": metadata, "tags": tags}
+    return size
+
+
+def _named(app: App, draft: Draft) -> Draft:
+    """The file under the name that it will have, if all that is said of it may be."""
+    _check_name(draft.name)
+    prefix = "" if app.options.preserve_file_name else f"{app.ids.hex(16)}_"
+    directory = f"{_proper_directory(draft.directory)}/" if draft.directory is not None else ""
+    name = f"{directory}{prefix}{_with_extension(draft.name, draft.content_type)}"
+    return replace(draft, name=name, metadata=_object(app, draft.metadata), tags=_object(app, draft.tags))
+
+
+async def _store(app: App, caller: Caller, draft: Draft, data: bytes | None) -> Draft:
+    """Have the file found by its name; `data` are its contents if they are not those that were uploaded."""
+    name, key, size = draft.name, draft.key, draft.size
+    if data is not None:
+        key = app.ids.hex(16)
+        size = await _put(app, key, Upload(name, draft.content_type, _once(data)))
+    earlier = await names(app).described(name) if app.options.preserve_file_name else None
+    kept = {"key": key, "size": size, "type": _served_type(name, draft.content_type), "metadata": draft.metadata, "tags": draft.tags}
     await names(app).describe(name, {**kept, "user": caller.user_id, "at": app.clock.now()})
     if earlier is not None:
         await place(app).drop(earlier["key"])
-    return {"url": file_url(app, name), "name": name}
+    return replace(draft, url=file_url(app, name), key=key, size=size)
 
 
-async def open_file(app: App, name: str) -> Stored | None:
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def open_file(app: App, caller: Caller, name: str) -> Stored | None:
     """A file with its contents, or None."""
+    name = await file_triggers.before_find(app, caller, name, _served_type(name, ""))
     known = await names(app).described(name)
     contents = await place(app).open(known["key"]) if known else None
     if known is None or contents is None:
         return None
-    return Stored(name, known["type"] or _served_type(name, ""), contents, known["key"], known["metadata"])
+    stored = Stored(name, known["type"] or _served_type(name, ""), contents, known["key"], known["metadata"])
+    try:
+        made = await file_triggers.after_find(app, caller, _shown(app, stored), contents.size)
+    except BaseException:
+        await contents.close()
+        raise
+    if made.data is not None:
+        await contents.close()
+        kind = made.content_type or _served_type(made.name or name, "")
+        stored = replace(stored, contents=Held(made.data), content_type=kind, etag=blake2b(made.data, digest_size=16).hexdigest())
+    return replace(stored, name=made.name or name, download=made.download, headers=made.headers)
 
 
-async def metadata(app: App, name: str) -> Object:
+def _shown(app: App, stored: Stored) -> Object:
+    """A stored file as triggers see it."""
+    told: Object = {"name": stored.name, "contentType": stored.content_type, "metadata": stored.metadata}
+    return {**told, "key": stored.etag, "url": file_url(app, stored.name)}
+
+
+async def part(app: App, caller: Caller, name: str, key: str | None, start: int) -> tuple[int, bytes]:
+    """How many bytes a file has, and some of them from `start` on. `key` stands for the contents that a trigger was shown."""
+    if key is None:
+        refuse_downloader(app, caller)
+        known = await names(app).described(name)
+        key = known["key"] if known else None
+    contents = await place(app).open(key) if key else None
+    if contents is None:
+        raise ParseError(Code.OBJECT_NOT_FOUND, "File not found.")
+    end = min(contents.size, start + _PART)
+    return contents.size, b"".join([piece async for piece in contents.read(min(start, end), end)])
+
+
+async def metadata(app: App, caller: Caller, name: str) -> Object:
     """`{metadata}` of a file; nothing for one that is not there."""
+    name = await file_triggers.before_find(app, caller, name, _served_type(name, ""))
     known = await names(app).described(name)
-    return {"metadata": known["metadata"]} if known else {}
+    if known is None:
+        return {}
+    shown = {"name": name, "contentType": known["type"], "metadata": known["metadata"], "key": known["key"], "url": file_url(app, name)}
+    await file_triggers.after_find(app, caller, shown, known["size"])
+    return {"metadata": known["metadata"]}
 
 
-async def delete(app: App, name: str) -> None:
+async def delete(app: App, caller: Caller, name: str) -> None:
     """Remove a file. 153 if it is not there."""
+    shown: Object = {"name": name, "url": file_url(app, name)}
+    await file_triggers.run(app, "beforeDeleteFile", caller, shown, None)
     known = await names(app).described(name)
     if known is None or not await names(app).forget(name):
         raise ParseError(Code.FILE_DELETE_ERROR, "FileNotFound")
     await place(app).drop(known["key"])
+    await file_triggers.run(app, "afterDeleteFile", caller, shown, None)
+
+
+def asks_who_reads(app: App) -> bool:
+    """True if it matters who reads files: not everybody may, or a trigger is told."""
+    read = app.options.file_download != FileDownload()
+    return read or app.triggers.has("beforeFindFile", FILES) or app.triggers.has("afterFindFile", FILES)
 
 
 def refuse_downloader(app: App, caller: Caller) -> None:
@@ -194,12 +302,15 @@ def _object(app: App, value: Json) -> Object:
     return value
 
 
-def _directory(caller: Caller, wanted: Json) -> str:
-    """The folder part of the public name, with its slash. Only the master key may ask for one."""
-    if wanted is None:
-        return ""
-    if not caller.master:
+def _directory(caller: Caller, wanted: Json) -> str | None:
+    """The folder part of the public name. Only the master key may ask for one."""
+    if wanted is not None and not caller.master:
         raise forbidden("Directory can only be set using the Master Key.")
+    return None if wanted is None else _proper_directory(wanted)
+
+
+def _proper_directory(wanted: Json) -> str:
+    """A folder part as it may be; 122 for any other."""
     problem = ""
     if not isinstance(wanted, str):
         problem = "Directory must be a string."
@@ -219,7 +330,7 @@ def _directory(caller: Caller, wanted: Json) -> str:
         problem = "Directory contains invalid characters."
     if problem:
         raise ParseError(Code.INVALID_FILE_NAME, problem)
-    return f"{wanted}/"
+    return str(wanted)
 
 
 def _with_extension(name: str, content_type: str) -> str:

@@ -92,6 +92,7 @@ class Queue:
         self._owner, self._most = owner, most
         self._working: dict[asyncio.Task[None], Task] = {}
         self._woken = asyncio.Event()
+        self._taking = False
         self._loop: asyncio.Task[None] | None = None
 
     async def put(self, key: str, value: Json, due: int | None = None, beside: Sequence[Step] = ()) -> bool:
@@ -164,7 +165,19 @@ class Queue:
         except Exception:
             get_logger(__name__).exception("what dead processes were doing waits until their leases are over", table=self._table)
 
+    @property
+    def resting(self) -> bool:
+        """True if nothing is being done here, and nothing about to be."""
+        return not self._working and not self._taking and not self._woken.is_set()
+
     async def _take(self) -> None:
+        self._taking = True
+        try:
+            await self._claim()
+        finally:
+            self._taking = False
+
+    async def _claim(self) -> None:
         free = self._most - len(self._working)
         if free <= 0:
             return

@@ -25,8 +25,9 @@ _IDLE_MS = 60_000
 """How often it is written down how far the feed has been read while nothing in it is of interest."""
 _REMEMBERED_MS = 24 * 3600 * 1000
 
-Take = Callable[[list[Entry], int], Awaitable[Sequence[Step]]]
-"""Given the entries of a page and the number of the first, what is to be written for them; called again where that was not done."""
+Take = Callable[[list[Entry], int], Awaitable[tuple[Sequence[Step], bool]]]
+"""Given the entries of a page and the number of the first: what is to be written for them, and whether anything was done for them that
+is not to be done again. Called again where the place behind them was not written down."""
 
 
 class FeedReader:
@@ -35,6 +36,7 @@ class FeedReader:
     def __init__(self, app: App, table: str, take: Take, owner: Owner) -> None:
         self._app, self._table, self._take = app, table, take
         self._queue = Queue(app, table, self._serve, owner, most=1)
+        self._started = False
 
     async def begin(self) -> None:
         """Read from here on, or, if that was begun before, from where it was left."""
@@ -42,7 +44,9 @@ class FeedReader:
         with suppress(Duplicate):
             await self._app.store.documents.commit([place])
         await self._queue.put(_KEY, {})
-        self._queue.start()
+        if not self._started:
+            self._started = True
+            self._queue.start()
 
     async def forget(self) -> None:
         """Read no more, and when it is begun again, from the end."""
@@ -79,8 +83,8 @@ class FeedReader:
                 behind = entries[-1].seq
             if self._app.store.behind:
                 await self._app.catch_up()
-            steps = await self._take(entries, place["number"])
-            if steps or self._app.clock.now() - noted > _IDLE_MS:
+            steps, done = await self._take(entries, place["number"])
+            if done or self._app.clock.now() - noted > _IDLE_MS:
                 await self._note(place, behind, len(entries), steps)
                 place, noted = await self._place(), self._app.clock.now()
             else:

@@ -1,4 +1,4 @@
-"""What a developer may hang on to saves, deletes, finds and sign-ins: the port that the room of functions fills."""
+"""What a developer may hang on to saves, deletes, finds, sign-ins, files and live queries: the port that the room of functions fills."""
 
 from __future__ import annotations
 
@@ -18,7 +18,20 @@ Kind = Literal[
     "beforeLogin",
     "afterLogin",
     "afterLogout",
+    "beforePasswordResetRequest",
+    "beforeSaveFile",
+    "afterSaveFile",
+    "beforeDeleteFile",
+    "afterDeleteFile",
+    "beforeFindFile",
+    "afterFindFile",
+    "beforeConnect",
+    "beforeSubscribe",
+    "afterEvent",
+    "authProvider",
 ]
+FILES, CONNECT = "@File", "@Connect"
+"""What stands for the class in triggers that have none: those of files, and of connections."""
 
 
 @dataclass(slots=True)
@@ -26,7 +39,8 @@ class Outcome:
     """What a trigger says when it has run.
 
     `body`: the changes of its object, as a client would send them. `context`: what later triggers of the same request find.
-    `query`: a find's arguments, changed. `objects`: what a search is to be answered with. `answer`: what a save is to be answered with.
+    `query`: a find's or a subscription's arguments, changed. `objects`: what a search is to be answered with. `answer`: what a save is to
+    be answered with; of a file's trigger and of one for events, what it made of the file and of the event.
     """
 
     body: Object = field(default_factory=dict)
@@ -47,7 +61,8 @@ class Triggers(Protocol):
         """Run the trigger. ParseError as it refuses, or 141 if it fails.
 
         `given` holds `object` (as stored, or as the caller sees it), `original` and `body` (what a client sends for it), or `query`,
-        `count`, `isGet` and `objects`.
+        `count`, `isGet` and `objects`; or `file` and `fileSize`; or what is known of a connection, an event,
+        or a sign-in.
         """
         ...
 

@@ -7,12 +7,14 @@ from typing import Literal, NamedTuple
 import orjson
 
 from mbaas.data.sight import Sight
-from mbaas.kernel.values import Object
+from mbaas.kernel.values import Json, Object
 from mbaas.query.compare import canonical
 from mbaas.storage.ports import Entry
 
 ALWAYS = ("objectId", "createdAt", "updatedAt", "ACL")
 """Columns that an event shows whatever its `keys`."""
+_KEPT = ("objectId", "createdAt", "updatedAt")
+"""What no trigger changes."""
 
 
 Op = Literal["create", "enter", "update", "leave", "delete"]
@@ -24,6 +26,13 @@ class Event(NamedTuple):
     op: Op
     now: str
     then: str | None
+
+
+class Counters:
+    """What the hub counts, for metrics: entries read, queries matched against one, rights checked, frames sent."""
+
+    def __init__(self) -> None:
+        self.entries = self.matches = self.checks = self.frames = 0
 
 
 class View:
@@ -73,6 +82,26 @@ class View:
             document = self._states[state]
             assert document is not None
             shown = self._shown[state] = {**self.sight.announced(document.body), "className": self._entry.class_name}
-        if keys:
-            shown = {name: value for name, value in shown.items() if name in keys or name in ALWAYS or name == "className"}
-        return orjson.dumps(shown).decode()
+        return _selected(shown, keys)
+
+    def changed_members(self, event: Event, keys: tuple[str, ...], now: Json, then: Json) -> str:
+        """The same of an event whose objects a trigger has changed; those that are None it has not."""
+        made = f'"object":{self._changed_text(event.now, keys, now)}'
+        return made if event.then is None else f'{made},"original":{self._changed_text(event.then, keys, then)}'
+
+    def _changed_text(self, state: str, keys: tuple[str, ...], changed: Json) -> str:
+        """Nothing is shown of a field that is hidden in the stored object, nor of one that is hidden in the changed one."""
+        document = self._states[state]
+        if document is None or not isinstance(changed, dict):
+            return self._text(state, keys)
+        stored = document.body
+        hidden = stored.keys() - self.sight.announced(stored).keys()
+        kept = {name: stored[name] for name in _KEPT if name in stored}
+        shown = {name: value for name, value in self.sight.announced({**changed, **kept}).items() if name not in hidden}
+        return _selected({**shown, "className": self._entry.class_name}, keys)
+
+
+def _selected(shown: Object, keys: tuple[str, ...]) -> str:
+    if keys:
+        shown = {name: value for name, value in shown.items() if name in keys or name in ALWAYS or name == "className"}
+    return orjson.dumps(shown).decode()

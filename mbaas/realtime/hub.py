@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 
 import orjson
 
@@ -16,13 +17,15 @@ from mbaas.data.app import App
 from mbaas.data.policies import PLAIN
 from mbaas.data.search import columns_in
 from mbaas.data.sight import Sight
-from mbaas.kernel.caller import ANONYMOUS, MASTER
+from mbaas.kernel.caller import ANONYMOUS, MASTER, Caller
 from mbaas.kernel.errors import MbaasError, ParseError
+from mbaas.kernel.triggers import CONNECT
 from mbaas.observe.logs import get_logger
 from mbaas.realtime.events import View
 from mbaas.realtime.ports import Identities, Touched
 from mbaas.realtime.subscriptions import Audience, Index, Query, Subscription
 from mbaas.realtime.telling import Teller
+from mbaas.realtime.triggered import before_subscribe
 from mbaas.storage.ports import Entry
 
 _PAGE = 500
@@ -49,7 +52,7 @@ class Hub:
         self._task: asyncio.Task[None] | None = None
         self._leave: Callable[[], None] | None = None
         """Stops listening to the feed; None while nobody watches."""
-        self._teller = Teller(app)
+        self._teller = Teller(app, self.counts)
         self.counters = self._teller.counters
         self.sockets = 0
         """Connections that have said that they are of this app."""
@@ -59,9 +62,14 @@ class Hub:
         """How many subscriptions there are."""
         return self._index.size
 
+    def counts(self) -> tuple[int, int]:
+        """How many connections and subscriptions there are."""
+        return self.sockets, self.size
+
     async def close(self) -> None:
         """Stop sending."""
         self._rest()
+        await self._teller.passage.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -74,8 +82,20 @@ class Hub:
             await self._identify(found)
         return found
 
+    async def admit(self, token: str | None, client: Caller, client_id: str) -> None:
+        """Let a client in, unless the trigger for that refuses her. `client` is who she is by her keys."""
+        if self._app.triggers.has("beforeConnect", CONNECT):
+            audience = await self.audience(token, master=client.master)
+            caller = replace(audience.caller, installation_id=client.installation_id, ip=client.ip)
+            given = {"clientId": client_id, "clients": self.sockets, "subscriptions": self.size}
+            await self._app.triggers.fire("beforeConnect", CONNECT, caller, given)
+
     async def check(self, subscription: Subscription) -> Query:
-        """The subscription's query. Raises what a find by the same caller would, and 102 for what no single object can answer."""
+        """The subscription's query, as the class's trigger leaves it.
+
+        Raises what a find by the same caller would, and 102 for what no single object can answer.
+        """
+        await before_subscribe(self._app, subscription)
         await self._app.classes.sought(subscription.class_name, columns_in(subscription.where))
         sight = Sight(self._app, subscription.audience.caller, subscription.class_name)
         query = self._teller.query(None, subscription)
@@ -120,6 +140,7 @@ class Hub:
         """Send nothing more for it."""
         audience = subscription.audience
         self._index.remove(subscription)
+        self._teller.passage.forget(subscription)
         audience.subscriptions.discard(subscription)
         if not audience.subscriptions and self._audiences.get((audience.token, audience.master)) is audience:
             del self._audiences[audience.token, audience.master]
@@ -243,6 +264,7 @@ class Hub:
                 if entry.class_name == subscription.class_name and self._teller.publishes(entry.class_name):
                     self._teller.send(entry, query, groups, {})
                     if read is None:
+                        await self._teller.passage.passed(subscription)
                         await subscription.sink.drained()
                 since = entry.seq
                 if read is not None:

@@ -47,8 +47,14 @@ class Subscription:
     audience: Audience
     numbered: bool
     """True if events carry `seq`."""
+    installation_id: str | None = None
     query: Query | None = None
     group: Hashable = None
+
+    def frame(self, op: str, members: str, seq: str) -> str:
+        """An event's frame. `members` are its `object` and `original` as JSON text."""
+        end = f',"seq":"{seq}"}}' if self.numbered else "}"
+        return f'{{"op":"{op}",{self.head},{members}{end}'
 
 
 @dataclass(slots=True, eq=False)

@@ -10,8 +10,9 @@ from mbaas.data.sight import Sight, watchable
 from mbaas.kernel.errors import ParseError
 from mbaas.query.ast import EVERYTHING
 from mbaas.query.match import matcher
-from mbaas.realtime.events import Event, View
+from mbaas.realtime.events import Counters, View
 from mbaas.realtime.subscriptions import Query, Subscription
+from mbaas.realtime.triggered import Counts, Passage, Waiting
 from mbaas.storage.ports import Entry
 
 _SIGHTS = 20_000
@@ -19,21 +20,16 @@ _SIGHTS = 20_000
 Groups = Mapping[Hashable, Iterable[Subscription]]
 
 
-class Counters:
-    """What the hub counts, for metrics: entries read, queries matched against one, rights checked, frames sent."""
-
-    def __init__(self) -> None:
-        self.entries = self.matches = self.checks = self.frames = 0
-
-
 class Teller:
     """Sends the entries of one app's feed to subscriptions."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, counts: Counts) -> None:
+        """`counts` tells how many connections and subscriptions there are."""
         self._app = app
         self._publishes = [re.compile(".*" if name == "*" else name) for name in app.options.live_classes]
         self._sights: dict[tuple[str, Hashable], Sight] = {}
         self.counters = Counters()
+        self.passage = Passage(app, self.counters, counts)
 
     def publishes(self, class_name: str) -> bool:
         """True if the class has live queries at all."""
@@ -83,7 +79,7 @@ class Teller:
                 continue
             event = view.event(before, after)
             if event is not None:
-                self._tell(entry, view, event, subscriptions)
+                self._tell(Waiting(entry, event, before, after), view, subscriptions)
 
     def _view(self, entry: Entry, group: Hashable, anyone: Subscription) -> View | ParseError:
         """The entry as a group sees it, or why it may not find objects of the class."""
@@ -100,8 +96,9 @@ class Teller:
                 return error
         return View(entry, sight)
 
-    def _tell(self, entry: Entry, view: View, event: Event, subscriptions: Iterable[Subscription]) -> None:
-        seq = f',"seq":"{entry.seq}"}}'
+    def _tell(self, waiting: Waiting, view: View, subscriptions: Iterable[Subscription]) -> None:
+        entry, event = waiting.entry, waiting.event
+        triggered = self.passage.asked(entry.class_name)
         for subscription in subscriptions:
             if subscription.watch and event.op in ("create", "update") and not view.changed(subscription.watch):
                 continue
@@ -110,6 +107,8 @@ class Teller:
             except ParseError as error:
                 subscription.sink.refuse(subscription.request_id, error)
                 continue
+            if triggered:
+                self.passage.put(subscription, waiting)
+                continue
             self.counters.frames += 1
-            members = view.members(event, subscription.keys)
-            subscription.sink.push(f'{{"op":"{event.op}",{subscription.head},{members}{seq if subscription.numbered else "}"}')
+            subscription.sink.push(subscription.frame(event.op, view.members(event, subscription.keys), entry.seq))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from time import perf_counter
@@ -18,7 +17,7 @@ from mbaas.observe.logs import begin_request
 from mbaas.observe.metrics import Metrics
 from mbaas.wire import errors
 from mbaas.wire.cors import JSON_TYPE, Header
-from mbaas.wire.dispatch import Dispatcher, sign_in
+from mbaas.wire.dispatch import Dispatcher, sign_in, sign_in_counted
 from mbaas.wire.fast_answer import Heads
 from mbaas.wire.keys import (
     IDENTITY_HEADERS,
@@ -35,6 +34,7 @@ from mbaas.wire.request import (
     Scope,
     Send,
     decode_body,
+    inflate,
     read_body,
     segments,
     stream_body,
@@ -84,8 +84,8 @@ class Wire:
         self._below = f"{self.mount}/"
         self._heads = Heads()
         self._table = routes or table()
-        self.dispatcher = Dispatcher(self._table, apps, self.mount)
         self.keyring = keyring or Keyring(apps)
+        self.dispatcher = Dispatcher(self._table, self.keyring.doors, self.mount)
         self._told = told
         self._trusted = tuple(trusted_proxies)
         self._cors = next(iter(self.keyring.doors.values())).cors
@@ -140,7 +140,7 @@ class Wire:
             found = self._any_method(parts)
         if identity is None or found is None:
             if found is not None and not found[0].keys:
-                request.params = found[1]
+                request.params, request.ip, request.route = found[1], ip, found[0].label
                 return await found[0].handler(request)
             if identity is None:
                 identity, in_body = self.keyring.by_body(ip, signs, request.body)
@@ -164,7 +164,7 @@ class Wire:
         if token and (route.session == "never" or (route.session == "revocable" and not token.startswith("r:"))):
             token = None
         if identity.limits.asks:
-            await _sign_in_counted(request, f"{route.base}/{'/'.join(parts)}", token)
+            await sign_in_counted(request, f"{route.base}/{'/'.join(parts)}", token)
         elif token:
             await sign_in(request, token)
         return await (route.handler(request) if route.free else self.dispatcher.run(route, request))
@@ -177,7 +177,8 @@ class Wire:
             request.request_id = other[b"x-parse-request-id"].decode("latin-1")
         raw = found is not None and found[0].raw
         await self._read(request, other, receive, raw=raw, identity=identity)
-        if request.method == "POST" and isinstance(request.body, dict) and (override := request.body.pop("_method", None)):
+        bare = found is not None and not found[0].keys
+        if request.method == "POST" and not bare and isinstance(request.body, dict) and (override := request.body.pop("_method", None)):
             request.method = override.upper() if isinstance(override, str) else "POST"
             found = self._table.find(request.method, parts)
         return found, other.get(b"x-parse-cloud-context")
@@ -200,7 +201,7 @@ class Wire:
             raise Refused(TOO_LARGE, 413)
         data = await read_body(receive, limit)
         if b"content-encoding" in other:
-            data = _inflate(data, other[b"content-encoding"], limit)
+            data = inflate(data, other[b"content-encoding"], limit)
         request.raw = data
         if raw:
             request.body = _keys_only(data)
@@ -208,18 +209,6 @@ class Wire:
             request.body = decode_body(data, request.content_type.lower())
         if isinstance(request.body, dict):
             request.body.pop("_noBody", None)
-
-
-async def _sign_in_counted(request: Request, path: str, token: str | None) -> None:
-    """Sign in where the app limits requests: some of its limits count before that, some need the session."""
-    request.limits.admit(request.method, path, request.caller)
-    methods = (request.method,)
-    await request.limits.check(methods, path, request.caller, signed_in=False)
-    try:
-        if token:
-            await sign_in(request, token)
-    finally:
-        await request.limits.check(methods, path, request.caller, signed_in=True)
 
 
 def _scan(headers: list[Header]) -> tuple[tuple[Header, ...], dict[bytes, bytes]]:
@@ -252,23 +241,6 @@ def _forget_form(request: Request) -> None:
         if kind is not None and not isinstance(kind, str):
             raise errors.Unauthorized
         request.content_type = kind or ""
-
-
-def _inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
-    if encoding.lower() == b"identity":
-        return data
-    if encoding.lower() not in (b"gzip", b"deflate"):
-        raise Refused(f'unsupported content encoding "{encoding.decode("latin-1")}"', 415)
-    inflater = zlib.decompressobj(47)
-    try:
-        plain = inflater.decompress(data, limit + 1)
-    except zlib.error:
-        raise Refused("The request body could not be decompressed.", 400) from None
-    if len(plain) > limit:
-        raise Refused(TOO_LARGE, 413)
-    if not inflater.eof or inflater.unused_data:
-        raise Refused("The compressed request body is cut short, or followed by something else.", 400)
-    return plain
 
 
 def _no_route(request: Request) -> Refused:

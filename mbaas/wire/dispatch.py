@@ -10,6 +10,7 @@ import orjson
 
 from mbaas.data import idempotency
 from mbaas.data.commit import RequestUnit
+from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Duplicate, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.errors import master_needed, refuse_read_only
@@ -19,15 +20,17 @@ from mbaas.wire.routes import Route, Table
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
+    from mbaas.wire.keys import Door
     from mbaas_auth.sessions import Sessions
 
 
 class Dispatcher:
     """Runs routes of one table."""
 
-    def __init__(self, table: Table, apps: Mapping[str, App], mount: str) -> None:
+    def __init__(self, table: Table, doors: Mapping[str, Door], mount: str) -> None:
         self.table = table
-        self.apps = apps
+        self.doors = doors
+        self.apps = {app_id: door.app for app_id, door in doors.items()}
         self.mount = mount
 
     async def run(self, route: Route, request: Request) -> bytes | Answer | Json:
@@ -80,6 +83,36 @@ async def sign_in(request: Request, token: str) -> None:
     sessions: Sessions | None = request.app.rooms.get("sessions")
     if sessions is not None:
         request.caller = await sessions.caller(token, request.caller)
+
+
+async def sign_in_counted(request: Request, path: str, token: str | None) -> None:
+    """Sign in where the app limits requests: some of its limits count before that, some need the session."""
+    request.limits.admit(request.method, path, request.caller)
+    methods = (request.method,)
+    await request.limits.check(methods, path, request.caller, signed_in=False)
+    try:
+        if token:
+            await sign_in(request, token)
+    finally:
+        await request.limits.check(methods, path, request.caller, signed_in=True)
+
+
+async def enter(request: Request, app: App, path: str = "") -> None:
+    """Let a request in whose path names the app, so that it needs no keys: as the caller that its keys say, or else by her session.
+
+    With its `path` it counts for the app's limits, as one with keys has already.
+    """
+    if getattr(request, "app", None) is app and hasattr(request, "caller"):
+        return
+    door = request.dispatcher.doors[app.options.app_id]
+    request.app, request.cors, request.limits, request.caller = app, door.cors, door.limits, Caller(ip=request.ip)
+    if app.store.behind:
+        await app.catch_up()
+    token = request.header(b"x-parse-session-token")
+    if path and door.limits.asks:
+        await sign_in_counted(request, path, token)
+    elif token:
+        await sign_in(request, token)
 
 
 def encode(result: bytes | Answer | Json) -> bytes:

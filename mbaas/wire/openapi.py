@@ -219,6 +219,8 @@ def _success(route: Route) -> Object:
     name = getattr(route.handler, "__name__", "")
     if name in ("download", "delete") and route.tag == "files":
         return {"200": {"description": "The contents" if name == "download" else "Removed", "content": _octets()}}
+    if name == "endpoint":
+        return {"200": {"description": "What the app's own code answers", "content": _octets()}}
     schema = _GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything"
     created = {"201": {"description": "Made", "content": _json(schema)}} if name in ("create", "upload") else {}
     return {"200": {"description": "Done", "content": _json(schema)}, **created}

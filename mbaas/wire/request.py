@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,6 +27,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _JSON_START = frozenset('{["-0123456789tfn \t\r\n')
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?")
+_HEADER, _HEADER_VALUE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,200}"), re.compile(r"[\x20-\x7e\xa0-\xff\t]{0,8000}")
+_OWN = ("access-control-", "connection", "content-length", "date", "keep-alive", "server", "trailer", "transfer-encoding", "upgrade")
+_SECRET = ("x-parse-session-token", "x-parse-master-key", "x-parse-maintenance-key", "authorization", "cookie", "proxy-authorization")
+"""Headers that no function is shown."""
 TOO_LARGE = "request entity too large"
 _JUDGED = 16 * 1024
 
@@ -54,6 +59,8 @@ class Request:
     content_type: str = ""
     request_id: str | None = None
     scheme: str = "http"
+    ip: str = ""
+    """Where the request comes from, for routes that ask for no keys."""
     route: str = "none"
     """What metrics call the request: its method and pattern."""
 
@@ -88,12 +95,44 @@ class Request:
         """Scheme and host that the request was sent to, if its Host header is well formed."""
         return _origin(self.scheme, self.header(b"host") or "")
 
+    def told_headers(self) -> dict[str, str]:
+        """The headers that a function is shown: none with keys, tokens and cookies."""
+        named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
+        return {name: value for name, value in named if name not in _SECRET and not name.endswith("-key")}
+
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
         for key, value in self.headers:
             if key == name:
                 return value.decode("latin-1")
         return None
+
+
+def own_headers(given: Object) -> list[Header]:
+    """Headers that an app's own code wants an answer to have, by lower-case names, without those that are the server's to say."""
+    made = [(name.lower(), str(value)) for name, value in given.items()]
+    for name, value in made:
+        if not _HEADER.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ParseError(Code.SCRIPT_FAILED, f"{name[:80]!r} is no header that can be sent")
+    return [(name.encode(), value.encode("latin-1")) for name, value in made if not name.startswith(_OWN)]
+
+
+def inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
+    """A body as it was before it was compressed, up to the limit (413)."""
+    if encoding.lower() == b"identity":
+        return data
+    if encoding.lower() not in (b"gzip", b"deflate"):
+        raise Refused(f'unsupported content encoding "{encoding.decode("latin-1")}"', 415)
+    inflater = zlib.decompressobj(47)
+    try:
+        plain = inflater.decompress(data, limit + 1)
+    except zlib.error:
+        raise Refused("The request body could not be decompressed.", 400) from None
+    if len(plain) > limit:
+        raise Refused(TOO_LARGE, 413)
+    if not inflater.eof or inflater.unused_data:
+        raise Refused("The compressed request body is cut short, or followed by something else.", 400)
+    return plain
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ from mbaas.kernel.values import Json
 from mbaas.wire.limits import Kind
 from mbaas.wire.request import Answer, Request
 
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 Handler = Callable[[Request], Awaitable[bytes | Answer | Json]]
 """Bytes are JSON already; an Answer says everything itself; anything else is encoded and sent with 200."""
 
@@ -25,7 +26,7 @@ class Route:
     keys come in headers. `batch`: may be a part of a batch. `base`: the path that the pattern continues, where that is not the mount.
     """
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Method
     pattern: str
     handler: Handler
     summary: str

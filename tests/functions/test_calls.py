@@ -133,3 +133,9 @@ def test_a_function_may_be_called_so_often(public: Person) -> None:
     answers = [public.call("POST", "/functions/seldom", {}) for _ in range(3)]
     assert [status for status, _ in answers] == [200, 200, 429]
     assert Person.master(public.server).call("POST", "/functions/seldom", {})[0] == 200
+
+
+def test_a_push_is_asked_of_the_one_place_that_sends(public: Person) -> None:
+    missing = [115, "Missing push configuration"]
+    nobody = [115, 'Sending a push requires either "channels" or a "where" query.']
+    assert run(public, "push") == [[119, "master key is required"], missing, missing, nobody]

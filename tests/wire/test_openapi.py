@@ -55,6 +55,7 @@ def test_every_write_is_closed_to_the_read_only_key() -> None:
         "/challenge",
         "/upgradeToRevocableSession",
         "/functions/:functionName",
+        "/http/:appId/*",
         "/validate_purchase",
     }
     harmless |= {"/events/:eventName", "/requestPasswordReset", "/verificationEmailRequest"}

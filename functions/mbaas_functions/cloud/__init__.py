@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from mbaas.kernel.values import Json
@@ -9,29 +11,58 @@ from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud.calls import ask
 from mbaas_functions.cloud.definitions import (
     after_delete,
+    after_delete_file,
     after_find,
+    after_find_file,
+    after_live_query_event,
     after_login,
     after_logout,
     after_save,
+    after_save_file,
+    auth_provider,
+    before_connect,
     before_delete,
+    before_delete_file,
     before_find,
+    before_find_file,
     before_login,
+    before_password_reset_request,
     before_save,
+    before_save_file,
+    before_subscribe,
     define,
+    http,
     job,
     schedule,
 )
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Installation, Object, Relation, Role, Session, User
 from mbaas_functions.cloud.query import Query
-from mbaas_functions.cloud.requests import FunctionRequest, JobRequest, QueryRequest, TriggerRequest
-from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode
+from mbaas_functions.cloud.requests import (
+    AuthRequest,
+    ConnectRequest,
+    EventRequest,
+    FileRequest,
+    FunctionRequest,
+    HttpRequest,
+    JobRequest,
+    QueryRequest,
+    Response,
+    TriggerRequest,
+)
+from mbaas_functions.cloud.transactions import Transaction
+from mbaas_functions.cloud.values import File, GeoPoint, Polygon, decode, encode, from_date
 
 __all__ = [
+    "AuthRequest",
+    "ConnectRequest",
     "Error",
+    "EventRequest",
     "File",
+    "FileRequest",
     "FunctionRequest",
     "GeoPoint",
+    "HttpRequest",
     "Installation",
     "JobRequest",
     "Object",
@@ -39,24 +70,40 @@ __all__ = [
     "Query",
     "QueryRequest",
     "Relation",
+    "Response",
     "Role",
     "Session",
+    "Transaction",
     "TriggerRequest",
     "User",
     "after_delete",
+    "after_delete_file",
     "after_find",
+    "after_find_file",
+    "after_live_query_event",
     "after_login",
     "after_logout",
     "after_save",
+    "after_save_file",
+    "auth_provider",
+    "before_connect",
     "before_delete",
+    "before_delete_file",
     "before_find",
+    "before_find_file",
     "before_login",
+    "before_password_reset_request",
     "before_save",
+    "before_save_file",
+    "before_subscribe",
     "config",
     "define",
+    "http",
     "job",
+    "push",
     "run",
     "schedule",
+    "tx",
 ]
 
 
@@ -69,3 +116,36 @@ async def config(*, use_master_key: bool = False) -> Body:
     """The params of the app's config; with the master key those for it alone, too."""
     found: Json = await ask("config", use_master_key=use_master_key)
     return {name: decode(value) for name, value in found.items()}
+
+
+def tx() -> Transaction:
+    """`async with cloud.tx():` saves and deletes within are done together at its end, or none of them is."""
+    return Transaction()
+
+
+async def push(
+    data: dict[str, Any],
+    *,
+    where: Query | None = None,
+    channels: Iterable[str] | None = None,
+    push_time: datetime | None = None,
+    expiration_time: datetime | None = None,
+    expiration_interval: float | None = None,
+    use_master_key: bool = False,
+) -> str:
+    """Send a push to the installations that a query finds, or to channels; the id of its `_PushStatus`. It takes the master key.
+
+    `data` is what devices get (`alert`, `badge`, …). `push_time`: when it is sent, if not now. It is of no use after `expiration_time`, or
+    `expiration_interval` seconds after it is sent.
+    """
+    body: Body = {"data": encode(data)}
+    if where is not None:
+        body["where"] = where.to_json()["where"]
+    if channels is not None:
+        body["channels"] = list(channels)
+    for name, at in (("push_time", push_time), ("expiration_time", expiration_time)):
+        if at is not None:
+            body[name] = from_date(at)
+    if expiration_interval is not None:
+        body["expiration_interval"] = expiration_interval
+    return str(await ask("push", body=body, use_master_key=use_master_key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,14 +12,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from mbaas.kernel.triggers import CONNECT, FILES
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object
 from mbaas_functions.cloud.validators import Rules, rules_of
+from mbaas_functions.cloud.values import File
 
 Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
 
-FUNCTION, JOB = "function", "job"
+FUNCTION, JOB, HTTP, PROVIDER = "function", "job", "http", "authProvider"
+_PROVIDER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+METHODS = ("GET", "POST", "PUT", "DELETE")
+_PATTERN = re.compile(r"/[A-Za-z0-9._~-]+(/(:\w+|[A-Za-z0-9._~-]+))*(/\*)?")
 MISSED = ("once", "skip", "all")
 _MOST_RETRIES = 100
 
@@ -90,6 +96,25 @@ def define(
     return _declare(FUNCTION, name, rules, timeout, rate_limit or own)
 
 
+def http(
+    method: str,
+    path: str,
+    *,
+    require_user: bool = False,
+    require_master: bool = False,
+    roles: Iterable[str] = (),
+    timeout: float | None = None,
+) -> Callable[[H], H]:
+    """An endpoint for a method (GET, POST, PUT, DELETE) and a path: `/report/:id`, with `/*` at its end for whatever follows.
+
+    It is called by anybody who knows the address, `/api/v1/http/<app id>/report/5`: without keys, with a session where one is sent.
+    """
+    if method.upper() not in METHODS or not _PATTERN.fullmatch(path):
+        raise ValueError(f"no endpoint: {method} {path}")
+    rules = rules_of(None, require_user=require_user, require_master=require_master, roles=tuple(roles))
+    return _declare(HTTP, f"{method.upper()} {path}", rules, timeout)
+
+
 def job(name: str, *, timeout: float | None = None, retries: int = 0) -> Callable[[H], H]:
     """A job that the master key starts by `POST /jobs/<name>`.
 
@@ -131,6 +156,17 @@ def schedule(cron: str, *, tz: str = "UTC", missed: str = "once") -> Callable[[H
     return declare
 
 
+def auth_provider(name: str, *, timeout: float | None = None) -> Callable[[H], H]:
+    """Who vouches for users that come with `authData` of this name.
+
+    Called with the data, whose `id` is a text that is not empty, the options of `auth.<name>` of an options file, and the request. What it
+    raises refuses the sign-up, sign-in or link. It has to make sure that the id belongs to whoever asks: the data is the client's.
+    """
+    if not _PROVIDER.fullmatch(name) or name == "anonymous":
+        raise ValueError(f"no provider can be called {name!r}")
+    return _declare(PROVIDER, name, Rules(), timeout)
+
+
 def _name(handler: Handler) -> str:
     return getattr(handler, "__name__", "job")
 
@@ -145,22 +181,41 @@ def _declare(
     return declare
 
 
-def _class_name(given: str | type[Object]) -> str:
-    name = given if isinstance(given, str) else given.fixed_class
+def _class_name(given: str | type[Object] | type[File]) -> str:
+    name = given if isinstance(given, str) else getattr(given, "fixed_class", None)
     if not name:
         raise Error("a trigger needs the name of a class", code=103)
     return name
 
 
 def _of_class(kind: str, what: str) -> Callable[..., Callable[[H], H]]:
-    def declare(class_name: str | type[Object], validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
+    def declare(class_name: str | type[Object] | type[File], validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
+        if class_name is File:
+            return _declare(f"{kind}File", FILES, rules_of(validator), timeout)
         return _declare(kind, _class_name(class_name), rules_of(validator), timeout)
 
     declare.__doc__ = f"Called {what}. `validator` as `params` of `define`; `timeout` in seconds."
     return declare
 
 
-def _of_users(kind: str, class_name: str, what: str) -> Callable[..., Callable[[H], H]]:
+def _after_write(kind: str, what: str) -> Callable[..., Callable[[H], H]]:
+    at_once = _of_class(kind, what)
+
+    def declare(
+        class_name: str | type[Object] | type[File], validator: Any = None, *, durable: bool = False, timeout: float | None = None
+    ) -> Callable[[H], H]:
+        if not durable:
+            return at_once(class_name, validator, timeout=timeout)
+        return _declare(f"durable{kind[0].upper()}{kind[1:]}", _class_name(class_name), rules_of(validator), timeout)
+
+    declare.__doc__ = f"""Called {what}. `validator` as `params` of `define`; `timeout` in seconds.
+
+    `durable`: not in the request but soon after it, at least once, in order for each object, whatever becomes of processes.
+    """
+    return declare
+
+
+def _of_one(kind: str, class_name: str, what: str) -> Callable[..., Callable[[H], H]]:
     def declare(validator: Any = None, *, timeout: float | None = None) -> Callable[[H], H]:
         return _declare(kind, class_name, rules_of(validator), timeout)
 
@@ -169,11 +224,23 @@ def _of_users(kind: str, class_name: str, what: str) -> Callable[..., Callable[[
 
 
 before_save = _of_class("beforeSave", "before an object of the class is saved; may change or refuse it")
-after_save = _of_class("afterSave", "after an object of the class was saved")
+after_save = _after_write("afterSave", "after an object of the class was saved")
 before_delete = _of_class("beforeDelete", "before an object of the class is deleted; may refuse it")
-after_delete = _of_class("afterDelete", "after an object of the class was deleted")
+after_delete = _after_write("afterDelete", "after an object of the class was deleted")
 before_find = _of_class("beforeFind", "before a search in the class; may change, answer or refuse it")
 after_find = _of_class("afterFind", "with what a search in the class found; may change it")
-before_login = _of_users("beforeLogin", "_User", "before a user who gave the right password is signed in; may refuse it")
-after_login = _of_users("afterLogin", "_User", "after a user was signed in")
-after_logout = _of_users("afterLogout", "_Session", "after a session was ended by its user")
+before_login = _of_one("beforeLogin", "_User", "before a user who gave the right password is signed in; may refuse it")
+after_login = _of_one("afterLogin", "_User", "after a user was signed in")
+after_logout = _of_one("afterLogout", "_Session", "after a session was ended by its user")
+before_password_reset_request = _of_one(
+    "beforePasswordResetRequest", "_User", "before a user is sent a mail to choose a new password; may refuse it"
+)
+before_save_file = _of_one("beforeSaveFile", FILES, "before a file is stored; may change it, put another in its place, or refuse it")
+after_save_file = _of_one("afterSaveFile", FILES, "after a file was stored")
+before_delete_file = _of_one("beforeDeleteFile", FILES, "before a file is deleted; may refuse it")
+after_delete_file = _of_one("afterDeleteFile", FILES, "after a file was deleted")
+before_find_file = _of_one("beforeFindFile", FILES, "before a file is read; may name another one, or refuse it")
+after_find_file = _of_one("afterFindFile", FILES, "with a file that is read; may change what is sent, or refuse it")
+before_connect = _of_one("beforeConnect", CONNECT, "before somebody connects to live queries; may refuse it")
+before_subscribe = _of_class("beforeSubscribe", "before somebody subscribes to the class; may change `request.query` or refuse it")
+after_live_query_event = _of_class("afterEvent", "with each event before it is sent; may change what is sent, or send nothing")

@@ -12,6 +12,7 @@ from mbaas_functions.cloud import pending
 from mbaas_functions.cloud.calls import ask
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.pending import Op
+from mbaas_functions.cloud.transactions import CURRENT
 from mbaas_functions.cloud.values import Within, decode, encode, from_date, to_date
 
 _MANAGED = ("objectId", "className", "createdAt", "updatedAt", "__type", "sessionToken")
@@ -214,6 +215,14 @@ class Object:
             self._pending[name] = op.after(self._pending.get(name))
         return self
 
+    def state(self) -> tuple[Any, ...]:
+        """All that is known of it, for `restore`."""
+        return self.id, self.created_at, self.updated_at, dict(self._stored), dict(self._wire), dict(self._pending)
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Be as it was."""
+        self.id, self.created_at, self.updated_at, self._stored, self._wire, self._pending = state
+
     # The server
 
     async def save(self, fields: dict[str, Any] | None = None, *, use_master_key: bool = False, context: Body | None = None) -> Self:
@@ -221,8 +230,12 @@ class Object:
         self.set(fields or {})
         for child in _unsaved(self._pending):
             await child.save(use_master_key=use_master_key, context=context)
-        body = self.changes()
-        told = await ask("save", className=self.class_name, objectId=self.id, body=body, use_master_key=use_master_key, context=context)
+        together = CURRENT.get()
+        if together is not None:
+            told = await together.save(self, self._changes(), master=use_master_key, context=context)
+        else:
+            asked = {"className": self.class_name, "objectId": self.id, "body": self.changes()}
+            told = await ask("save", **asked, use_master_key=use_master_key, context=context)
         for name, op in self._changes().items():
             self._stored[name] = op.apply(self._stored.get(name))
             self._wire[name] = encode(self._stored[name])
@@ -233,7 +246,11 @@ class Object:
 
     async def destroy(self, *, use_master_key: bool = False, context: Body | None = None) -> Self:
         """Delete it."""
-        await ask("destroy", className=self.class_name, objectId=self._known(), use_master_key=use_master_key, context=context)
+        together = CURRENT.get()
+        if together is not None:
+            await together.destroy(self, self._known(), master=use_master_key, context=context)
+        else:
+            await ask("destroy", className=self.class_name, objectId=self._known(), use_master_key=use_master_key, context=context)
         return self
 
     async def fetch(self, *include: str, use_master_key: bool = False) -> Self:

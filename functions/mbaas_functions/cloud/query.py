@@ -196,6 +196,10 @@ class Query:
         """All columns but these."""
         return self._names("excludeKeys", fields)
 
+    def watch(self, *fields: str) -> Self:
+        """Of a subscription: only updates that change one of these columns."""
+        return self._names("watch", fields)
+
     def include(self, *fields: str) -> Self:
         """The objects that these pointers name, too."""
         return self._names("include", fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud.calls import ask, current
 from mbaas_functions.cloud.objects import Object, User
 from mbaas_functions.cloud.query import Query
+from mbaas_functions.cloud.values import File
 
 
 class Log:
@@ -87,3 +89,77 @@ class QueryRequest(Request):
     count: bool = False
     is_get: bool = False
     objects: list[Object] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class FileRequest(Request):
+    """A trigger around what is done to a file. `file_size` is in bytes, None where it is not known."""
+
+    trigger_name: str
+    file: File
+    file_size: int | None = None
+    force_download: bool = False
+    """Set after a find: the browser is to store the file, not to show it."""
+    response_headers: dict[str, str] = field(default_factory=dict)
+    """After a find: headers that the answer has."""
+
+
+@dataclass(kw_only=True)
+class ConnectRequest(Request):
+    """Somebody connects to live queries. `clients` and `subscriptions` are those of the server's process that she came to."""
+
+    trigger_name: str
+    client_id: str
+    clients: int
+    subscriptions: int
+
+
+@dataclass(kw_only=True)
+class EventRequest(Request):
+    """An event of a live query on its way to one client: `event` is create, enter, update, leave or delete.
+
+    What is sent is `object`, and `original` where there is one; nothing if `send_event` is set to False.
+    """
+
+    trigger_name: str
+    event: str
+    object: Object
+    original: Object | None
+    clients: int
+    subscriptions: int
+    send_event: bool = True
+
+
+@dataclass(kw_only=True)
+class HttpRequest(Request):
+    """A request to an endpoint. `params` are the variables of its pattern, `rest` what a `*` stands for."""
+
+    method: str
+    path: str
+    params: dict[str, str] = field(default_factory=dict)
+    query: dict[str, Any] = field(default_factory=dict)
+    """The query string: texts by name, a list where a name comes twice."""
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """The body as JSON. ValueError if it is none."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Response:
+    """What an endpoint answers when it is more than a body: text, bytes, or anything else as JSON."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+@dataclass(kw_only=True)
+class AuthRequest(Request):
+    """Somebody comes with a provider's data. `object` is the user whom it is to be linked to, None before she is known."""
+
+    provider: str
+    auth_data: dict[str, Any]
+    options: dict[str, Any]
+    object: User | None

@@ -42,24 +42,60 @@ class Polygon:
 
 
 class File:
-    """A stored file, or one to be stored by `save`."""
+    """A stored file, or one to be stored by `save`.
 
-    def __init__(self, name: str, data: bytes | None = None, content_type: str | None = None, url: str | None = None) -> None:
+    `metadata` and `tags` are kept beside it. `directory` is the folder part of its name, which takes the master key.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        data: bytes | None = None,
+        content_type: str | None = None,
+        url: str | None = None,
+        *,
+        metadata: dict[str, Any] | None = None,
+        tags: dict[str, Any] | None = None,
+        directory: str | None = None,
+    ) -> None:
         self.name, self.data, self.content_type, self.url = name, data, content_type, url
+        self.metadata, self.tags, self.directory = metadata or {}, tags or {}, directory
+        self._key: str | None = None
+        """Where the server keeps the contents of a file that a trigger looks at."""
+
+    @classmethod
+    def from_trigger(cls, given: Object) -> File:
+        """The file that a trigger is called for."""
+        made = cls(given["name"], content_type=given.get("contentType"), url=given.get("url"), directory=given.get("directory"))
+        made.metadata, made.tags, made._key = decode(given.get("metadata") or {}), decode(given.get("tags") or {}), given.get("key")
+        return made
+
+    async def get_data(self) -> bytes:
+        """The contents: those given here, or else those that the server has."""
+        if self.data is not None:
+            return self.data
+        parts: list[bytes] = []
+        size, read = 1, 0
+        while read < size:
+            told = await ask("fileData", name=self.name, key=self._key, start=read)
+            size, part = told["size"], base64.b64decode(told["base64"])
+            parts.append(part)
+            read += len(part)
+        return b"".join(parts)
 
     async def save(self, *, use_master_key: bool = False) -> File:
         """Store the data; `name` and `url` are then those it has on the server."""
         if self.data is None:
             raise Error("a file to be saved needs data", code=130)
-        stored = await ask(
-            "saveFile",
-            name=self.name,
-            base64=base64.b64encode(self.data).decode(),
-            contentType=self.content_type,
-            use_master_key=use_master_key,
-        )
+        stored = await ask("saveFile", **self.described(), use_master_key=use_master_key)
         self.name, self.url = stored["name"], stored["url"]
         return self
+
+    def described(self) -> Object:
+        """All that is to be stored, with the data if it is here."""
+        told: Object = {"name": self.name, "contentType": self.content_type, "directory": self.directory}
+        told.update(metadata=encode(self.metadata), tags=encode(self.tags))
+        return told if self.data is None else {**told, "base64": encode(base64.b64encode(self.data).decode())}
 
     async def destroy(self, *, use_master_key: bool = True) -> None:
         """Delete the stored file."""

@@ -93,6 +93,11 @@ class Events:
         """Look now whether something is due."""
         self._queue.wake()
 
+    @property
+    def resting(self) -> bool:
+        """True if nothing is being sent by this process, and nothing about to be."""
+        return self._queue.resting
+
     # Subscriptions
 
     async def subscribe(self, partner: str, given: Object) -> Object:
@@ -127,7 +132,7 @@ class Events:
 
     # From the feed into the queue
 
-    async def _take(self, entries: list[Entry], number: int) -> Sequence[Step]:
+    async def _take(self, entries: list[Entry], number: int) -> tuple[Sequence[Step], bool]:
         views: dict[str, list[tuple[str, Object, ChangesView]]] = {}
         classes = {entry.class_name for entry in entries}
         for row in await self._app.store.rows.scan(SUBSCRIPTIONS):
@@ -141,7 +146,7 @@ class Events:
                     steps.append(step)
         if steps:
             self.wake()
-        return steps
+        return steps, bool(steps)
 
     def _view(self, partner: str, subscription: Object) -> ChangesView | None:
         try:

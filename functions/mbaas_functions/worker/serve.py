@@ -19,7 +19,7 @@ from mbaas_functions.cloud.definitions import DEFINED
 from mbaas_functions.cloud.errors import SCRIPT_FAILED, Error
 from mbaas_functions.frames import Frames
 from mbaas_functions.page import Page
-from mbaas_functions.worker.invoke import invoke
+from mbaas_functions.worker.invoke import FAILS, invoke
 
 MODULE = "main"
 _MOST_TRACE = 8000
@@ -157,7 +157,7 @@ class Worker:
             return _failed(f"{title} ran out of memory.")
         except Exception as error:
             self._say(call, {"level": "error", "text": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
-            return _failed(str(error) or type(error).__name__)
+            return _failed(str(error) or type(error).__name__, FAILS.get(definition.kind, SCRIPT_FAILED))
 
     async def _ask(self, call: str, operation: str, arguments: Body) -> Json:
         self._next += 1

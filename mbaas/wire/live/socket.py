@@ -130,8 +130,8 @@ class Socket:
         if self._identity is not None and self._waiting > self._identity.app.options.live_queue_bytes:
             self._close(TRY_LATER)
 
-    def refuse(self, request_id: int | float, error: ParseError) -> None:
-        """An error frame for one subscription."""
+    def refuse(self, request_id: int | float | None, error: ParseError) -> None:
+        """An error frame for one subscription, or for the connection."""
         sanitized = self._identity is None or self._identity.app.options.sanitized_errors
         told = body_of(error, sanitized)
         self._error(told["code"], told["error"], reconnect=False, request_id=request_id)
@@ -165,7 +165,7 @@ class Socket:
         except Refusal as refusal:
             self._error(refusal.code, refusal.text, reconnect=True, request_id=None)
         except ParseError as error:
-            self.refuse(given["requestId"], error)
+            self.refuse(given.get("requestId"), error)
         except Exception as error:
             record(error, f"a live-query {given['op']}")
             self._error(1, "Internal server error.", reconnect=True, request_id=None)
@@ -174,7 +174,7 @@ class Socket:
         if self._identity is not None and self._identity.app.store.behind:
             await self._identity.app.catch_up()
         if given["op"] == "connect":
-            self._connect(given)
+            await self._connect(given)
         elif given["op"] == "unsubscribe":
             self._unsubscribe(given["requestId"])
             self._answer("unsubscribed", given["requestId"])
@@ -186,7 +186,7 @@ class Socket:
                     self._error(refusal.code, refusal.text, reconnect=True, request_id=None)
             await self._subscribe(given)
 
-    def _connect(self, given: Object) -> None:
+    async def _connect(self, given: Object) -> None:
         """Say who one is; doing so again is a new start."""
         door = self._live.keyring.doors.get(given["applicationId"])
         keys = Keys(self._ip, **{slot: given[name] for name, slot in _KEY_NAMES.items() if name in given})
@@ -196,14 +196,15 @@ class Socket:
             identity = door.enter(keys)
         except Unauthorized:
             raise Refusal(WRONG_KEY, "Key in request is not valid") from None
+        hub, client_id = self._live.hubs[identity.app.options.app_id], identity.app.ids.uuid()
+        await hub.admit(keys.session, identity.caller, client_id)
         self._leave()
-        hub = self._live.hubs[identity.app.options.app_id]
         if hub.sockets >= hub.options.live_connections:
             self._close(TRY_LATER)
             return
         hub.sockets += 1
         self._identity, self._hub = identity, hub
-        self._names = {"clientId": identity.app.ids.uuid()}
+        self._names = {"clientId": client_id}
         if keys.installation:
             self._names["installationId"] = keys.installation
         self._tell("connected", self._names)
@@ -224,6 +225,7 @@ class Socket:
             watch=tuple(query.get("watch", ())),
             audience=await hub.audience(token, master=identity.caller.master),
             numbered="since" in given or identity.app.options.live_sequences,
+            installation_id=identity.caller.installation_id,
         )
         checked = await hub.check(subscription)
         earlier = self._subscriptions.pop(request_id, None)

@@ -10,19 +10,19 @@ import asyncio
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from mbaas.data.commit import RequestUnit, Transaction
+from mbaas.data.commit import RequestUnit, all_or_none
+from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas.wire.dispatch import encode
 from mbaas.wire.errors import body_of, record
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
-
-_ATTEMPTS = 5
 
 
 @dataclass(slots=True)
@@ -78,31 +78,15 @@ async def _run(part: Part) -> bytes:
 
 
 async def _all_or_none(request: Request, requests: list[Json]) -> bytes:
-    """Run the parts on one transaction; again if objects changed meanwhile."""
-    await _count(request, _parts(request, requests))
-    for attempt in range(_ATTEMPTS):
-        parts = _parts(request, requests)
-        transaction = Transaction(request.app, len(parts))
-        for number, part in enumerate(parts):
-            part.request.caller = replace(part.request.caller, unit=RequestUnit(transaction=transaction, part=number))
-        results = await asyncio.gather(*[_in(transaction, number, part) for number, part in enumerate(parts)])
-        failures = [result for result in results if isinstance(result, BaseException)]
-        if not failures:
-            return _join([result for result in results if isinstance(result, bytes)])
-        if attempt == _ATTEMPTS - 1 or getattr(failures[0], "code", 0) != Code.INVALID_LINKED_SESSION:
-            break
-    raise failures[0]
+    """Run the parts on one transaction."""
+    parts = _parts(request, requests)
+    await _count(request, parts)
+    return _join(await all_or_none(request.app, [partial(_in, part, request.caller) for part in parts]))
 
 
-async def _in(transaction: Transaction, number: int, part: Part) -> bytes | Exception:
-    """Run one part of a transaction, which waits for the others where it writes."""
-    try:
-        result = await _run(part)
-    except Exception as error:
-        await transaction.done(number, error)
-        return error
-    await transaction.done(number)
-    return result
+async def _in(part: Part, caller: Caller, unit: RequestUnit) -> bytes:
+    part.request.caller = replace(caller, unit=unit)
+    return await _run(part)
 
 
 def _parts(request: Request, requests: list[Json]) -> list[Part]:

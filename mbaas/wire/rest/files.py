@@ -16,14 +16,13 @@ import orjson
 from mbaas.data import files, media_types
 from mbaas.data.app import App
 from mbaas.data.files import Stored, Upload
-from mbaas.kernel.caller import Caller
+from mbaas.kernel.caller import ANONYMOUS
 from mbaas.kernel.errors import Code, ParseError, Refused
-from mbaas.kernel.options import FileDownload
 from mbaas.kernel.values import Json, Object
 from mbaas.wire.cors import Header
-from mbaas.wire.dispatch import sign_in
+from mbaas.wire.dispatch import enter
 from mbaas.wire.errors import PERMISSION_DENIED, Unauthorized, master_needed
-from mbaas.wire.request import Answer, Request
+from mbaas.wire.request import Answer, Request, own_headers
 from mbaas.wire.routes import Route
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
@@ -121,7 +120,10 @@ async def download(request: Request) -> Answer:
     if app is None:
         raise Refused(PERMISSION_DENIED)
     await _refuse_reader(request, app)
-    stored = await files.open_file(app, request.params[1])
+    try:
+        stored = await files.open_file(app, request.caller, request.params[1])
+    except ParseError as error:
+        raise ParseError(error.code, error.message, status=403) from error
     if stored is None:
         return Answer(404, b"File not found.", content_type=b"text/plain")
     return await _ranged(stored, request.header(b"range"), request.header(b"if-range"), request.header(b"if-none-match"))
@@ -129,14 +131,11 @@ async def download(request: Request) -> Answer:
 
 async def _refuse_reader(request: Request, app: App) -> None:
     """119 for a caller whom the app hands no files. Most apps hand them to everybody, and nobody is looked up."""
-    if app.options.file_download == FileDownload():
-        return
-    caller: Caller | None = getattr(request, "caller", None)
-    if caller is None or request.app is not app:
-        request.app, request.caller = app, Caller()
-        if token := request.header(b"x-parse-session-token"):
-            await sign_in(request, token)
-    files.refuse_downloader(app, request.caller)
+    if files.asks_who_reads(app):
+        await enter(request, app)
+        files.refuse_downloader(app, request.caller)
+    elif not hasattr(request, "caller"):
+        request.caller = ANONYMOUS
 
 
 async def _ranged(stored: Stored, asked: str | None, if_range: str | None, known: str | None) -> Answer:
@@ -177,11 +176,11 @@ def _bytes(digits: str) -> int | None:
 def _headers(stored: Stored) -> list[Header]:
     """What keeps a stranger's file from acting on the reader's behalf."""
     policy = b"default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
-    headers = [(b"x-content-type-options", b"nosniff"), (b"content-security-policy", policy)]
-    if not media_types.may_be_shown(stored.content_type):
+    headers = {b"x-content-type-options": b"nosniff", b"content-security-policy": policy}
+    if stored.download or not media_types.may_be_shown(stored.content_type):
         plain = stored.name.rpartition("/")[2]
-        headers.append((b"content-disposition", f'attachment; filename="{plain}"'.encode()))
-    return headers
+        headers[b"content-disposition"] = f'attachment; filename="{plain}"'.encode()
+    return list({**headers, **dict(own_headers(stored.headers))}.items())
 
 
 async def metadata(request: Request) -> Json:
@@ -191,9 +190,9 @@ async def metadata(request: Request) -> Json:
         return {}
     try:
         await _refuse_reader(request, app)
+        return await files.metadata(app, request.caller, request.params[1])
     except ParseError as error:
         raise ParseError(error.code, error.message, status=403) from error
-    return await files.metadata(app, request.params[1])
 
 
 async def delete(request: Request) -> Answer:
@@ -201,7 +200,7 @@ async def delete(request: Request) -> Answer:
     if request.caller.read_only:
         text = "read-only masterKey isn't allowed to delete a file."
         raise Refused(PERMISSION_DENIED if request.app.options.sanitized_errors else text)
-    await files.delete(request.app, request.params[0])
+    await files.delete(request.app, request.caller, request.params[0])
     return Answer(content_type=None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Answer, Request, parse_pairs
 from mbaas.wire.rest.classes import saved_answer
@@ -10,19 +9,11 @@ from mbaas.wire.routes import Route
 from mbaas_functions import jobs
 from mbaas_functions.room import functions_of
 
-_SECRET = ("x-parse-session-token", "x-parse-master-key", "x-parse-maintenance-key", "authorization", "cookie", "proxy-authorization")
-"""Headers that no function is shown."""
-
 
 async def call(request: Request) -> Json:
     """Call a function. Its params are those of the body, then those of the query string."""
     params = {**request.object(), **parse_pairs(request.query)} if request.query else request.object()
-    return await functions_of(request.app).call(request.params[0], request.caller, params, _headers(request))
-
-
-def _headers(request: Request) -> dict[str, str]:
-    named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
-    return {name: value for name, value in named if name not in _SECRET and not name.endswith("-key")}
+    return await functions_of(request.app).call(request.params[0], request.caller, params, request.told_headers())
 
 
 async def start_job(request: Request) -> Answer:
@@ -67,14 +58,10 @@ async def job_names(request: Request) -> Json:
     return {"in_use": list(in_use), "jobs": functions_of(request.app).names("job")}
 
 
-async def push(request: Request) -> Json:
-    """Nothing is set up to send pushes with."""
-    body = request.object()
-    if "where" in body and "channels" in body:
-        raise ParseError(Code.PUSH_MISCONFIGURED, "Channels and query can not be set at the same time.")
-    if "where" not in body and "channels" not in body:
-        raise ParseError(Code.PUSH_MISCONFIGURED, 'Sending a push requires either "channels" or a "where" query.')
-    raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
+async def push(request: Request) -> Answer:
+    """Send a push."""
+    status_id = await request.app.pushes.send(request.caller, request.object())
+    return Answer(headers=[(b"x-parse-push-status-id", status_id.encode())], body=b'{"result":true}')
 
 
 ROUTES = (

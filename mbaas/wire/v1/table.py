@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from mbaas.wire.routes import Table
-from mbaas.wire.v1 import changes, jobs, partners
+from mbaas.wire.v1 import changes, endpoints, jobs, partners
 
 
 @cache
 def table() -> Table:
     """The table, made once."""
-    return Table((*changes.ROUTES, *jobs.ROUTES, *partners.ROUTES))
+    return Table((*changes.ROUTES, *endpoints.ROUTES, *jobs.ROUTES, *partners.ROUTES))

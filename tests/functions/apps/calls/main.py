@@ -140,6 +140,24 @@ async def seldom(request: Any) -> str:
     return "ok"
 
 
+@cloud.define("push")
+async def push(request: Any) -> Any:
+    """The codes of pushes that cannot be sent."""
+    codes = []
+    asks: list[dict[str, Any]] = [
+        {"channels": ["a"]},
+        {"channels": ["a"], "use_master_key": True},
+        {"where": cloud.Query("_Installation"), "push_time": datetime(2030, 1, 1, tzinfo=UTC), "use_master_key": True},
+        {"use_master_key": True},
+    ]
+    for ask in asks:
+        try:
+            await cloud.push({"alert": "hello"}, **ask)
+        except cloud.Error as error:
+            codes.append([error.code, error.message])
+    return codes
+
+
 @cloud.define("log")
 async def log(request: Any) -> None:
     request.log.info("a line for the log", n=1)

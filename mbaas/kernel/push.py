@@ -1,0 +1,33 @@
+"""Sending pushes: the port that the push room fills, for the route and for functions alike."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.values import Object
+
+
+class Pushes(Protocol):
+    """The pushes of one app."""
+
+    async def send(self, caller: Caller, body: Object) -> str:
+        """Send what the body of `POST /push` says; the id of its `_PushStatus`. ParseError 115 if it cannot be sent."""
+        ...
+
+
+class NoPushes:
+    """An app that has nothing to send pushes with."""
+
+    async def send(self, caller: Caller, body: Object) -> str:
+        check(body)
+        raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
+
+
+def check(body: Object) -> None:
+    """Refuse a push that does not say whom it is for. Texts are Parse Server 9.10's."""
+    if "where" in body and "channels" in body:
+        raise ParseError(Code.PUSH_MISCONFIGURED, "Channels and query can not be set at the same time.")
+    if "where" not in body and "channels" not in body:
+        raise ParseError(Code.PUSH_MISCONFIGURED, 'Sending a push requires either "channels" or a "where" query.')
