@@ -14,7 +14,7 @@ from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Json, Object
 from mbaas.outbound.calls import Outbound
 from mbaas_auth import providers
-from mbaas_functions.code import FUNCTION, JOB, Code
+from mbaas_functions.hosted import FUNCTION, JOB, Code
 from mbaas_functions.hooks import Hooks
 from mbaas_functions.partners.calls import Partners
 from mbaas_functions.partners.events import Events
