@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mbaas.data.app import App
 from mbaas.kernel.caller import MASTER, Caller
-from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.errors import Code as Error
+from mbaas.kernel.errors import ParseError
+from mbaas.kernel.options import RateLimit
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Json, Object
-from mbaas.observe.logs import get_logger
 from mbaas_auth.users import UserPolicy
 from mbaas_functions.answers import Answers
+from mbaas_functions.archive import MAIN
+from mbaas_functions.builds import Builds
+from mbaas_functions.code import Code
+from mbaas_functions.deploying import Deploying
+from mbaas_functions.deployments import Deployments
 from mbaas_functions.jobs import Jobs
+from mbaas_functions.lines import Lines
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call, Gone, Process
+from mbaas_functions.revision import Revision
 from mbaas_functions.schedules import Schedules
+from mbaas_functions.secrets import MOST, Secrets, checked, local
+from mbaas_functions.switch import New, Switch
 from mbaas_functions.watch import watch
 
 ROOM = "functions"
@@ -33,113 +44,167 @@ _DEEPEST = 20
 
 
 Said = Callable[[str], Awaitable[None]]
+ReadLimits = Callable[[Mapping[str, Object]], tuple[RateLimit, ...]]
+"""The limits of functions from those that they were declared with, by name. MbaasError names one that makes no sense."""
 
 
 class Functions:
-    """The functions, triggers and jobs of an app's `main.py`."""
+    """The functions, triggers and jobs of an app: of its active deployment, or else of the folder that the server was started with."""
 
-    def __init__(self, app: App, folder: Path) -> None:
-        self._app, self._folder = app, folder
-        self._pool = self._new_pool()
-        self._draining: set[asyncio.Task[None]] = set()
+    def __init__(self, app: App, folder: Path | None, read_limits: ReadLimits) -> None:
+        self._app, self._folder, self._read_limits = app, folder, read_limits
+        self.changed: list[Callable[[], None]] = []
+        """Called when other code runs."""
+        self.lines = Lines(app)
+        self.deployments = Deployments(app)
+        self.secrets = Secrets(app)
+        self.switch = Switch(app, self.deployments, self.load, self._take_over)
+        self._builds = Builds(app.options.data_dir / "functions", app.options.installer_environment)
+        self.deploying = Deploying(app, self.deployments, self._builds, self.load, self.switch)
         self._jobs = Jobs(app, self._run_job)
-        self._schedules = Schedules(app, self._jobs)
+        self._schedules = Schedules(app, self._jobs, self.switch.catch_up)
         self._defined: dict[tuple[str, str], Object] = {}
+        self._begun = False
 
     async def open(self) -> None:
-        """Start a worker and learn what it declares. Gone says why `main.py` cannot be loaded."""
-        await self._pool.open()
-        self._take_over()
-        await self._schedules.declare(self._scheduled())
-        self._jobs.start()
-        self._schedules.start()
+        """Run what shall run, if there is something. Gone says why the folder's `main.py` cannot be loaded."""
+        await self.switch.start()
 
-    def _scheduled(self) -> list[Object]:
-        return [each["schedule"] for each in self._defined.values() if each["schedule"] is not None]
+    async def load(self, number: int | None, secrets: Mapping[str, str] | None = None) -> Revision | None:
+        """A deployment or the server's own folder, with its first worker. MbaasError says why it cannot be."""
+        secrets = await self.secrets.values() if secrets is None else secrets
+        if number is not None:
+            record = await self.deployments.get(number)
+            folder = await self._builds.code(record["digest"], partial(self.deployments.archive, record))
+            code = Code(folder, await self._builds.packages(folder), secrets, number)
+        elif self._folder is not None:
+            own = local(self._folder) if self._app.options.preset == "development" else {}
+            code = Code(self._folder, None, {**secrets, **own})
+        else:
+            return None
+        pool = Pool(code, Answers(self._app, self.call).take, self.lines.add)
+        try:
+            await pool.open()
+            limits = {each["name"]: each["rateLimit"] for each in pool.manifest if each["kind"] == FUNCTION and each["rateLimit"]}
+            return Revision(number, pool.manifest, pool, self._read_limits(limits))
+        except BaseException:
+            await pool.close()
+            raise
 
-    def _new_pool(self) -> Pool:
-        return Pool(self._folder, Answers(self._app, self.call).take)
+    async def _take_over(self) -> None:
+        """Declare what runs from now on."""
+        active, canary = self.switch.active, self.switch.canary
+        self._defined = dict(active.defined) if active else {}
+        for key, each in canary.defined.items() if canary else ():
+            if key[0] != JOB:
+                self._defined.setdefault(key, each)
+        for changed in self.changed:
+            changed()
+        if active is None:
+            return
+        await self._schedules.declare(active.schedules())
+        if not self._begun:
+            self._begun = True
+            self._jobs.start()
+            self._schedules.start()
 
-    def _take_over(self) -> None:
-        self._defined = {(each["kind"], each["name"]): each for each in self._pool.manifest}
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """How often functions may be called, where that was declared."""
+        return self.switch.active.limits if self.switch.active is not None else ()
 
     def names(self, kind: str) -> list[str]:
         """The names of what is declared of a kind, in the order of their declaration."""
         return [name for found, name in self._defined if found == kind]
 
-    def rate_limits(self) -> dict[str, Object]:
-        """How often functions may be called, by their names, where that was declared: Parse Server's `rateLimit` without its path."""
-        return {name: each["rateLimit"] for (kind, name), each in self._defined.items() if kind == FUNCTION and each["rateLimit"]}
-
     def has(self, kind: Kind | str, name: str) -> bool:
         """True if it is declared."""
         return (kind, name) in self._defined
 
+    async def _there(self, kind: str, name: str) -> bool:
+        """True if it is declared, by the newest code if not by that which runs here."""
+        if not self.has(kind, name):
+            await self.switch.catch_up()
+        return self.has(kind, name)
+
     async def call(self, name: str, caller: Caller, params: Object, headers: Object | None = None) -> Object:
         """`{"result": …}` of a function, or `{}` if it returned nothing. ParseError 141 if there is none, or as it fails."""
-        if "." in name or not self.has(FUNCTION, name):
-            raise ParseError(Code.SCRIPT_FAILED, f'Invalid function: "{name}"')
-        return await self._run(FUNCTION, name, caller, {"params": params, "headers": headers or {}})
+        if "." not in name and await self._there(FUNCTION, name):
+            value = await self._run(FUNCTION, name, caller, {"params": params, "headers": headers or {}})
+            if value is not None:
+                return value
+        raise ParseError(Error.SCRIPT_FAILED, f'Invalid function: "{name}"')
 
     async def start_job(self, name: Json, params: Object) -> str:
         """Have a job run in the background; the id of its `_JobStatus`. ParseError 141 if there is none of that name."""
-        if not isinstance(name, str) or not self.has(JOB, name):
-            raise ParseError(Code.SCRIPT_FAILED, "Invalid job.")
+        if not isinstance(name, str) or not await self._there(JOB, name):
+            raise ParseError(Error.SCRIPT_FAILED, "Invalid job.")
         return await self._jobs.put(name, params)
 
     async def _run_job(self, name: str, params: Object, job_id: str, message: Said) -> Json:
-        if not self.has(JOB, name):
-            raise ParseError(Code.SCRIPT_FAILED, "The job is no longer there.")
-        ended = await self._run(JOB, name, MASTER, {"params": params, "jobId": job_id}, message)
+        ended = None
+        if await self._there(JOB, name):
+            ended = await self._run(JOB, name, MASTER, {"params": params, "jobId": job_id}, message)
+        if ended is None:
+            raise ParseError(Error.SCRIPT_FAILED, "The job is no longer there.")
         return ended.get("message")
 
     async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
-        """Run a trigger."""
+        """Run a trigger. Where the caller's revision has none of the kind, nothing is changed."""
         value = await self._run(kind, class_name, caller, {"className": class_name, **given})
+        if value is None:
+            return Outcome(given.get("body") or {}, caller.context)
         context = value.get("context", caller.context)
         return Outcome(value.get("body") or {}, context, value.get("query"), value.get("objects"), value.get("answer"))
 
-    async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Said | None = None) -> Object:
+    async def _run(self, kind: str, name: str, caller: Caller, given: Object, message: Said | None = None) -> Object | None:
+        """What a call came to; None if the caller's revision has no such thing."""
         if caller.depth >= _DEEPEST:
-            raise ParseError(Code.SCRIPT_FAILED, f"Functions and triggers call one another more than {_DEEPEST} times deep.")
-        definition = self._defined[kind, name]
+            raise ParseError(Error.SCRIPT_FAILED, f"Functions and triggers call one another more than {_DEEPEST} times deep.")
+        request = {**given, **await self._who(caller)}
+        # Nothing is awaited between choosing a revision and calling it: it may end when it has no calls.
+        revision = self.switch.active if kind == JOB else self.switch.choose(caller)
+        definition = revision.defined.get((kind, name)) if revision is not None else None
+        if revision is None or definition is None:
+            return None
         inner = replace(caller, depth=caller.depth + 1, unit=None)
         within = caller.within if isinstance(caller.within, Process) else None
-        request = {**given, **await self._who(caller)}
         timeout = definition["timeout"] or (_JOB_SECONDS if kind == JOB else _SECONDS)
         result: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
-        ended = await self._pool.call(Call(kind, name, request, inner, time.monotonic() + timeout, result, message, within))
+        ended = await revision.call(Call(kind, name, request, inner, time.monotonic() + timeout, result, message, within))
         if (failed := ended.get("failed")) is not None:
             raise ParseError(failed["code"], failed["message"])
         value: Object = ended["value"]
         return value
 
-    async def reload(self) -> None:
-        """Run the code as it is now in the folder; what cannot be loaded leaves that which runs. Calls that run end as they began."""
-        log = get_logger("mbaas.functions")
-        fresh = self._new_pool()
+    async def set_secret(self, name: str, value: Json) -> None:
+        """Keep a secret, and run with it from now on. ParseError if it cannot be kept, or what runs cannot be loaded with it."""
+        value, known = checked(name, value), await self.secrets.values()
+        if len(known) >= MOST and name not in known:
+            raise ParseError(Error.EXCEEDED_QUOTA, f"An app has no more than {MOST} secrets.")
+        await self._renew(New({**known, name: value}, partial(self.secrets.put, name, value)))
+
+    async def drop_secret(self, name: str) -> None:
+        """Forget a secret, and run without it from now on. ParseError if there is none, or what runs cannot be loaded without it."""
+        known = await self.secrets.values()
+        if known.pop(name, None) is None:
+            raise ParseError(Error.OBJECT_NOT_FOUND, f"There is no secret {name!r}.")
+        await self._renew(New(known, partial(self.secrets.drop, name)))
+
+    async def _renew(self, new: New) -> None:
         try:
-            await fresh.open()
+            await self.switch.change(lambda wanted: replace(wanted, secrets=wanted.secrets + 1), new)
         except Gone as error:
-            log.error("the new code is not used", reason=error.message)
-            await fresh.close()
-            return
-        old, self._pool = self._pool, fresh
-        self._take_over()
-        await self._schedules.declare(self._scheduled())
-        log.info("the code was reloaded", functions=len(self._defined))
-        task = asyncio.create_task(old.drain())
-        self._draining.add(task)
-        task.add_done_callback(self._draining.discard)
+            text = f"The secret is left as it was, since what runs cannot be loaded then: {error.message}"
+            raise ParseError(Error.SCRIPT_FAILED, text, status=409) from error
 
     async def close(self) -> None:
         """End the workers."""
         await self._schedules.close()
         await self._jobs.close()
-        for task in self._draining:
-            task.cancel()
-        await asyncio.gather(*self._draining, return_exceptions=True)
-        await self._pool.close()
+        await self.deploying.close()
+        await self.switch.close()
+        await self.lines.close()
 
     async def _who(self, caller: Caller) -> Object:
         who: Object = {
@@ -159,21 +224,18 @@ class Functions:
 
 
 @asynccontextmanager
-async def joined(app: App) -> AsyncIterator[Functions | None]:
-    """The app with its functions, if it has any. Gone says why they cannot be loaded."""
-    if app.options.functions is None:
-        yield None
-        return
-    folder = app.options.functions.absolute()
-    if not (folder / "main.py").is_file():
+async def joined(app: App, read_limits: ReadLimits) -> AsyncIterator[Functions]:
+    """The app with its functions, if it has any. Gone says why those of its folder cannot be loaded."""
+    folder = app.options.functions.absolute() if app.options.functions is not None else None
+    if folder is not None and not (folder / MAIN).is_file():
         raise Gone(f"there is no main.py in {folder}; MBAAS_FUNCTIONS names the folder that has it")
-    functions = Functions(app, folder)
+    functions = Functions(app, folder, read_limits)
     watching: asyncio.Task[None] | None = None
     try:
         await functions.open()
         app.rooms[ROOM] = app.triggers = functions
-        if app.options.preset == "development":
-            watching = asyncio.create_task(watch(folder, functions.reload))
+        if folder is not None and app.options.preset == "development":
+            watching = asyncio.create_task(watch(folder, functions.switch.reload))
         yield functions
     finally:
         if watching is not None:

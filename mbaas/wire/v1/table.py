@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 from mbaas.wire.routes import Table
-from mbaas.wire.v1 import changes
+from mbaas.wire.v1 import changes, deployments, logs, secrets
 
 
 @cache
 def table() -> Table:
     """The table, made once."""
-    return Table(changes.ROUTES)
+    families = (changes, deployments, secrets, logs)
+    return Table(route for family in families for route in family.ROUTES)
