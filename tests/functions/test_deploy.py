@@ -6,6 +6,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,7 @@ def wheel(folder: Path, number: int) -> None:
         (b"no archive", "no .tar.gz"),
         (b"", "The body is the archive"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_archive_that_would_reach_elsewhere_is_refused(deployer: Deployer, sent: bytes, said: str) -> None:
     before = deployer.call("GET", "/deployments")
@@ -192,6 +194,20 @@ def test_an_archive_has_bounds(deployer: Deployer) -> None:
     assert "more than 10000 files" in answer["error"]
     left = deployer.server.folder / "data/functions"
     assert [path.name for path in left.iterdir() if path.name.startswith(".new-")] == []
+
+
+def test_those_who_wait_for_a_worker_are_answered_by_the_old_code(deployer: Deployer, tmp_path: Path) -> None:
+    """More calls than there are workers, all begun before another deployment takes over: none is lost."""
+    slow = "@cloud.define('slow')\nasync def slow(request):\n    await asyncio.sleep(0.4)\n    return 'old'\n"
+    deployer.active(folder_with(tmp_path / "old", main=version("old", slow)))
+    new = deployer.ready(folder_with(tmp_path / "new", main=version("new")))
+    with ThreadPoolExecutor(60) as pool:
+        waiting = [pool.submit(called, deployer.server, "slow") for _ in range(60)]
+        assert waiting[0].result() == (200, {"result": "old"})
+        assert deployer.activate(new)[0] == 200
+        assert {str(each.result()) for each in waiting} == {str((200, {"result": "old"}))}
+    assert called(deployer.server) == (200, {"result": "new"})
+    assert called(deployer.server, "slow")[1]["code"] == 141
 
 
 def test_deployments_are_for_the_master_key(deployer: Deployer, tmp_path: Path) -> None:
