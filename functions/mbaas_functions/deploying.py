@@ -15,7 +15,8 @@ from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas_functions.builds import Builds
-from mbaas_functions.deployments import BUILDING, FAILED, LEASE_MS, READY, Deployments, activated, received
+from mbaas_functions.deployments import BUILDING, FAILED, LEASE_MS, READY, Deployments, Wanted, activated, received
+from mbaas_functions.process import Gone
 from mbaas_functions.revision import Revision
 from mbaas_functions.switch import Switch
 
@@ -58,6 +59,14 @@ class Deploying:
             raise ParseError(Code.SCRIPT_FAILED, text, status=409) from error
         get_logger("mbaas.functions").info("activated", deployment=number, percent=percent or 100)
         return record
+
+    async def deactivate(self) -> None:
+        """Have no deployment run: the folder that the server was started with, if there is one. ParseError if that cannot be loaded."""
+        try:
+            await self._switch.change(lambda wanted: Wanted(secrets=wanted.secrets))
+        except Gone as error:
+            raise ParseError(Code.SCRIPT_FAILED, f"What was active stays so: {error.message}", status=409) from error
+        get_logger("mbaas.functions").info("no deployment is active")
 
     async def _build(self, record: Object) -> None:
         holding = asyncio.create_task(self._hold(record))

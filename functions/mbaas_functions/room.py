@@ -17,6 +17,7 @@ from mbaas.kernel.errors import ParseError
 from mbaas.kernel.options import RateLimit
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Json, Object
+from mbaas.observe.logs import get_logger
 from mbaas_auth.users import UserPolicy
 from mbaas_functions.answers import Answers
 from mbaas_functions.archive import MAIN
@@ -234,6 +235,10 @@ async def joined(app: App, read_limits: ReadLimits) -> AsyncIterator[Functions]:
     try:
         await functions.open()
         app.rooms[ROOM] = app.triggers = functions
+        if folder is not None and (active := functions.switch.active) is not None and active.number is not None:
+            get_logger("mbaas.functions").warning(
+                "a deployment is active, the folder is not used", deployment=active.number, folder=str(folder)
+            )
         if folder is not None and app.options.preset == "development":
             watching = asyncio.create_task(watch(folder, functions.switch.reload))
         yield functions

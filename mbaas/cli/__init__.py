@@ -106,6 +106,14 @@ def activate(number: Number, server: ServerAddress = None, canary: Canary = None
 
 
 @deployments.command()
+def deactivate(server: ServerAddress = None) -> None:
+    """Have no deployment run, but the folder that the server was started with."""
+    from mbaas.cli.deploy import deactivate as run
+
+    run(server)
+
+
+@deployments.command()
 def download(
     number: Number,
     file: Annotated[Path | None, typer.Argument(help="Where to put it; else deployment-NUMBER.tar.gz.")] = None,

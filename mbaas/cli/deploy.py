@@ -74,6 +74,12 @@ def activate(number: int, server: str | None, canary: float | None) -> None:
     _activate(Remote.found(server), number, canary)
 
 
+def deactivate(server: str | None) -> None:
+    """Have no deployment run."""
+    Remote.found(server).delete("deployments", "active")
+    typer.echo("no deployment is active; a server that was started with a folder of functions runs that")
+
+
 def download(number: int, file: Path | None, server: str | None) -> None:
     """Write the archive of a deployment into a file that is not there yet."""
     target = file or Path(f"deployment-{number}.tar.gz")

@@ -64,6 +64,12 @@ async def activate(request: Request) -> Json:
     return shown(record, await room.deployments.wanted())
 
 
+async def deactivate(request: Request) -> Json:
+    """Have no deployment run any more; a server that was started with a folder runs that."""
+    await functions(request).deploying.deactivate()
+    return {}
+
+
 def _number(request: Request) -> int:
     text = request.params[0]
     if not (text.isascii() and text.isdecimal() and len(text) < 9):
@@ -86,6 +92,16 @@ ROUTES = (
         "deployments",
         master=True,
         read_only="activate a deployment",
+        base=BASE,
+    ),
+    Route(
+        "DELETE",
+        "/deployments/active",
+        deactivate,
+        "Have no deployment run",
+        "deployments",
+        master=True,
+        read_only="deactivate a deployment",
         base=BASE,
     ),
 )
