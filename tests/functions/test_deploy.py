@@ -197,8 +197,8 @@ def test_an_archive_has_bounds(deployer: Deployer) -> None:
 
 
 def test_those_who_wait_for_a_worker_are_answered_by_the_old_code(deployer: Deployer, tmp_path: Path) -> None:
-    """More calls than there are workers, all begun before another deployment takes over: none is lost."""
-    slow = "@cloud.define('slow')\nasync def slow(request):\n    await asyncio.sleep(0.4)\n    return 'old'\n"
+    """More calls than there are workers, and none that lets another one beside it: all came before another deployment, and none is lost."""
+    slow = "import time\n\n@cloud.define('slow')\nasync def slow(request):\n    time.sleep(0.3)\n    return 'old'\n"
     deployer.active(folder_with(tmp_path / "old", main=version("old", slow)))
     new = deployer.ready(folder_with(tmp_path / "new", main=version("new")))
     with ThreadPoolExecutor(60) as pool:
