@@ -17,6 +17,7 @@ import signal
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,9 @@ from mbaas_functions.archive import unpack
 REQUIREMENTS = "requirements.txt"
 _SECONDS = 600
 _LOOK_SECONDS = 0.2
+_NEW = ".new-"
+_LEFT_SECONDS = 24 * 3600
+_UNUSED_SECONDS = 30 * 24 * 3600
 _MOST_TOLD = 4000
 _OPTIONS = ("--index-url", "-i", "--extra-index-url", "--no-index", "--find-links", "-f", "--require-hashes", "--pre", "--prefer-binary")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*([=<>!~;]|--hash=|$)")
@@ -75,7 +79,7 @@ class Builds:
 
     async def _made(self, target: Path, fill: Callable[[Path], Awaitable[None]]) -> Path:
         """A folder that is there, or is filled now, by one process at a time."""
-        if await asyncio.to_thread(target.is_dir):
+        if await asyncio.to_thread(_used, target):
             return target
         async with _held(target):
             if not await asyncio.to_thread(target.is_dir):
@@ -87,9 +91,13 @@ class Builds:
                     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return target
 
+    async def sweep(self) -> None:
+        """Remove what a process began and left, and what nothing was loaded from for long: it can be made anew."""
+        await asyncio.to_thread(_sweep, self._folder)
+
     def _aside(self) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
+        return Path(tempfile.mkdtemp(prefix=_NEW, dir=self._folder))
 
     async def _install(self, code: Path, folder: Path) -> None:
         try:
@@ -158,6 +166,24 @@ async def _held(target: Path) -> AsyncIterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _used(target: Path) -> bool:
+    """True if it is there; from now on it was used now."""
+    try:
+        os.utime(target)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    now = time.time()
+    for kept, seconds in ((folder.glob(f"{_NEW}*"), _LEFT_SECONDS), (folder.glob("*/*"), _UNUSED_SECONDS)):
+        for path in kept:
+            with suppress(OSError):
+                if now - path.stat().st_mtime > seconds:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _settle(folder: Path, target: Path) -> None:

@@ -48,8 +48,11 @@ class Deploying:
         if record["state"] != READY:
             why = "is still being built" if record["state"] == BUILDING else f"failed: {record['reason']}"
             raise ParseError(Code.OPERATION_FORBIDDEN, f"Deployment {number} cannot be activated: it {why}", status=409)
-        if percent is not None and self._switch.active is None:
+        active = self._switch.active
+        if percent is not None and active is None:
             raise ParseError(Code.OPERATION_FORBIDDEN, "There is nothing to share calls with: activate it for all of them.", status=409)
+        if percent is not None and active is not None and active.number == number:
+            raise ParseError(Code.OPERATION_FORBIDDEN, f"Deployment {number} is the active one, which has all other calls.", status=409)
         try:
             await self._switch.change(lambda wanted: activated(wanted, number, percent))
         except ParseError:

@@ -70,6 +70,7 @@ class Functions:
     async def open(self) -> None:
         """Run what shall run, if there is something. Gone says why the folder's `main.py` cannot be loaded."""
         await self.switch.start()
+        await self._builds.sweep()
 
     async def load(self, number: int | None, secrets: Mapping[str, str] | None = None) -> Revision | None:
         """A deployment or the server's own folder, with its first worker. MbaasError says why it cannot be."""
@@ -101,7 +102,8 @@ class Functions:
                 self._defined.setdefault(key, each)
         for changed in self.changed:
             changed()
-        if active is None:
+        if active is None or active.pool is None:
+            # Jobs wait for code that can run them.
             return
         await self._schedules.declare(active.schedules())
         if not self._begun:

@@ -157,6 +157,8 @@ class Switch:
                     await self._become(wanted)
                 except Exception as error:
                     self._refuse(wanted, error)
+                else:
+                    get_logger("mbaas.functions").info("other code runs now", deployment=wanted.active, canary=wanted.canary)
 
     def _refuse(self, wanted: Wanted, error: Exception) -> None:
         if wanted != self._refused:

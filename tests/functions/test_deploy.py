@@ -241,3 +241,4 @@ def test_a_share_of_calls_is_between_none_and_all(deployer: Deployer, tmp_path: 
     number = deployer.active(folder_with(tmp_path / "code", main=version(1)))
     status, answer = deployer.activate(number, percent)
     assert (status, answer["error"]) == (400, "percent is a number between 0 and 100.")
+    assert deployer.activate(number, 10)[0] == 409

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mbaas.testing.process import TestServer
 from mbaas_functions.archive import pack
+from mbaas_functions.worker.limits import landlock_version
 from tests.functions.deploying import Deployer, folder_with, version
 from tests.wire.people import Person
 from tests.workers.asking import soon
@@ -64,6 +68,44 @@ def test_what_a_machine_has_lost_is_made_anew(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "data/functions")
     with TestServer(tmp_path, settings={"preset": "parse"}) as server:
         assert called(server) == (200, {"result": 1})
+
+
+def test_what_was_not_used_for_long_is_cleared_away(tmp_path: Path) -> None:
+    with TestServer(tmp_path, settings={"preset": "parse"}) as server:
+        old = Deployer(server).active(folder_with(tmp_path / "old", main=version("old")))
+        Deployer(server).active(folder_with(tmp_path / "code", main=version("new")))
+    there = tmp_path / "data/functions"
+    folder_with(there / ".new-left", main="")
+    for path in (there / ".new-left", *there.glob("*/*")):
+        os.utime(path, (0, 0))
+    with TestServer(tmp_path, settings={"preset": "parse"}) as server:
+        assert called(server) == (200, {"result": "new"})
+        assert len([path for path in there.glob("*/*") if path.is_dir()]) == 1
+        assert not (there / ".new-left").exists()
+        assert Deployer(server).activate(old)[0] == 200
+        assert called(server) == (200, {"result": "old"})
+
+
+@pytest.mark.skipif(landlock_version() == 0, reason="the kernel has no Landlock")
+def test_deployed_code_reads_its_own_files_alone(tmp_path: Path) -> None:
+    look = """
+from pathlib import Path
+
+def seen(path):
+    try:
+        return sorted(each.name for each in path.iterdir())
+    except PermissionError:
+        return "refused"
+
+@cloud.define("look")
+async def look(request):
+    own = Path(__file__).parent
+    return [seen(own), seen(own.parent), seen(own.parents[2])]
+"""
+    with TestServer(tmp_path, settings={"preset": "parse"}) as server:
+        Deployer(server).active(folder_with(tmp_path / "other", main=version(1)))
+        Deployer(server).active(folder_with(tmp_path / "code", main=version(1, look)))
+        assert Person(server).call("POST", "/functions/look", {}) == (200, {"result": [["main.py"], "refused", "refused"]})
 
 
 def test_a_deployment_that_cannot_be_loaded_at_the_start_refuses_what_it_watches(tmp_path: Path) -> None:
