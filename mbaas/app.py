@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
@@ -22,6 +22,7 @@ from mbaas.data.upkeep import keep_up
 from mbaas.kernel.addresses import client_address, within
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import LOOPBACK, AppOptions, RateLimit, ServerOptions
+from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.observe.together import Together
 from mbaas.outbound.calls import Outbound
@@ -32,10 +33,11 @@ from mbaas.services import Services
 from mbaas.storage.ports import Store
 from mbaas.wire import docs
 from mbaas.wire.asgi import Wire
+from mbaas.wire.limits import Limits
 from mbaas.wire.live.socket import Live
 from mbaas.wire.v1 import dialect as v1
 from mbaas.wire.v1.table import table as v1_table
-from mbaas_functions.room import Functions
+from mbaas_functions.room import functions_of
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
 PING_SECONDS = 2
@@ -79,8 +81,8 @@ class Server:
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
                 stack.push_async_callback(app.close)
-                functions = await stack.enter_async_context(mbaas_functions.room.opened(app))
-                app.options = replace(options, rate_limits=(*options.rate_limits, *_own_limits(functions)))
+                functions = await stack.enter_async_context(mbaas_functions.room.opened(app, _read_limits))
+                app.options = replace(options, rate_limits=(*options.rate_limits, *functions.hosted.limits))
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())
             hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}
@@ -88,6 +90,8 @@ class Server:
                 apps[app_id].unfed.append(hub.reconsider)
                 stack.push_async_callback(hub.close)
             self._wire = wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies, metrics=self._services.metrics)
+            for app_id, app in apps.items():
+                _limit_anew(app, self._services.apps[app_id].rate_limits, wire.keyring.doors[app_id].limits)
             self._v1 = Wire(
                 apps,
                 mount=v1.BASE,
@@ -120,15 +124,27 @@ class Server:
         return path.startswith(v1.BASE) and _below(path, v1.BASE) and not _below(self._mount, v1.BASE)
 
 
-def _own_limits(functions: Functions) -> tuple[RateLimit, ...]:
+def _read_limits(declared: Mapping[str, Object]) -> tuple[RateLimit, ...]:
     """The limits that functions were declared with. MbaasError names one that makes no sense."""
     found: list[RateLimit] = []
-    for name, given in functions.rate_limits().items():
+    for name, given in declared.items():
         try:
             found += rate_limits({"requestPath": f"/functions/{name}", **given})
         except ValueError as error:
             raise MbaasError(f"the rate limit of the function {name} {error}") from error
     return tuple(found)
+
+
+def _limit_anew(app: App, own: tuple[RateLimit, ...], limits: Limits) -> None:
+    """Have the app's limits be its own and those of the functions that run, from now on."""
+    hosted = functions_of(app).hosted
+
+    def limit() -> None:
+        app.options = replace(app.options, rate_limits=(*own, *hosted.limits))
+        limits.renew(app.options)
+
+    hosted.changed.append(limit)
+    limit()
 
 
 def _below(path: str, mount: str) -> bool:

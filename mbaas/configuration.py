@@ -18,7 +18,7 @@ from urllib.parse import quote
 from mbaas.kernel.options import AppOptions, ServerOptions
 from mbaas.kernel.processors import processors
 from mbaas.parse_config import DEFAULTS, Translated, translate
-from mbaas.settings import PRESETS, Settings, SettingsError, not_built_yet, retention
+from mbaas.settings import PRESETS, Settings, SettingsError, installer_environment, not_built_yet, retention
 
 KEYS = ("master_key", "read_only_master_key", "maintenance_key", "rest_api_key", "javascript_key", "client_key", "webhook_key")
 
@@ -105,6 +105,7 @@ def _common(settings: Settings) -> dict[str, Any]:
     given = settings.model_fields_set
     kept_ms, kept_bytes = retention(settings.feed_retention)
     out: dict[str, Any] = {"feed_retention_ms": kept_ms, "feed_retention_bytes": kept_bytes, "functions": settings.functions}
+    out["installer_environment"] = installer_environment()
     for name in _OF_EVERY_APP:
         if name in given:
             out[name] = getattr(settings, name)

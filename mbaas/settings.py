@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -181,6 +182,14 @@ def read(env_file: Path | None = Path(".env")) -> Settings:
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+_OF_INSTALLERS = re.compile(r"PATH|HOME|LANG|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|(https?|all|no)_proxy|PIP_.*", re.IGNORECASE)
+
+
+def installer_environment() -> dict[str, str]:
+    """What an installer of packages needs of the environment: where to find them, and none of the server's keys."""
+    return {name: value for name, value in os.environ.items() if _OF_INSTALLERS.fullmatch(name)}
 
 
 def _names_in(env_file: Path | None) -> list[str]:

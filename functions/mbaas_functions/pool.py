@@ -17,11 +17,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-from mbaas.kernel.errors import Code, ParseError, TooMany
+from mbaas.kernel.errors import Code as Error
+from mbaas.kernel.errors import ParseError, TooMany
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
+from mbaas_functions.code import Code
+from mbaas_functions.lines import Line
 from mbaas_functions.process import Call, Gone, Process
 
 _GRACE_SECONDS = 0.5
@@ -42,12 +44,12 @@ _TOO_LONG = "{} did not end in time."
 
 
 class Pool:
-    """The workers of a folder with a `main.py`. `answer` takes their questions."""
+    """The workers of some code. `answer` takes their questions, `say` their lines for the log."""
 
-    def __init__(self, folder: Path, answer: Callable[[Process, Call, Object], None]) -> None:
-        self.folder = folder
+    def __init__(self, code: Code, answer: Callable[[Process, Call, Object], None], say: Callable[[Line], None]) -> None:
+        self.code = code
         self.manifest: list[Object] = []
-        self._answer = answer
+        self._answer, self._say = answer, say
         self._workers: list[Process] = []
         self._free: list[Process] = []
         """Those without a call, the one that was used last at the end: few are used while few are needed."""
@@ -68,7 +70,7 @@ class Pool:
     async def call(self, call: Call) -> Object:
         """What the worker says of a call when it has ended: its `value`, or how it `failed`. ParseError if it cannot say."""
         if len(self._waiting) >= _MOST_CALLS:
-            raise TooMany("Too many functions are running; try again.", 1, code=Code.REQUEST_LIMIT_EXCEEDED)
+            raise TooMany("Too many functions are running; try again.", 1, code=Error.REQUEST_LIMIT_EXCEEDED)
         self._give(call)
         try:
             ended = await call.result
@@ -117,7 +119,7 @@ class Pool:
         try:
             worker.send(call, queued=queued, short=self._is_short(call))
         except (TypeError, ValueError) as error:
-            _fail(call, Code.INVALID_JSON, f"The call cannot be sent to its function: {error}")
+            _fail(call, Error.INVALID_JSON, f"The call cannot be sent to its function: {error}")
             self._done(worker)
 
     def _done(self, worker: Process) -> None:
@@ -128,6 +130,8 @@ class Pool:
             worker.kill()
         elif self._waiting:
             self._send(self._waiting.popleft(), worker, queued=True)
+        elif self._drained is not None:
+            worker.kill()
         else:
             worker.free_since = time.monotonic()
             self._free.append(worker)
@@ -174,13 +178,12 @@ class Pool:
             if not worker.begun(call):
                 worker.cancel(call)
                 worker.take_back(call.id)
-                _fail(call, Code.TIMEOUT, _TOO_LONG.format(call.title))
+                _fail(call, Error.TIMEOUT, _TOO_LONG.format(call.title))
             elif not call.cancelled:
                 worker.cancel(call)
             elif now >= call.deadline + _GRACE_SECONDS:
-                log = get_logger("mbaas.functions")
-                log.error("a call did not end in time; its worker is killed", function=call.title, call=call.id)
-                _fail(call, Code.TIMEOUT, _TOO_LONG.format(call.title))
+                self._tell(call, "the call did not end in time; its worker is killed")
+                _fail(call, Error.TIMEOUT, _TOO_LONG.format(call.title))
                 worker.kill()
 
     def _share(self, now: float) -> None:
@@ -189,7 +192,7 @@ class Pool:
         for call in waiting:
             fit = [w for w in self._workers if not w.stalled and not w.spent and len(w.calls) < _MOST_TOGETHER]
             if now >= call.deadline:
-                _fail(call, Code.TIMEOUT, _TOO_LONG.format(call.title))
+                _fail(call, Error.TIMEOUT, _TOO_LONG.format(call.title))
             elif fit and self._starting is None and now - call.since > _LOOK_SECONDS:
                 self._send(call, min(fit, key=lambda worker: len(worker.calls)))
             else:
@@ -208,14 +211,15 @@ class Pool:
             if not self._workers:
                 waiting, self._waiting = self._waiting, deque()
                 for call in waiting:
-                    _fail(call, Code.SCRIPT_FAILED, f"{call.title} cannot run: its worker could not be started.")
+                    _fail(call, Error.SCRIPT_FAILED, f"{call.title} cannot run: its worker could not be started.")
+                self._end_drain()
         finally:
             self._starting = None
         if self._waiting:
             self._grow()
 
     async def _start(self) -> Process:
-        worker = Process(self.folder, self._answer, self._done, self._gave_back, self._lost)
+        worker = Process(self.code, self._answer, self._done, self._gave_back, self._lost, self._say)
         try:
             await worker.start()
         except BaseException:
@@ -235,7 +239,7 @@ class Pool:
         for call in calls:
             if call not in begun:
                 self._give(call)
-        if self._waiting or not self._workers:
+        if self._waiting or (not self._workers and self._drained is None):
             self._grow()
         task = asyncio.create_task(self._bury(worker, begun))
         self._ending.add(task)
@@ -244,21 +248,24 @@ class Pool:
     async def _bury(self, worker: Process, begun: list[Call]) -> None:
         how = await worker.end()
         for call in begun:
-            _fail(call, Code.SCRIPT_FAILED, f"{call.title} did not end: its worker ended {how}")
+            self._tell(call, f"the call did not end: its worker ended {how}")
+            _fail(call, Error.SCRIPT_FAILED, f"{call.title} did not end: its worker ended {how}")
         await worker.close()
-        if self._drained is not None and not self._workers:
-            self._drained.set()
+        self._end_drain()
 
     async def drain(self) -> None:
-        """Take no new calls, and end each worker when those that it has are done."""
-        self._free.clear()
+        """End each worker as soon as nothing is left for it, and all when nothing is left. Only what runs there may still call."""
         self._drained = asyncio.Event()
+        self._free.clear()
         for worker in list(self._workers):
-            worker.spent = True
             self._done(worker)
-        if self._workers or self._waiting:
-            await self._drained.wait()
+        self._end_drain()
+        await self._drained.wait()
         await self.close()
+
+    def _end_drain(self) -> None:
+        if self._drained is not None and not self._workers and not self._waiting:
+            self._drained.set()
 
     async def close(self) -> None:
         """End all workers."""
@@ -272,6 +279,10 @@ class Pool:
             await worker.close()
         if self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _tell(self, call: Call, text: str) -> None:
+        """What becomes of a call that cannot say so itself, for the log."""
+        self._say(Line(text, "error", call.id, call.kind, call.name, self.code.number))
 
 
 def _fail(call: Call, code: int, message: str) -> None:

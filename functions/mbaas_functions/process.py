@@ -22,12 +22,13 @@ import mbaas
 import mbaas_functions
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import MbaasError
-from mbaas.kernel.values import Json, Object
-from mbaas.observe.logs import get_logger
+from mbaas.kernel.values import Object
+from mbaas_functions.code import Code
 from mbaas_functions.frames import Frames
+from mbaas_functions.lines import Line
 from mbaas_functions.page import PAGE_BYTES, PLACES, Page
 
-_START = "import sys; sys.path += sys.argv[5:]; from mbaas_functions.worker.main import main; main()"
+_START = "import sys; sys.path += sys.argv[6:]; from mbaas_functions.worker.main import main; main()"
 _START_SECONDS = 30.0
 _TAIL = 20
 """Lines of a worker's last words that are kept for the error that tells of its end."""
@@ -72,17 +73,18 @@ class Gone(MbaasError):
 
 class Process:
     """A worker with its connection. `ask` is called with each question, `done` after each call, `gave_back` with calls
-    that it has not begun and will not, `lost` once when it has ended."""
+    that it has not begun and will not, `lost` once when it has ended, `say` with each line for the log."""
 
     def __init__(
         self,
-        folder: Path,
+        code: Code,
         ask: Callable[[Process, Call, Object], None],
         done: Callable[[Process], None],
         gave_back: Callable[[list[Call]], None],
         lost: Callable[[Process], None],
+        say: Callable[[Line], None],
     ) -> None:
-        self.folder = folder
+        self.code = code
         self.calls: dict[str, Call] = {}
         self.manifest: list[Object] = []
         self.stalled = False
@@ -91,7 +93,7 @@ class Process:
         """True if it is to get no more calls, and to end when those that it has are done."""
         self.pinged: float | None = None
         self.free_since = 0.0
-        self._ask, self._told, self._gave_back, self._lost = ask, done, gave_back, lost
+        self._ask, self._told, self._gave_back, self._lost, self._say = ask, done, gave_back, lost, say
         self._frames = Frames(self._receive, self._ended)
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tail: deque[str] = deque(maxlen=_TAIL)
@@ -111,7 +113,8 @@ class Process:
         ours, theirs = socket.socketpair()
         counter = self._file.fileno()
         roots = [str(Path(room.__file__ or "").parents[1]) for room in (mbaas, mbaas_functions)]
-        arguments = [str(theirs.fileno()), str(counter), str(self.folder), str(self._scratch), *roots]
+        code = self.code
+        arguments = [str(theirs.fileno()), str(counter), str(code.folder), str(self._scratch), str(code.packages or ""), *roots]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -120,8 +123,8 @@ class Process:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 pass_fds=(theirs.fileno(), counter),
-                env={"LANG": "C.UTF-8", "TMPDIR": str(self._scratch)},
-                cwd=self.folder,
+                env={**code.secrets, "LANG": "C.UTF-8", "TMPDIR": str(self._scratch)},
+                cwd=code.folder,
                 start_new_session=True,
             )
         finally:
@@ -134,7 +137,7 @@ class Process:
                 await self._ready
         except TimeoutError:
             self.kill()
-            raise Gone(f"{self.folder / 'main.py'} was not loaded within {_START_SECONDS:.0f} s") from None
+            raise Gone(f"{code.main} was not loaded within {_START_SECONDS:.0f} s") from None
 
     def send(self, call: Call, *, queued: bool, short: bool) -> None:
         """Hand a call to the worker. `queued`: it begins when the one before it has ended. TypeError or ValueError if it cannot be sent."""
@@ -230,7 +233,7 @@ class Process:
             self.manifest = message["ready"]
             self._ready.set_result(None)
         elif "broken" in message and not self._ready.done():
-            self._ready.set_exception(Gone(f"{self.folder / 'main.py'} cannot be loaded:\n{message['broken']}"))
+            self._ready.set_exception(Gone(self.code.told(f"{self.code.main} cannot be loaded:\n{message['broken']}")))
 
     def _done(self, message: Object) -> None:
         call = self.take_back(message["done"])
@@ -247,24 +250,32 @@ class Process:
 
     def _log(self, message: Object) -> None:
         call = self.calls.get(message["log"])
-        level = message.get("level")
-        say = getattr(get_logger("mbaas.functions"), level if level in ("info", "warning", "error") else "info")
-        say(str(message.get("text")), call=message["log"], function=call.title if call else "", **_values(message.get("values")))
+        level, values = message.get("level"), message.get("values")
+        self._say(
+            Line(
+                self.code.masked(str(message.get("text"))),
+                level if level in ("info", "warning", "error") else "info",
+                message["log"],
+                call.kind if call else "",
+                call.name if call else "",
+                self.code.number,
+                {str(name): self.code.masked(str(value)) for name, value in values.items()} if isinstance(values, dict) else {},
+            )
+        )
 
     def _ended(self) -> None:
         if not self._ready.done():
-            self._ready.set_exception(Gone("the worker ended before it had loaded main.py: " + "\n".join(self._tail)))
+            self._ready.set_exception(Gone(f"the worker ended before it had loaded {self.code.main}: " + "\n".join(self._tail)))
         self._lost(self)
 
     async def _read_output(self) -> None:
-        """What the code prints is for the log."""
+        """What the code prints outside of calls is for the log."""
         assert self._process is not None
         assert self._process.stdout is not None
-        log = get_logger("mbaas.functions")
         while line := await _line(self._process.stdout):
-            text = line.decode(errors="replace").rstrip()
+            text = self.code.masked(line.decode(errors="replace").rstrip())
             self._tail.append(text)
-            log.info(text)
+            self._say(Line(text, number=self.code.number))
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:
@@ -273,7 +284,3 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
     except ValueError:
         # Longer than the reader keeps: what there is of it.
         return await stream.read(1024)
-
-
-def _values(given: Json) -> dict[str, str]:
-    return {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}

@@ -1,4 +1,4 @@
-"""The functions of one app: those of its code, its webhooks and its partners, as the wire calls them and the data room fires them."""
+"""The functions of one app: hosted ones, webhooks and partners, as the wire calls them and the data room fires them."""
 
 from __future__ import annotations
 
@@ -8,63 +8,40 @@ from contextlib import asynccontextmanager
 from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import Code as ErrorCode
-from mbaas.kernel.errors import ParseError, not_found
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Object
 from mbaas.outbound.calls import Outbound
-from mbaas_auth import providers
-from mbaas_functions.hosted import FUNCTION, JOB, Code
 from mbaas_functions.hooks import Hooks
+from mbaas_functions.hosted import FUNCTION, Hosted, ReadLimits
 from mbaas_functions.partners.calls import Partners
 from mbaas_functions.partners.events import Events
 
-_ROOM = "functions"
+_ROOM, _ELSEWHERE = "functions", "functions elsewhere"
 
 
 class Functions:
-    """The functions, triggers and jobs of one app. A webhook comes before the code's own of the same name."""
+    """The functions and triggers of one app, wherever they are. A webhook comes before a hosted one of its name."""
 
-    def __init__(self, app: App, outbound: Outbound) -> None:
-        self.hooks = Hooks(app, outbound)
-        self.partners = Partners(app, outbound)
-        self._app = app
-        self._owner: Owner | None = None
-        self._events: Events | None = None
-        self._code: Code | None = None
+    def __init__(self, app: App, hooks: Hooks, partners: Partners, owner: Owner, read_limits: ReadLimits) -> None:
+        self.hooks, self.partners = hooks, partners
+        self.events = Events(app, partners.registry, partners.line, owner)
+        self.hosted = Hosted(app, owner, self.call, read_limits)
 
     async def open(self) -> None:
-        """Learn which there are. Gone says why the code cannot be loaded."""
+        """Learn which there are. Gone says why those of the server's own folder cannot be loaded."""
         await self.hooks.load()
-        self._owner = Owner(self._app.options.data_dir, self._app.ids.uuid())
-        self._events = Events(self._app, self.partners.registry, self.partners.line, self._owner)
-        await self._events.open()
-        if self._app.options.functions is None:
-            await providers.declare(self._app, ())
-        else:
-            self._code = Code(self._app, self._app.options.functions.absolute(), self._owner, self.call)
-            await self._code.open()
+        await self.events.open()
+        await self.hosted.open()
 
     async def close(self) -> None:
         """End what runs."""
-        if self._code is not None:
-            await self._code.close()
-        if self._events is not None:
-            await self._events.close()
-        if self._owner is not None:
-            self._owner.close()
-
-    def names(self, kind: str) -> list[str]:
-        """The names of what the code declares of a kind, in the order of their declaration."""
-        return [] if self._code is None else self._code.names(kind)
-
-    def rate_limits(self) -> dict[str, Object]:
-        """How often functions may be called, by their names, where that was declared: Parse Server's `rateLimit` without its path."""
-        return {} if self._code is None else self._code.rate_limits()
+        await self.hosted.close()
+        await self.events.close()
 
     def has(self, kind: Kind | str, name: str) -> bool:
         """True if it is declared."""
-        return self.hooks.has(kind, name) or (self._code is not None and self._code.has(kind, name))
+        return self.hooks.has(kind, name) or self.hosted.has(kind, name)
 
     async def call(self, name: str, caller: Caller, params: Object, headers: Object | None = None) -> Object:
         """`{"result": …}` of a function, or `{}` if it returned nothing. ParseError 141 if there is none, or as it fails."""
@@ -72,61 +49,39 @@ class Functions:
             return await self.hooks.call(name, caller, params, headers or {})
         if "." in name:
             return await self.partners.call(name, caller, params)
-        if self._code is None or not self._code.has(FUNCTION, name):
-            raise ParseError(ErrorCode.SCRIPT_FAILED, f'Invalid function: "{name}"')
-        return await self._code.call(name, caller, params, headers or {})
+        return await self.hosted.call(name, caller, params, headers or {})
 
     async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
         """Run a trigger."""
-        if self.hooks.has(kind, class_name):
-            return await self.hooks.fire(kind, class_name, caller, given)
-        if self._code is None:
-            raise LookupError(f"the app has no {kind} trigger of {class_name}")
-        return await self._code.fire(kind, class_name, caller, given)
-
-    async def endpoint(self, name: str, caller: Caller, given: Object) -> Object:
-        """`{status, headers, base64}` of what an endpoint answers; its name, one of those declared, is its method and pattern."""
-        assert self._code is not None
-        return await self._code.endpoint(name, caller, given)
-
-    async def start_job(self, name: Json, params: Object) -> str:
-        """Have a job run in the background; the id of its `_JobStatus`. ParseError 141 if there is none of that name."""
-        if self._code is None or not isinstance(name, str) or not self._code.has(JOB, name):
-            raise ParseError(ErrorCode.SCRIPT_FAILED, "Invalid job.")
-        return await self._code.start_job(name, params)
-
-    @property
-    def events(self) -> Events:
-        """What partners are told; there while the room is open."""
-        assert self._events is not None
-        return self._events
-
-    async def cancel_job(self, job_id: str) -> Object:
-        """End a job that waits or runs: what its `_JobStatus` says of its end. ParseError 101 if there is no such job."""
-        if self._code is None:
-            raise not_found()
-        return await self._code.cancel_job(job_id)
+        place = self.hooks if self.hooks.has(kind, class_name) else self.hosted
+        return await place.fire(kind, class_name, caller, given)
 
 
 def join(app: App, outbound: Outbound) -> None:
-    """Give the app its functions, and register their classes; before it starts."""
-    app.rooms[_ROOM] = Functions(app, outbound)
+    """Register the classes of this room with the app; before it starts."""
+    app.rooms[_ELSEWHERE] = Hooks(app, outbound), Partners(app, outbound)
 
 
 @asynccontextmanager
-async def opened(app: App) -> AsyncIterator[Functions]:
-    """The app with its functions. Gone says why they cannot be loaded."""
-    functions = functions_of(app)
+async def opened(app: App, read_limits: ReadLimits) -> AsyncIterator[Functions]:
+    """The app with its functions. Gone says why those of the server's own folder cannot be loaded."""
+    hooks, partners = app.rooms[_ELSEWHERE]
+    owner = Owner(app.options.data_dir, app.ids.uuid())
+    functions = Functions(app, hooks, partners, owner, read_limits)
     try:
         await functions.open()
-        app.triggers = functions
+        app.rooms[_ROOM] = app.triggers = functions
         yield functions
     finally:
+        app.rooms.pop(_ROOM, None)
         app.triggers = NoTriggers()
         await functions.close()
+        owner.close()
 
 
 def functions_of(app: App) -> Functions:
-    """The app's functions."""
-    found: Functions = app.rooms[_ROOM]
+    """The app's functions. ParseError 108 while it has not been opened, or is being closed."""
+    found: Functions | None = app.rooms.get(_ROOM)
+    if found is None:
+        raise ParseError(Code.COMMAND_UNAVAILABLE, "The functions of the app are not open.")
     return found

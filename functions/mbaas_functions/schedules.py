@@ -5,7 +5,7 @@ A tick that was used stays written down for a week, in the commit that puts its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -22,13 +22,15 @@ from mbaas_functions.jobs import Jobs
 _TABLE, _TICKS = "schedules", "ticks"
 _REMEMBERED_MS = 7 * 24 * 3600 * 1000
 _MOST_MISSED = 1000
+_LATER_MS = 10_000
 
 
 class Schedules:
     """The schedules of one app."""
 
-    def __init__(self, app: App, jobs: Jobs, owner: Owner) -> None:
-        self._app, self._jobs = app, jobs
+    def __init__(self, app: App, jobs: Jobs, catch_up: Callable[[], Awaitable[bool]], owner: Owner) -> None:
+        """`catch_up` declares what other processes may know already, and says whether it could."""
+        self._app, self._jobs, self._catch_up = app, jobs, catch_up
         self._queue = Queue(app, _TABLE, self._tick, owner)
         self._declared: set[str] = set()
 
@@ -54,6 +56,9 @@ class Schedules:
         await self._queue.close()
 
     async def _tick(self, task: Task) -> int | None:
+        if task.key not in self._declared and not await self._catch_up():
+            # It may be of code that runs elsewhere already.
+            return self._app.clock.now() + _LATER_MS
         if task.key not in self._declared:
             return None
         value, now = task.value, self._app.clock.now()

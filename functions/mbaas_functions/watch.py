@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from mbaas_functions.secrets import FILE
+
 _SECONDS = 0.2
 
 
 async def watch(folder: Path, changed: Callable[[], Awaitable[None]]) -> None:
-    """Call `changed` whenever a Python file of the folder was written, added or removed; until cancelled."""
+    """Call `changed` whenever a Python file of the folder, or its file of secrets, was written, added or removed; until cancelled."""
     seen = _state(folder)
     while True:
         await asyncio.sleep(_SECONDS)
@@ -21,7 +23,7 @@ async def watch(folder: Path, changed: Callable[[], Awaitable[None]]) -> None:
 
 def _state(folder: Path) -> dict[Path, tuple[int, int]]:
     found = {}
-    for path in folder.rglob("*.py"):
+    for path in (*folder.rglob("*.py"), folder / FILE):
         try:
             stat = path.stat()
         except OSError:

@@ -9,7 +9,17 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A mobile backend in one small server.")
 
+deployments = typer.Typer(no_args_is_help=True, help="What is deployed: list it, activate an earlier one, download it.")
+secrets = typer.Typer(no_args_is_help=True, help="Secrets of the functions: environment variables that nobody reads back.")
+app.add_typer(deployments, name="deployments")
+app.add_typer(secrets, name="secrets")
+
 OptionsFile = Annotated[Path | None, typer.Option("--parse-config", metavar="FILE", help="Options file of Parse Server 9 (JSON).")]
+
+ServerAddress = Annotated[str | None, typer.Option("--server", metavar="URL", help="Where the server is; else as the settings say.")]
+Canary = Annotated[float | None, typer.Option("--canary", metavar="PERCENT", help="Have only so many of a hundred calls run it.")]
+Number = Annotated[int, typer.Argument(help="The number of a deployment.")]
+SecretName = Annotated[str, typer.Argument(help="The environment variable that functions read.")]
 
 
 def main() -> None:
@@ -64,6 +74,93 @@ def migrate(
     from mbaas.cli.migrate import migrate as run
 
     run(parse_config, seal=seal)
+
+
+@app.command()
+def deploy(
+    folder: Annotated[Path, typer.Argument(help="The folder with main.py.")] = Path("functions"),
+    server: ServerAddress = None,
+    canary: Canary = None,
+    only_upload: Annotated[bool, typer.Option("--only-upload", help="Leave active what is.")] = False,
+) -> None:
+    """Deploy cloud functions to a running server, and activate them if they can be loaded."""
+    from mbaas.cli.deploy import deploy as run
+
+    run(folder, server, canary, only_upload=only_upload)
+
+
+@deployments.command("list")
+def list_deployments(server: ServerAddress = None, limit: Annotated[int, typer.Option(help="At most so many.")] = 20) -> None:
+    """List deployments, the latest first."""
+    from mbaas.cli.deploy import show
+
+    show(server, limit)
+
+
+@deployments.command()
+def activate(number: Number, server: ServerAddress = None, canary: Canary = None) -> None:
+    """Have a deployment run; an earlier one is gone back to."""
+    from mbaas.cli.deploy import activate as run
+
+    run(number, server, canary)
+
+
+@deployments.command()
+def deactivate(server: ServerAddress = None) -> None:
+    """Have no deployment run, but the folder that the server was started with."""
+    from mbaas.cli.deploy import deactivate as run
+
+    run(server)
+
+
+@deployments.command()
+def download(
+    number: Number,
+    file: Annotated[Path | None, typer.Argument(help="Where to put it; else deployment-NUMBER.tar.gz.")] = None,
+    server: ServerAddress = None,
+) -> None:
+    """Download the archive of a deployment, as it was uploaded."""
+    from mbaas.cli.deploy import download as run
+
+    run(number, file, server)
+
+
+@secrets.command("list")
+def list_secrets(server: ServerAddress = None) -> None:
+    """List the names of secrets."""
+    from mbaas.cli.secrets import show
+
+    show(server)
+
+
+@secrets.command("set")
+def set_secret(name: SecretName, server: ServerAddress = None) -> None:
+    """Set a secret; its value is asked for, or read from standard input."""
+    from mbaas.cli.secrets import keep
+
+    keep(name, server)
+
+
+@secrets.command("delete")
+def delete_secret(name: SecretName, server: ServerAddress = None) -> None:
+    """Forget a secret."""
+    from mbaas.cli.secrets import forget
+
+    forget(name, server)
+
+
+@app.command()
+def logs(
+    function: Annotated[str | None, typer.Argument(help="A function, trigger's class or job; else all.")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is said from now on.")] = False,
+    number: Annotated[int, typer.Option("-n", "--lines", min=1, max=500, help="How many of the last lines to begin with.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    server: ServerAddress = None,
+) -> None:
+    """Print what functions said, with the id of each invocation."""
+    from mbaas.cli.logs import logs as run
+
+    run(function, server, follow=follow, number=number, as_json=as_json)
 
 
 @app.command()

@@ -23,8 +23,8 @@ _README = """# {name}
     mbaas doctor     name the first thing that is wrong
     mbaas serve      serve with the safe defaults of production (needs .env, see .env.example)
 
-Cloud functions live in `functions/main.py`: `mbaas dev` runs them and reloads them when they are saved; `mbaas serve` needs
-`MBAAS_FUNCTIONS=functions`.
+Cloud functions live in `functions/main.py`: `mbaas dev` runs them and reloads them when they are saved; `mbaas deploy` brings them to
+a server that runs, and `MBAAS_FUNCTIONS=functions mbaas serve` to one that starts.
 """
 
 _MAIN = '''"""Cloud functions: apps call `hello` by `Parse.Cloud.run("hello", {name: "you"})`."""
@@ -42,7 +42,7 @@ def init(folder: Path) -> None:
     """Write the project's files."""
     files = {
         ".env.example": _ENV,
-        ".gitignore": ".env\ndata/\n__pycache__/\n",
+        ".gitignore": ".env\n.secrets.env\ndata/\n__pycache__/\n",
         "README.md": _README.format(name=folder.absolute().name),
         "functions/main.py": _MAIN,
     }

@@ -129,6 +129,8 @@ class AppOptions:
     database_standalone: bool = False
     """A MongoDB that is no replica set will do."""
     functions: Path | None = None
+    installer_environment: Mapping[str, str] = field(default_factory=dict)
+    """What the installer of a deployment's packages is shown of the server's environment."""
 
     allow_client_class_creation: bool = False
     allow_custom_object_id: bool = False

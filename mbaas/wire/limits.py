@@ -145,6 +145,10 @@ class Limits:
         self._factor = options.rate_limit_factor
         allowed = options.route_allow_list
         self._allowed = None if allowed is None else tuple(re.compile(pattern) for pattern in allowed)
+        self.renew(options)
+
+    def renew(self, options: AppOptions) -> None:
+        """Limit by the app's `rateLimit` as it is now."""
         self.rules = tuple(Rule(position, given) for position, given in enumerate(options.rate_limits, 1))
         self.asks = bool(self.rules) or self._allowed is not None
         """True if a request must be checked before it runs."""

@@ -48,7 +48,26 @@ _CHANGES = {
     "where": f"{_FIND['where']}; they must be such that a single object can answer them",
     "limit": "At most so many changes: 100 unless given, 1000 at most",
 }
+_DEPLOYMENTS = {
+    "limit": "At most so many: 20 unless given, 100 at most",
+    "cursor": "`next` of an earlier answer: those before it",
+}
+_LOGS = {
+    "function": "Only what was said by the function, trigger or job of this name (a trigger's is its class)",
+    "limit": "At most so many lines: 100 unless given, 500 at most",
+    "cursor": "`next` of an earlier answer: the lines after it. Without it the answer is the last lines",
+    "wait": "Seconds to wait for a line if there is none, 10 at most",
+}
 _GET = ("keys", "excludeKeys", "include")
+_ARGUMENTS: dict[str, dict[str, str]] = {
+    "follow": _CHANGES,
+    "find": _FIND,
+    "get": {key: _FIND[key] for key in _GET},
+    "aggregate": _AGGREGATE,
+    "deployments": _DEPLOYMENTS,
+    "read_logs": _LOGS,
+}
+"""What a handler takes from the query, by its name."""
 _KEYS = {
     "appId": "X-Parse-Application-Id",
     "restKey": "X-Parse-REST-API-Key",
@@ -111,6 +130,49 @@ _SCHEMAS: Object = {
     },
     "BatchResults": {"type": "array", "items": _object(success={}, error={"$ref": "#/components/schemas/Error"})},
     "File": _object(name=_TEXT, url=_TEXT),
+    "Deployment": {
+        "type": "object",
+        "description": "`state` is `building`, `ready` or `failed`, with a `reason`; `percent` is there for a canary.",
+        "properties": {
+            "number": {"type": "integer"},
+            "state": _TEXT,
+            "reason": _TEXT,
+            "digest": _TEXT,
+            "size": {"type": "integer"},
+            "createdAt": _INSTANT,
+            "createdFrom": _TEXT,
+            "active": _BOOLEAN,
+            "percent": _NUMBER,
+            "declares": {"type": "array", "items": _object(kind=_TEXT, name=_TEXT)},
+        },
+        "required": ["number", "state", "digest", "size", "createdAt", "createdFrom", "active"],
+    },
+    "Deployments": {
+        "type": "object",
+        "properties": {"results": {"type": "array", "items": {"$ref": "#/components/schemas/Deployment"}}, "next": {}},
+        "required": ["results", "next"],
+    },
+    "Lines": {
+        "type": "object",
+        "properties": {"results": {"type": "array", "items": {"$ref": "#/components/schemas/Line"}}, "next": _TEXT},
+        "required": ["results", "next"],
+    },
+    "Line": {
+        "type": "object",
+        "description": "`call` is the id of the invocation; it, `kind` and `function` are empty for what no call said.",
+        "properties": {
+            "n": {"type": "integer"},
+            "at": _INSTANT,
+            "level": _TEXT,
+            "text": _TEXT,
+            "values": {"type": "object"},
+            "call": _TEXT,
+            "kind": _TEXT,
+            "function": _TEXT,
+            "deployment": {"type": ["integer", "null"]},
+        },
+        "required": ["n", "at", "level", "text", "values", "call", "kind", "function", "deployment"],
+    },
     "Anything": {},
     "Date": _special("Date", iso=_INSTANT),
     "Pointer": _special("Pointer", className=_TEXT, objectId=_TEXT),
@@ -126,7 +188,19 @@ _REFUSED = (
 _NO_MAIL = "Code 1: the server has nothing to send mails with, as Parse Server answers it"
 _GONE = "Code 120: the position is too old, or the caller's rights are others than there. Ask for `next` and for the objects anew"
 _CHANGED = "Code 251: the object is no longer as `If-Match` says"
-_GIVES = {"follow": "Changes", "find": "Results", "create": "Created", "update": "Updated", "batch": "BatchResults", "upload": "File"}
+_GIVES = {
+    "follow": "Changes",
+    "find": "Results",
+    "create": "Created",
+    "update": "Updated",
+    "batch": "BatchResults",
+    "upload": "File",
+    "upload_code": "Deployment",
+    "deployment": "Deployment",
+    "activate": "Deployment",
+    "deployments": "Deployments",
+    "read_logs": "Lines",
+}
 
 
 def routes() -> tuple[Route, ...]:
@@ -205,7 +279,7 @@ def _operation_id(route: Route) -> str:
 
 def _query(route: Route) -> list[Object]:
     name = getattr(route.handler, "__name__", "")
-    about = {"follow": _CHANGES, "find": _FIND, "get": {key: _FIND[key] for key in _GET}, "aggregate": _AGGREGATE}.get(name, {})
+    about = _ARGUMENTS.get(name, {})
     return [{"name": key, "in": "query", "schema": _TEXT, "description": text} for key, text in about.items()]
 
 
@@ -221,8 +295,10 @@ def _success(route: Route) -> Object:
         return {"200": {"description": "The contents" if name == "download" else "Removed", "content": _octets()}}
     if name == "endpoint":
         return {"200": {"description": "What the app's own code answers", "content": _octets()}}
+    if name == "archive":
+        return {"200": {"description": "The archive, as it was uploaded", "content": _octets()}}
     schema = _GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything"
-    created = {"201": {"description": "Made", "content": _json(schema)}} if name in ("create", "upload") else {}
+    created = {"201": {"description": "Made", "content": _json(schema)}} if name in ("create", "upload", "upload_code") else {}
     return {"200": {"description": "Done", "content": _json(schema)}, **created}
 
 

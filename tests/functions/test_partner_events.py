@@ -70,7 +70,7 @@ async def app(tmp_path: Path, clock: FakeClock) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def functions(app: App) -> AsyncIterator[Functions]:
-    async with opened(app) as running:
+    async with opened(app, lambda declared: ()) as running:
         yield running
 
 

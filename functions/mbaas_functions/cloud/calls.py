@@ -17,6 +17,9 @@ class Call:
 
     ask: Callable[[str, Object], Awaitable[Json]]
     say: Callable[[Object], None]
+    """Takes a line for the log: `level`, `text`, `values`."""
+    printed: Callable[[str, str], None]
+    """Takes the level and a piece of what the call prints."""
     context: Object = field(default_factory=dict)
 
 

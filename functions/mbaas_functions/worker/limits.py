@@ -55,8 +55,8 @@ def landlock_version() -> int:
     return max(0, int(_libc().syscall(_CREATE, None, 0, _ASK_VERSION)))
 
 
-def confine(folder: Path, scratch: Path, memory: int) -> None:
-    """Give up what the worker does not need. What a system lacks is left out: `mbaas doctor` says so."""
+def confine(own: Iterable[Path], scratch: Path, memory: int) -> None:
+    """Give up what the worker does not need; it reads its `own` folders. What a system lacks is left out: `mbaas doctor` says so."""
     if sys.platform == "win32":
         return
     import resource
@@ -68,7 +68,7 @@ def confine(folder: Path, scratch: Path, memory: int) -> None:
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     if version := landlock_version():
-        _restrict(version, [*map(Path, _SYSTEM), *_python(), folder], scratch)
+        _restrict(version, [*map(Path, _SYSTEM), *_python(), *own], scratch)
 
 
 def _python() -> Iterable[Path]:

@@ -1,5 +1,5 @@
 """The first lines of a worker process. Its arguments: the descriptors of its connection to the server and of the page that counts
-begun calls, its deployment's folder, and a folder to write to."""
+begun calls, its deployment's folder, a folder to write to, and the folder of the packages that its code needs, if there is one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ MEMORY_BYTES = 512 * 1024 * 1024
 
 def main() -> None:
     """Serve until the server lets go."""
-    descriptor, counter, folder, scratch = sys.argv[1:5]
+    descriptor, counter, folder, scratch, packages = sys.argv[1:6]
+    own = [Path(folder), *([Path(packages)] if packages else [])]
     connection = socket.socket(fileno=int(descriptor))
     begun = mmap.mmap(int(counter), PAGE_BYTES)
     os.close(int(counter))
-    confine(Path(folder), Path(scratch), MEMORY_BYTES)
+    confine(own, Path(scratch), MEMORY_BYTES)
 
     async def serve() -> None:
-        await Worker(Page(begun)).serve(connection, Path(folder))
+        await Worker(Page(begun)).serve(connection, own)
 
     if sys.platform == "win32":
         asyncio.run(serve())

@@ -6,9 +6,11 @@ import asyncio
 import importlib.util
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from mbaas_functions.cloud.errors import SCRIPT_FAILED, Error
 from mbaas_functions.frames import Frames
 from mbaas_functions.page import Page
 from mbaas_functions.worker.invoke import FAILS, invoke
+from mbaas_functions.worker.said import Printed, Said
 
 MODULE = "main"
 _MOST_TRACE = 8000
@@ -27,12 +30,12 @@ _TIMEOUT = 124
 _LONG_SECONDS = 0.005
 
 
-def load(folder: Path) -> None:
-    """Run the folder's `main.py`; modules beside it are found by their names."""
-    sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location(MODULE, folder / "main.py")
+def load(own: Sequence[Path]) -> None:
+    """Run the `main.py` of the first folder; what is in the folders is found by name, before all but what the worker has loaded."""
+    sys.path[:0] = map(str, own)
+    spec = importlib.util.spec_from_file_location(MODULE, own[0] / "main.py")
     if spec is None or spec.loader is None:
-        raise ImportError(f"there is no main.py in {folder}")
+        raise ImportError(f"there is no main.py in {own[0]}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[MODULE] = module
     spec.loader.exec_module(module)
@@ -57,12 +60,16 @@ class Worker:
         self._asked: dict[int, asyncio.Future[Json]] = {}
         self._next = 0
         self._ended = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._thread = threading.get_ident()
 
-    async def serve(self, connection: socket.socket, folder: Path) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self._frames, sock=connection)
+    async def serve(self, connection: socket.socket, own: Sequence[Path]) -> None:
+        """Serve until the server lets go. `own`: the code's folder, and that of its packages if it has some."""
+        self._loop = asyncio.get_running_loop()
+        await self._loop.create_connection(lambda: self._frames, sock=connection)
+        sys.stdout, sys.stderr = Printed(sys.stdout, "info"), Printed(sys.stderr, "error")
         try:
-            load(folder)
+            load(own)
         except BaseException as error:
             self._frames.send({"broken": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
             return
@@ -129,16 +136,18 @@ class Worker:
         if not self._page.begin(message["place"], message["number"]):
             self._frames.send({"returned": [call]})
             return
-        CURRENT.set(Call(partial(self._ask, call), partial(self._say, call)))
+        said = Said(partial(self._send_log, call))
+        CURRENT.set(Call(partial(self._ask, call), said.line, said.text))
         began = time.perf_counter()
-        outcome = await self._outcome(call, message)
+        outcome = await self._outcome(call, message, said)
+        said.end()
         told = {"done": call, "took": time.perf_counter() - began, **outcome}
         try:
             self._frames.send(told)
         except (TypeError, ValueError) as error:
             self._frames.send({"done": call, "took": 0, **_failed(f"the result cannot be sent: {error}")})
 
-    async def _outcome(self, call: str, message: Body) -> Body:
+    async def _outcome(self, call: str, message: Body, said: Said) -> Body:
         """What a call came to: its value, or how it failed."""
         title = f"{message['kind']} {message['name']}"
         definition = DEFINED.found[message["kind"], message["name"]]
@@ -156,7 +165,7 @@ class Worker:
             self._frames.send({"spent": 1})
             return _failed(f"{title} ran out of memory.")
         except Exception as error:
-            self._say(call, {"level": "error", "text": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
+            said.line({"level": "error", "text": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
             return _failed(str(error) or type(error).__name__, FAILS.get(definition.kind, SCRIPT_FAILED))
 
     async def _ask(self, call: str, operation: str, arguments: Body) -> Json:
@@ -170,5 +179,8 @@ class Worker:
         finally:
             self._asked.pop(number, None)
 
-    def _say(self, call: str, line: Body) -> None:
-        self._frames.send({"log": call, **line})
+    def _send_log(self, call: str, line: Body) -> None:
+        if self._thread == threading.get_ident():
+            self._frames.send({"log": call, **line})
+        else:
+            self._loop.call_soon_threadsafe(self._frames.send, {"log": call, **line})

@@ -20,7 +20,7 @@ async def start_job(request: Request) -> Answer:
     """Start a job; its name is in the path or in the body."""
     params = dict(request.object())
     name = request.params[0] if request.params else params.pop("jobName", None)
-    job_id = await functions_of(request.app).start_job(name, params)
+    job_id = await functions_of(request.app).hosted.start_job(name, params)
     return Answer(headers=[(b"x-parse-job-status-id", job_id.encode())], body=b"{}")
 
 
@@ -43,7 +43,7 @@ def _job_schedule(request: Request) -> tuple[Json, bool]:
     """What is to be scheduled, and whether there is a job of that name."""
     given = request.object().get("job_schedule")
     name = given.get("jobName") if isinstance(given, dict) else None
-    return given, name is None or (isinstance(name, str) and functions_of(request.app).has("job", name))
+    return given, name is None or (isinstance(name, str) and functions_of(request.app).hosted.has("job", name))
 
 
 async def unschedule(request: Request) -> Json:
@@ -55,7 +55,7 @@ async def unschedule(request: Request) -> Json:
 async def job_names(request: Request) -> Json:
     """The names of jobs, and of those that are scheduled."""
     in_use = dict.fromkeys(each.get("jobName") for each in await jobs.schedules(request.app))
-    return {"in_use": list(in_use), "jobs": functions_of(request.app).names("job")}
+    return {"in_use": list(in_use), "jobs": functions_of(request.app).hosted.names("job")}
 
 
 async def push(request: Request) -> Answer:

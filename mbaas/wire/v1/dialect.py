@@ -1,10 +1,15 @@
-"""Where the routes are, and how they tell of errors: always `{"code", "error"}`, with the HTTP status that fits."""
+"""Where the routes are, and how they tell of errors: always `{"code", "error"}`, with the HTTP status that fits; what they share to read a
+request."""
 
 from __future__ import annotations
 
 from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.wire.request import Request
+from mbaas_functions.hosted import Hosted
+from mbaas_functions.room import functions_of
 
 BASE = "/api/v1"
+_MOST_DIGITS = 18
 _STATUS: dict[int, int] = {Code.INVALID_SESSION_TOKEN: 401, Code.OPERATION_FORBIDDEN: 403}
 """The codes that have another HTTP status here than below the mount."""
 _CODE: dict[int, Code] = {403: Code.OPERATION_FORBIDDEN, 404: Code.OBJECT_NOT_FOUND, 413: Code.OBJECT_TOO_LARGE}
@@ -19,3 +24,18 @@ def told(error: Exception) -> Exception:
     if isinstance(error, MbaasError):
         return ParseError(_CODE.get(error.status, Code.INVALID_JSON), error.message, status=error.status)
     return ParseError(Code.INTERNAL_SERVER_ERROR, "Internal server error.")
+
+
+def hosted(request: Request) -> Hosted:
+    """The app's functions that run on the server."""
+    return functions_of(request.app).hosted
+
+
+def whole(request: Request, name: str, unless_given: int, most: int) -> int:
+    """An argument that is a whole number from 0. ParseError 102 for anything else; more than `most` counts as `most`."""
+    given = request.texts().get(name)
+    if given is None:
+        return unless_given
+    if not isinstance(given, str) or not given.isdecimal() or len(given) > _MOST_DIGITS:
+        raise ParseError(Code.INVALID_QUERY, f"{name} must be a whole number.")
+    return min(int(given), most)

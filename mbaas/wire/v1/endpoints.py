@@ -26,10 +26,10 @@ MOST_BYTES = 10 * 1024 * 1024
 async def endpoint(request: Request) -> Answer:
     """Call what the app declares for the method and the path."""
     app = request.dispatcher.apps.get(request.params[0])
-    functions = functions_of(app) if app is not None else None
+    hosted = functions_of(app).hosted if app is not None else None
     path = request.params[1]
-    found = _declared(tuple(functions.names(HTTP))).find(request.method, path.split("/")) if functions else None
-    if app is None or functions is None or found is None:
+    found = _declared(tuple(hosted.names(HTTP))).find(request.method, path.split("/")) if hosted else None
+    if app is None or hosted is None or found is None:
         raise Refused(f"Cannot {request.method} /{path}", 404)
     await enter(request, app, f"{BASE}/http/{request.params[0]}/{path}")
     route, values = found
@@ -42,7 +42,7 @@ async def endpoint(request: Request) -> Answer:
         "headers": request.told_headers(),
         "body": base64.b64encode(await _body(request)).decode(),
     }
-    return _answer(await functions.endpoint(f"{route.method} {route.pattern}", request.caller, given))
+    return _answer(await hosted.endpoint(f"{route.method} {route.pattern}", request.caller, given))
 
 
 @lru_cache(maxsize=64)

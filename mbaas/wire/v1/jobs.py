@@ -11,7 +11,7 @@ from mbaas_functions.room import functions_of
 
 async def cancel(request: Request) -> Json:
     """End a job that waits or runs; what its `_JobStatus` then says of its end."""
-    return await functions_of(request.app).cancel_job(request.params[0])
+    return await functions_of(request.app).hosted.cancel_job(request.params[0])
 
 
 ROUTES = (Route("POST", "/jobs/:jobId/cancel", cancel, "Cancel a job", "jobs", master=True, read_only="cancel a job", base=BASE),)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 from mbaas.wire.routes import Table
-from mbaas.wire.v1 import changes, endpoints, jobs, partners
+from mbaas.wire.v1 import changes, deployments, endpoints, jobs, logs, partners, secrets
 
 
 @cache
 def table() -> Table:
     """The table, made once."""
-    return Table((*changes.ROUTES, *endpoints.ROUTES, *jobs.ROUTES, *partners.ROUTES))
+    families = (changes, deployments, endpoints, jobs, logs, partners, secrets)
+    return Table(route for family in families for route in family.ROUTES)
