@@ -151,3 +151,31 @@ def test_a_daily_tick_is_one_for_each_day_over_a_year_of_clock_changes(cron: str
         days.append(datetime.fromtimestamp(at / 1000, ZoneInfo(tz)).date())
     assert len(set(days)) == 365
     assert (days[-1] - days[0]).days == 364
+
+
+async def test_a_schedule_of_code_that_runs_elsewhere_is_left_to_it(app: App, clock: FakeClock) -> None:
+    """A process that could not follow a deployment yet does not take its schedules for ended ones."""
+
+    async def behind() -> bool:
+        return False
+
+    ran: list[str] = []
+    elsewhere = await Process(app, ran).start(every_minute())
+    await elsewhere.close()
+    process = Process(app, ran)
+    process.schedules = Schedules(app, process.jobs, behind)
+    await process.start()
+    clock.advance(MINUTE)
+    process.schedules.wake()
+    async with asyncio.timeout(30):
+        for _ in itertools.count():
+            row = (await app.store.rows.scan("schedules"))[0]
+            if row.fence > 0 and row.owner is None:
+                break
+            await asyncio.sleep(0)
+    await process.close()
+    elsewhere = await Process(app, ran).start(every_minute())
+    clock.advance(MINUTE)
+    elsewhere.schedules.wake()
+    assert len(await until(app, 1)) == 1
+    await elsewhere.close()

@@ -23,7 +23,10 @@ import asyncio, logging, os, sys
 from mbaas_functions import cloud
 
 NEEDED = os.environ.get("DOOR", "shut")
+sys.stdout.reconfigure(encoding="utf-8")
+sys.stderr.buffer.write(b"bytes\\n")
 print("loaded")
+logging.basicConfig()
 
 @cloud.define("knows")
 async def knows(request):
@@ -43,6 +46,7 @@ async def says(request):
 def says_in_thread(request):
     print("from a thread")
     request.log.info("logged in a thread")
+    logging.getLogger("own").warning("by logging")
 
 @cloud.define("shouts")
 async def shouts(request):
@@ -166,7 +170,11 @@ def test_what_a_call_says_is_its_own(deployer: Deployer) -> None:
 
 def test_threads_and_those_who_say_too_much(deployer: Deployer) -> None:
     call(deployer, "saysInThread")
-    soon(lambda: {line["text"] for line in lines(deployer, "saysInThread")} == {"from a thread", "logged in a thread"})
+    soon(
+        lambda: (
+            {line["text"] for line in lines(deployer, "saysInThread")} == {"from a thread", "logged in a thread", "WARNING:own:by logging"}
+        )
+    )
     call(deployer, "shouts")
     soon(lambda: "more than 1000 lines" in lines(deployer, "shouts")[-1]["text"] if lines(deployer, "shouts") else False)
     assert len(lines(deployer, "shouts", limit=500)) == 500

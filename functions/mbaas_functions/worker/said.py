@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud.calls import CURRENT
@@ -79,10 +79,9 @@ class Printed(io.TextIOBase):
     def fileno(self) -> int:
         return self._plain.fileno()
 
-    @property
-    def buffer(self) -> io.BufferedIOBase:
-        """For bytes, which are never a call's."""
-        return self._plain.buffer  # type: ignore[return-value]
+    def __getattr__(self, name: str) -> Any:
+        """What else a file of the system has: `buffer`, whose bytes are never a call's, or `reconfigure`."""
+        return getattr(self._plain, name)
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
