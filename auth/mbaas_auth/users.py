@@ -17,9 +17,10 @@ from mbaas.data.shape import Shape
 from mbaas.kernel.acl import allowed, permits
 from mbaas.kernel.caller import MASTER, Caller, user_principals
 from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidden, not_found
+from mbaas.kernel.ops import Set
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
-from mbaas.storage.ports import Document, Find, Update
+from mbaas.storage.ports import Document, Find, Step, Update
 from mbaas_auth import providers
 from mbaas_auth.password_rules import PasswordRules
 from mbaas_auth.passwords import Passwords
@@ -145,10 +146,29 @@ class UserPolicy(Policy):
         caller = await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
         created_with: Object = {"action": "login", "authProvider": ",".join(given)}
         steps, token = await self.sessions.open(user_id, created_with, write.caller.installation_id)
+        body = owner.body
+        if renewed := self._renewed(owner, given):
+            body = {**body, "authData": {**body["authData"], **renewed}}
+            steps.append(self._renewal(user_id, renewed))
         await self._app.store.documents.commit(steps)
-        await triggers.after(self._app, "afterLogin", "_User", caller, owner.body)
-        shown = await self.show_self(user_id, owner.body)
+        await triggers.after(self._app, "afterLogin", "_User", caller, body)
+        shown = await self.show_self(user_id, body)
         return Saved({**shown, "sessionToken": token, "authDataResponse": {}}, 200, location)
+
+    @staticmethod
+    def _renewed(owner: Document, given: Object) -> Object:
+        """What providers say anew of a user whom they have vouched for: tokens that have changed, under ids that have not."""
+        known = owner.body.get("authData") or {}
+        return {
+            name: data
+            for name, data in given.items()
+            if isinstance(data, dict) and isinstance(was := known.get(name), dict) and was != data and was.get("id") == data.get("id")
+        }
+
+    def _renewal(self, user_id: str, renewed: Object) -> Step:
+        same = tuple(ast.Equals(("authData", name, "id"), data["id"]) for name, data in renewed.items())
+        ops = [Set(("authData", name), data) for name, data in renewed.items()]
+        return Update(self._app.classes.known_or_blank("_User"), user_id, ops, guard=ast.And(same))
 
     async def _user(self, user_id: str) -> Document | None:
         return await self._app.store.documents.get(self._app.classes.known_or_blank("_User"), user_id)

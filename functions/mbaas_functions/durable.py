@@ -37,9 +37,17 @@ class Durable:
         self._reader = FeedReader(app, _TABLE, self._take, owner)
         self._declared: frozenset[tuple[str, str]] = frozenset()
 
+    def check(self, triggers: Iterable[tuple[str, str]]) -> None:
+        """MbaasError if there are triggers and no feed that they could run from."""
+        if not self._app.sharing.atomic and any(kind in (SAVED, DELETED) for kind, _ in triggers):
+            raise MbaasError("durable triggers need a MongoDB that is a replica set")
+
     async def declare(self, triggers: Iterable[tuple[str, str]]) -> None:
-        """Have these triggers, each a kind and a class, and no others from now on. Those that come first are told of what comes now."""
-        self._declared = frozenset(triggers)
+        """Have those of these triggers, each a kind and a class, that are durable, and no others from now on.
+
+        Those that are new are told of what comes from now on.
+        """
+        self._declared = frozenset(place for place in triggers if place[0] in (SAVED, DELETED))
         if not self._declared:
             await self._reader.forget()
         else:

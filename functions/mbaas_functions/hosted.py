@@ -25,7 +25,7 @@ from mbaas_functions.builds import Builds
 from mbaas_functions.code import Code
 from mbaas_functions.deploying import Deploying
 from mbaas_functions.deployments import Deployments
-from mbaas_functions.durable import DELETED, SAVED, Durable
+from mbaas_functions.durable import Durable
 from mbaas_functions.jobs import Jobs
 from mbaas_functions.lines import Lines
 from mbaas_functions.pool import Pool
@@ -102,6 +102,7 @@ class Hosted:
         pool = Pool(code, Answers(self._app, self._call).take, self.lines.add)
         try:
             await pool.open()
+            self._durable.check((each["kind"], each["name"]) for each in pool.manifest)
             await providers.declare(self._app, [each["name"] for each in pool.manifest if each["kind"] == PROVIDER])
             limits = {each["name"]: each["rateLimit"] for each in pool.manifest if each["kind"] == FUNCTION and each["rateLimit"]}
             return Revision(number, pool.manifest, pool, self._read_limits(limits))
@@ -122,7 +123,7 @@ class Hosted:
             # Jobs wait for code that can run them.
             return
         await self._schedules.declare(active.schedules())
-        await self._durable.declare(key for key in active.defined if key[0] in (SAVED, DELETED))
+        await self._durable.declare(active.defined)
         if not self._begun:
             self._begun = True
             self._jobs.start()

@@ -113,7 +113,7 @@ async def upload(app: App, caller: Caller, wanted: Upload) -> Object:
         draft, data = await file_triggers.before_save(app, caller, draft)
         saved = draft.url is not None
         draft = draft if saved else _named(app, draft)
-    except Exception:
+    except BaseException:
         await place(app).drop(key)
         raise
     stored = replace(draft, size=None) if saved else await _store(app, caller, draft, data)

@@ -99,16 +99,28 @@ class Teller:
     def _tell(self, waiting: Waiting, view: View, subscriptions: Iterable[Subscription]) -> None:
         entry, event = waiting.entry, waiting.event
         triggered = self.passage.asked(entry.class_name)
+        keys: tuple[str, ...] | None = None
+        members = ""
         for subscription in subscriptions:
-            if subscription.watch and event.op in ("create", "update") and not view.changed(subscription.watch):
-                continue
-            try:
-                view.sight.refuse_hidden(EVERYTHING, subscription.watch)
-            except ParseError as error:
-                subscription.sink.refuse(subscription.request_id, error)
+            if subscription.watch and not self._watched(waiting, view, subscription):
                 continue
             if triggered:
                 self.passage.put(subscription, waiting)
                 continue
+            if subscription.keys != keys:
+                # Most watch the same: these are looked for once.
+                keys = subscription.keys
+                members = view.members(event, keys)
             self.counters.frames += 1
-            subscription.sink.push(subscription.frame(event.op, view.members(event, subscription.keys), entry.seq))
+            subscription.sink.push(subscription.frame(event.op, members, entry.seq))
+
+    def _watched(self, waiting: Waiting, view: View, subscription: Subscription) -> bool:
+        """True if the event concerns what the subscription watches; refused if that may no longer be watched."""
+        if waiting.event.op in ("create", "update") and not view.changed(subscription.watch):
+            return False
+        try:
+            view.sight.refuse_hidden(EVERYTHING, subscription.watch)
+        except ParseError as error:
+            subscription.sink.refuse(subscription.request_id, error)
+            return False
+        return True

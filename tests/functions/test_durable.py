@@ -15,6 +15,8 @@ import pytest
 from mbaas.testing.process import TestServer
 from tests.functions.conftest import APPS, on_either
 from tests.functions.test_jobs import gone, until
+from tests.secantus import database
+from tests.secantus import running as secantus
 from tests.wire.people import Person
 
 
@@ -125,3 +127,10 @@ def test_a_trigger_that_is_new_is_told_of_what_comes_then(tmp_path: Path) -> Non
         master, new = Person.master(running), Person(running).save("Order", {"n": 2})["objectId"]
         until(lambda: steps(master, new))
         assert steps(master, old) == []
+
+
+def test_without_a_feed_they_are_refused(tmp_path: Path) -> None:
+    with secantus(tmp_path, "--standalone", own=True) as url:
+        settings = {"database_url": database(url, "alone"), "mongo_standalone": "allow", "functions": APPS / "durable"}
+        with pytest.raises(RuntimeError, match="durable triggers need a MongoDB that is a replica set"):
+            TestServer(tmp_path / "server", settings=settings).start()

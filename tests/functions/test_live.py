@@ -125,3 +125,28 @@ def test_rights_that_end_while_an_event_waits_have_ended(server: TestServer) -> 
         public.save("Gate", {"topic": topic})
         public.save("Watched", {"topic": topic, "how": "public"})
         assert client.receive()["object"]["how"] == "public"
+
+
+def test_what_was_missed_passes_the_trigger_before_what_comes(server: TestServer) -> None:
+    public, topic = Person(server), fresh("t")
+    since = public.position("Watched")
+    for n in range(20):
+        public.save("Watched", {"topic": topic, "how": "slow" if n % 2 else "told", "n": n})
+    with Client(f"ws://127.0.0.1:{server.port}/parse") as client:
+        client.connect(applicationId=APP_ID)
+        assert client.subscribe("Watched", {"topic": topic}, since=since)["op"] == "subscribed"
+        public.save("Watched", {"topic": topic, "how": "told", "n": 20})
+        frames = [client.receive() for _ in range(21)]
+    assert [frame["object"]["n"] for frame in frames] == list(range(21))
+    assert all("heard" in frame["object"] for frame in frames if frame["object"]["how"] == "told")
+
+
+def test_a_client_whose_events_wait_for_too_long_is_told_to_begin_anew(server: TestServer) -> None:
+    public, topic = Person(server), fresh("t")
+    with watching(public, {"topic": topic}) as client:
+        public.save("Watched", {"topic": topic, "how": "gated"})
+        part = {"method": "POST", "path": "/parse/classes/Watched", "body": {"topic": topic, "how": "plain"}}
+        for _ in range(11):
+            assert public.call("POST", "/batch", {"requests": [part] * 100})[0] == 200
+        public.save("Gate", {"topic": topic})
+        assert {"resync", "create"} == {client.receive()["op"] for _ in range(3)}

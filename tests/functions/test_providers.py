@@ -56,6 +56,16 @@ def test_who_is_not_vouched_for_is_refused(server: TestServer) -> None:
     assert public.call("POST", "/users", {"authData": {"google": {"id": "x"}}})[1]["code"] == 101
 
 
+def test_what_a_provider_says_anew_is_kept(server: TestServer) -> None:
+    """A token changes with each sign-in; nothing of one that is refused is kept."""
+    public, master, who = Person(server), Person.master(server), fresh("id")
+    made = public.call("POST", "/users", data(who, n=1))[1]
+    status, again = public.call("POST", "/users", data(who, n=2))
+    assert (status, again["authData"]["acme"]["n"]) == (200, 2)
+    assert public.call("POST", "/users", {"authData": {"acme": {"id": who, "token": "guessed", "n": 3}}})[0] == 400
+    assert master.call("GET", f"/users/{made['objectId']}")[1]["authData"] == {"acme": {"id": who, "token": f"s-{who}", "n": 2}}
+
+
 def test_an_id_is_one_users(server: TestServer) -> None:
     ann, ben, who = Person.signed_up(server), Person.signed_up(server), fresh("id")
     assert ann.call("PUT", f"/users/{ann.id}", data(who))[0] == 200

@@ -110,6 +110,8 @@ class Events:
             raise ParseError(Code.VALIDATION_ERROR, f"events must be some of {', '.join(_OPS)}.")
         if not isinstance(path, str) or not path.startswith("/") or set(path) & set("?#%\\ ") or ".." in path:
             raise ParseError(Code.VALIDATION_ERROR, "path must be a path below the partner's URL that begins with /.")
+        if not self._app.sharing.atomic:
+            raise ParseError(Code.COMMAND_UNAVAILABLE, "Events to partners need a MongoDB that is a replica set.")
         await self._registry.get(partner)
         await self._app.classes.sought(class_name)
         ChangesView(self._app, principal(partner), class_name, where)
