@@ -24,8 +24,8 @@ from mbaas.storage.ports import Step
 
 STATUS, SCHEDULE = "_JobStatus", "_JobSchedule"
 _TABLE = "jobs"
-_CUT_SHORT = 3
-"""How often a job is begun whose process dies."""
+_CUT_SHORT = 10
+"""How often a job is begun whose process dies. That is seldom its own fault: its code runs in another one."""
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 600_000
 """How long a job that failed waits before it is tried again: twice as long each time, up to a bound."""
 _CANCELLED = "cancelled"
@@ -85,9 +85,10 @@ class Jobs:
         await self._begin(task.value)
         if "ended" not in task.value:
             await task.keep({**task.value, "attempts": task.value["attempts"] + 1})
-            outcome = await self._run_once(task.value)
             failures: int = task.value["failures"]
-            if outcome["status"] == "failed" and failures < self._retries(task.value["name"]):
+            cut_short = task.value["attempts"] - failures > _CUT_SHORT
+            outcome = _failed("The server ended each time the job ran.") if cut_short else await self._run_once(task.value)
+            if outcome["status"] == "failed" and not cut_short and failures < self._retries(task.value["name"]):
                 await task.keep({**task.value, "failures": failures + 1})
                 await self._tell(task.key, {"message": outcome["message"], "attempts": task.value["attempts"]})
                 return self._app.clock.now() + min(_FIRST_WAIT_MS << failures, _LONGEST_WAIT_MS)
@@ -97,8 +98,6 @@ class Jobs:
 
     async def _run_once(self, value: Object) -> Object:
         """What a run of a job came to: `status` and `message`."""
-        if value["attempts"] - value["failures"] > _CUT_SHORT:
-            return _failed("The server ended each time the job ran.")
 
         async def said(text: str) -> None:
             await self._tell(value["jobId"], {"message": text})

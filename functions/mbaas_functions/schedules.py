@@ -23,6 +23,8 @@ _TABLE, _TICKS = "schedules", "ticks"
 _REMEMBERED_MS = 7 * 24 * 3600 * 1000
 _MOST_MISSED = 1000
 _LATER_MS = 10_000
+_AT_ONCE = 10
+"""How many ticks that were missed get their jobs before it is written down how far that went: a process may be killed meanwhile."""
 
 
 class Schedules:
@@ -63,14 +65,15 @@ class Schedules:
             return None
         value, now = task.value, self._app.clock.now()
         ticks, following = [value["tick"]], next_tick(value["cron"], value["tz"], value["tick"])
-        while following <= now and len(ticks) < _MOST_MISSED:
+        while following <= now and len(ticks) < (_AT_ONCE if value["missed"] == "all" else _MOST_MISSED):
             ticks.append(following)
             following = next_tick(value["cron"], value["tz"], following)
-        if following <= now:
+        missed = value.get("behind", 0) + len(ticks)
+        if following <= now and missed >= _MOST_MISSED:
             following = next_tick(value["cron"], value["tz"], now)
         for tick in _due(ticks, value["missed"]):
             await self._put(task.key, value["job"], tick)
-        await task.keep({**value, "tick": following})
+        await task.keep({**value, "tick": following, "behind": missed if following <= now else 0})
         return following
 
     async def _put(self, schedule: str, job: str, tick: int) -> None:

@@ -13,13 +13,20 @@ deployments = typer.Typer(no_args_is_help=True, help="What is deployed: list it,
 secrets = typer.Typer(no_args_is_help=True, help="Secrets of the functions: environment variables that nobody reads back.")
 app.add_typer(deployments, name="deployments")
 app.add_typer(secrets, name="secrets")
+schema = typer.Typer(no_args_is_help=True, help="Move classes, their permissions and indexes between servers as a file.")
+app.add_typer(schema, name="schema")
 
 OptionsFile = Annotated[Path | None, typer.Option("--parse-config", metavar="FILE", help="Options file of Parse Server 9 (JSON).")]
 
-ServerAddress = Annotated[str | None, typer.Option("--server", metavar="URL", help="Where the server is; else as the settings say.")]
+SchemaFile = Annotated[Path, typer.Argument(help="The file.")]
+ServerAddress = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="The Parse API to ask (https://api.example.com/parse); else the one of this place."),
+]
 Canary = Annotated[float | None, typer.Option("--canary", metavar="PERCENT", help="Have only so many of a hundred calls run it.")]
 Number = Annotated[int, typer.Argument(help="The number of a deployment.")]
 SecretName = Annotated[str, typer.Argument(help="The environment variable that functions read.")]
+AppId = Annotated[str | None, typer.Option("--app", metavar="ID", help="Which of the apps of MBAAS_APPS_FILE.")]
 
 
 def main() -> None:
@@ -170,6 +177,39 @@ def keys() -> None:
 
     for name, value in new_keys().items():
         typer.echo(f"MBAAS_{name.upper()}={value}")
+
+
+@schema.command("pull")
+def schema_pull(file: SchemaFile = Path("schema.json"), server: ServerAddress = None, app_id: AppId = None) -> None:
+    """Write the server's classes into the file."""
+    from mbaas.cli.remote import remote
+    from mbaas.cli.schema import pull
+
+    pull(remote(server, app_id), file)
+
+
+@schema.command("diff")
+def schema_diff(file: SchemaFile = Path("schema.json"), server: ServerAddress = None, app_id: AppId = None) -> None:
+    """Print what a push would change; exit with 1 if there is anything."""
+    from mbaas.cli.remote import remote
+    from mbaas.cli.schema import diff
+
+    diff(remote(server, app_id), file)
+
+
+@schema.command("push")
+def schema_push(
+    file: SchemaFile = Path("schema.json"),
+    server: ServerAddress = None,
+    app_id: AppId = None,
+    destructive: Annotated[bool, typer.Option("--destructive", help="Take classes and fields away, with their data.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Show what differs, and make the server's classes those of the file."""
+    from mbaas.cli.remote import remote
+    from mbaas.cli.schema import push
+
+    push(remote(server, app_id), file, destructive=destructive, sure=yes)
 
 
 @app.command()

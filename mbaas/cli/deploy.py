@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mbaas.cli.remote import Remote
+from mbaas.cli.remote import Remote, remote
 from mbaas.kernel.errors import MbaasError
 from mbaas.settings import SettingsError
 
@@ -21,7 +21,7 @@ def deploy(folder: Path, server: str | None, canary: float | None, *, only_uploa
     """Deploy a folder, and activate it if it can be loaded. SettingsError says why it is not."""
     from mbaas_functions.archive import pack
 
-    remote, console = Remote.found(server), Console(highlight=False, soft_wrap=True)
+    asked, console = remote(server), Console(highlight=False, soft_wrap=True)
     if not folder.is_dir():
         raise SettingsError(f"there is no folder {folder}; name the one with main.py: mbaas deploy FOLDER")
     with console.status(f"packing {folder}") as status:
@@ -32,23 +32,23 @@ def deploy(folder: Path, server: str | None, canary: float | None, *, only_uploa
         except OSError as error:
             raise SettingsError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
         status.update(f"uploading {len(archive) / 1024:.0f} KiB")
-        made = remote.post("deployments", body=archive)
+        made = asked.post("deployments", body=archive)
         number = made["number"]
         status.update(f"deployment {number}: installing its packages and loading it")
         while made["state"] == "building":
             time.sleep(_LOOK_SECONDS)
-            made = remote.get("deployments", number)
+            made = asked.get("deployments", number)
     if made["state"] != "ready":
         raise SettingsError(f"deployment {number} failed, and what was active still is:\n{made['reason']}")
     console.print(f"deployment {number} is ready: {_declared(made)}")
     if only_upload:
         console.print(f"activate it by: mbaas deployments activate {number}")
     else:
-        _activate(remote, number, canary)
+        _activate(asked, number, canary)
 
 
-def _activate(remote: Remote, number: int, canary: float | None) -> None:
-    remote.post("deployments", number, "activate", body={} if canary is None else {"percent": canary})
+def _activate(asked: Remote, number: int, canary: float | None) -> None:
+    asked.post("deployments", number, "activate", body={} if canary is None else {"percent": canary})
     whose = "is active" if canary is None else f"gets {canary:g} of a hundred calls"
     typer.echo(f"deployment {number} {whose}")
 
@@ -60,7 +60,7 @@ def _declared(made: Any) -> str:
 
 def show(server: str | None, limit: int) -> None:
     """List deployments, the latest first."""
-    found = Remote.found(server).get("deployments", limit=limit)["results"]
+    found = remote(server).get("deployments", limit=limit)["results"]
     table = Table("number", "state", "made", "from", "size", "digest", box=None)
     for each in found:
         state = "active" if each["active"] else f"canary {each['percent']:g} %" if "percent" in each else each["state"]
@@ -71,19 +71,19 @@ def show(server: str | None, limit: int) -> None:
 
 def activate(number: int, server: str | None, canary: float | None) -> None:
     """Have a deployment run, an earlier one too."""
-    _activate(Remote.found(server), number, canary)
+    _activate(remote(server), number, canary)
 
 
 def deactivate(server: str | None) -> None:
     """Have no deployment run."""
-    Remote.found(server).delete("deployments", "active")
+    remote(server).delete("deployments", "active")
     typer.echo("no deployment is active; a server that was started with a folder of functions runs that")
 
 
 def download(number: int, file: Path | None, server: str | None) -> None:
     """Write the archive of a deployment into a file that is not there yet."""
     target = file or Path(f"deployment-{number}.tar.gz")
-    data = Remote.found(server).download("deployments", number, "archive")
+    data = remote(server).download("deployments", number, "archive")
     try:
         with target.open("xb") as out:
             out.write(data)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from mbaas.cli.remote import Remote
+from mbaas.cli.remote import remote
 
 _WAIT_SECONDS = 2
 _STYLES = {"warning": "yellow", "error": "red"}
@@ -17,8 +17,8 @@ _STYLES = {"warning": "yellow", "error": "red"}
 
 def logs(function: str | None, server: str | None, *, follow: bool, number: int, as_json: bool) -> None:
     """Print the last lines, and go on with what is said from then on."""
-    remote, console = Remote.found(server), Console(highlight=False, soft_wrap=True)
-    page = remote.get("logs", function=function, limit=number)
+    asked, console = remote(server), Console(highlight=False, soft_wrap=True)
+    page = asked.get("logs", function=function, limit=number)
     while True:
         for line in page["results"]:
             if as_json:
@@ -28,7 +28,7 @@ def logs(function: str | None, server: str | None, *, follow: bool, number: int,
         if not follow:
             return
         try:
-            page = remote.get("logs", function=function, cursor=page["next"], wait=_WAIT_SECONDS)
+            page = asked.get("logs", function=function, cursor=page["next"], wait=_WAIT_SECONDS)
         except KeyboardInterrupt:
             return
 

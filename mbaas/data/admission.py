@@ -7,6 +7,11 @@ from mbaas.data.classes import MASTER_ONLY, SYSTEM_COLUMNS
 from mbaas.data.policies import Policy
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import forbidden
+from mbaas.observe.logs import get_logger
+
+_MOST_MISSED = 1000
+"""Whoever makes up names does not fill the log."""
+_NOT_MADE = "a client asked for a class that is not there, and clients may not make any: `mbaas schema push` makes classes"
 
 
 def admit(app: App, caller: Caller, operation: str, class_name: str) -> Policy:
@@ -26,4 +31,7 @@ def refuse_unknown_class(app: App, caller: Caller, class_name: str) -> None:
     if app.options.allow_client_class_creation or caller.omnipotent or class_name in SYSTEM_COLUMNS:
         return
     if app.classes.get(class_name) is None:
+        if class_name not in app.missed and len(app.missed) < _MOST_MISSED:
+            app.missed.add(class_name)
+            get_logger(__name__).warning(_NOT_MADE, app=app.options.app_id, class_name=class_name)
         raise forbidden(f"This user is not allowed to access non-existent class: {class_name}")

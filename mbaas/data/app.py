@@ -34,6 +34,8 @@ class App:
         self.rooms: dict[str, Any] = {}
         self.unfed: list[Callable[[], None]] = []
         """Called after others changed what no entry of the feed tells: who is in a relation, such as a role's members."""
+        self.missed: set[str] = set()
+        """Names of classes that are not there, of which the log has been told."""
         self._policies: dict[str, Policy] = {}
         self._turn = asyncio.Lock()
 

@@ -90,6 +90,13 @@ def invalid_class_name(name: str) -> ParseError:
     return ParseError(Code.INVALID_CLASS_NAME, text)
 
 
+def permissions_for(who: str) -> Object:
+    """Permissions of a class that nobody set any for: `who` may do everything."""
+    operations = ("find", "count", "get", "create", "update", "delete", "addField")
+    everything = {operation: {who: True} for operation in operations}
+    return {"ACL": {"*": {"read": True, "write": True}}, **everything, "protectedFields": {"*": []}}
+
+
 class Classes:
     """The definitions in memory, with the rules read from them; the store has the truth and every change goes through it."""
 
@@ -181,12 +188,7 @@ class Classes:
     def default_permissions(self, name: str) -> Object:
         """Permissions of a class that nobody set any for."""
         public = name.startswith("_") or self._options.new_class_permissions == "public"
-        who: Object = {"*": True} if public else {"requiresAuthentication": True}
-        operations = ("find", "count", "get", "create", "update", "delete", "addField")
-        made: Object = {"ACL": {"*": {"read": True, "write": True}}}
-        made.update({operation: dict(who) for operation in operations})
-        made["protectedFields"] = {"*": []}
-        return made
+        return permissions_for("*" if public else "requiresAuthentication")
 
     def rules(self, name: str) -> Rules:
         """The permissions of a class, compiled."""

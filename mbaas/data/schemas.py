@@ -264,5 +264,7 @@ def _indexes(wanted: Object, current: Mapping[str, Mapping[str, Json]], fields: 
                 raise ParseError(Code.INVALID_QUERY, f"Field {key} does not exist, cannot add index.")
             if direction not in (1, -1, "text", "2dsphere", "2d", "hashed"):
                 raise ParseError(Code.INVALID_QUERY, f"Index {name} has an unknown kind for {key}.")
+        if twin := next((other for other, columns in made.items() if list(columns.items()) == list(keys.items())), None):
+            raise ParseError(Code.INVALID_QUERY, f"Index {twin} is on the same columns, cannot add index {name}.")
         made[name] = keys
     return made

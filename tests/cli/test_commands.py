@@ -250,4 +250,4 @@ class TestDoctor:
 def test_help_names_every_command(tmp_path: Path) -> None:
     run = mbaas(tmp_path, "--help")
     assert run.returncode == 0
-    assert all(name in run.stdout for name in ("serve", "dev", "init", "doctor", "keys", "version"))
+    assert all(name in run.stdout for name in ("serve", "dev", "init", "doctor", "schema", "keys", "version"))

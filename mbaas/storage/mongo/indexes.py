@@ -38,7 +38,8 @@ def wanted(schema: ClassSchema) -> Wanted:
     """Every index that the definition asks for."""
     out: Wanted = {ORDER_INDEX: (list(INSERTION), {})}
     for name, field in schema.fields.items():
-        if field.type in ("GeoPoint", "Polygon"):
+        # MongoDB has no two indexes on the same.
+        if field.type in ("GeoPoint", "Polygon") and {name: "2dsphere"} not in schema.indexes.values():
             out[f"{name}_2dsphere"] = ([(name, "2dsphere")], {})
     for name in schema.indexes:
         if name == "_id_":
