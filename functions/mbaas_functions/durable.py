@@ -42,17 +42,9 @@ class Durable:
         self._declared: frozenset[tuple[str, str]] = frozenset()
         self._started = False
 
-    def check(self, triggers: Iterable[tuple[str, str]]) -> None:
-        """MbaasError if there are triggers and no feed that they could run from."""
-        if not self._app.sharing.atomic and any(kind in (SAVED, DELETED) for kind, _ in triggers):
-            raise MbaasError("durable triggers need a MongoDB that is a replica set")
-
     async def declare(self, triggers: Iterable[tuple[str, str]]) -> None:
-        """Have those of these triggers, each a kind and a class, that are durable, and no others from now on.
-
-        Those that are new are told of what comes from now on.
-        """
-        self._declared = frozenset(place for place in triggers if place[0] in (SAVED, DELETED))
+        """Have these triggers, each a kind and a class, and no others from now on. Those that come first are told of what comes now."""
+        self._declared = frozenset(triggers)
         if not self._declared:
             await self._app.store.rows.drop(_TABLE, _KEY)
             return
@@ -76,8 +68,9 @@ class Durable:
                 entries = await self._app.store.feed.after(place, _PAGE)
                 if entries is None:
                     get_logger("mbaas.functions").error("durable triggers missed events: the feed was trimmed before it was read")
-                    entries, place = [], await self._app.store.feed.latest()
+                    place = await self._app.store.feed.latest()
                     await task.keep({"seq": place})
+                    continue
                 if self._app.store.behind:
                     await self._app.catch_up()
                 concerned = [entry for entry in entries if (_kind(entry), entry.class_name) in self._declared]

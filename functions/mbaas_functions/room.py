@@ -18,7 +18,7 @@ from mbaas.observe.logs import get_logger
 from mbaas_auth import providers
 from mbaas_auth.users import UserPolicy
 from mbaas_functions.answers import Answers
-from mbaas_functions.durable import Durable
+from mbaas_functions.durable import DELETED, SAVED, Durable
 from mbaas_functions.jobs import Jobs
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call, Gone, Process
@@ -60,12 +60,11 @@ class Functions:
     async def _declare(self) -> None:
         """Have what runs by itself run as it is declared now."""
         await self._schedules.declare(each["schedule"] for each in self._defined.values() if each["schedule"] is not None)
-        await self._durable.declare(self._defined)
+        await self._durable.declare(place for place in self._defined if place[0] in (SAVED, DELETED))
 
     async def _open(self, pool: Pool) -> None:
         """Start a pool whose code may be used. MbaasError says why it may not."""
         await pool.open()
-        self._durable.check((each["kind"], each["name"]) for each in pool.manifest)
         await providers.declare(self._app, [each["name"] for each in pool.manifest if each["kind"] == PROVIDER])
 
     def _new_pool(self) -> Pool:
