@@ -132,5 +132,5 @@ def test_a_trigger_that_is_new_is_told_of_what_comes_then(tmp_path: Path) -> Non
 def test_without_a_feed_they_are_refused(tmp_path: Path) -> None:
     with secantus(tmp_path, "--standalone", own=True) as url:
         settings = {"database_url": database(url, "alone"), "mongo_standalone": "allow", "functions": APPS / "durable"}
-        with pytest.raises(RuntimeError, match="durable triggers need a MongoDB that is a replica set"):
+        with pytest.raises(RuntimeError, match="need a MongoDB that is a replica set"):
             TestServer(tmp_path / "server", settings=settings).start()
