@@ -64,6 +64,8 @@ class Outbound:
         self.reach = reach
         self._resolve = resolve
         self._client: Client | None = None
+        self._named: set[str] = set()
+        """Addresses of hosts that the operator allows."""
 
     async def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, most: int) -> Reply:
         """Send a request, and read an answer of at most so many bytes. Failed says why there is none; a redirect is an answer."""
@@ -82,7 +84,7 @@ class Outbound:
             # The library is loaded by the first call, not by the start of a server that makes none.
             from mbaas.outbound.client import Client
 
-            self._client = Client(self._checked)
+            self._client = Client(self._checked, self._dial)
         return self._client
 
     async def _checked(self, host: str, port: int) -> list[str]:
@@ -96,7 +98,18 @@ class Outbound:
         except Forbidden as error:
             get_logger(__name__).warning("a call was refused", host=host, addresses=addresses, reason=str(error))
             raise Failed("forbidden", str(error)) from error
+        if host.lower() in self.reach.allowed:
+            self._named.update(addresses)
         return addresses
+
+    def _dial(self, address: str) -> None:
+        """The last look before a connection, whatever led to it."""
+        if address in self._named:
+            return
+        try:
+            self.reach.check_address(address, address)
+        except Forbidden as error:
+            raise Failed("forbidden", str(error)) from error
 
     async def close(self) -> None:
         """Let the connections go."""

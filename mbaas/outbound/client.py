@@ -7,6 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
+from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from mbaas.outbound.calls import Failed, Reply
@@ -46,9 +47,12 @@ class _Resolver(AbstractResolver):
 class Client:
     """One pool of connections."""
 
-    def __init__(self, checked: Checked) -> None:
+    def __init__(self, checked: Checked, dial: Callable[[str], None]) -> None:
+        """`dial` is asked before each connection, for an address that was in the URL itself, too: Failed where it may not be made."""
+        self._dial = dial
         connector = aiohttp.TCPConnector(
             resolver=_Resolver(checked),
+            socket_factory=self._socket,
             use_dns_cache=False,
             limit=_MOST,
             limit_per_host=_MOST_PER_HOST,
@@ -62,6 +66,13 @@ class Client:
             auto_decompress=False,
             trust_env=False,
         )
+
+    def _socket(self, found: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = found
+        self._dial(str(address[0]))
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        return made
 
     async def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str], most: int) -> Reply:
         """As `Outbound.send`, without its time limit and its look at the URL."""

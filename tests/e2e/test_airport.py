@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, free_port
+from tests.wire.people import Person
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "airport"
@@ -34,3 +35,22 @@ def test_the_nearest_airports_are_found_among_all_of_them(tmp_path: Path) -> Non
     distances = [int(line.split()[1]) for line in lines]
     assert distances == sorted(distances)
     assert any(line.startswith("BER") for line in lines[:2])
+
+
+def test_a_ride_is_offered_by_a_partner_and_told_to_it(tmp_path: Path) -> None:
+    """The example's function asks the taxi service, which runs in a process of its own, and hears of rides that users book."""
+    port = free_port()
+    with TestServer(tmp_path / "server", "dev", settings={"functions": EXAMPLE / "functions"}) as server:
+        berlin = {"iata": "BER", "icao": "EDDB", "location": {"__type": "GeoPoint", "latitude": 52.36, "longitude": 13.5}}
+        Person.master(server).save("Airport", berlin)
+        environment = {**os.environ, "MBAAS_APP_ID": APP_ID, "MBAAS_MASTER_KEY": MASTER_KEY, "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, str(EXAMPLE / "taxi.py"), "--url", server.url, "--data-dir", str(tmp_path), "--port", str(port)]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as taxi:
+            assert taxi.stdout is not None
+            assert taxi.stdout.readline() == f"taxi serves on port {port}\n"
+            status, told = Person(server).call("POST", "/functions/ride", {"latitude": 52.52, "longitude": 13.405})
+            assert (status, told["result"]["airport"], told["result"]["km"]) == (200, "BER", 18.9)
+            ride = Person.signed_up(server).save("Ride", {"to": "BER"})
+            assert taxi.stdout.readline() == f"told of Ride.created {ride['objectId']}\n"
+            assert Person(server).find("Ride") == []
+            taxi.terminate()

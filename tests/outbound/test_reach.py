@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from mbaas.outbound.calls import Failed, Outbound, Reply
+from mbaas.outbound.client import Client
 from mbaas.outbound.reach import Forbidden, Reach
 
 PROBES = """
@@ -129,6 +130,27 @@ async def test_a_name_that_means_something_else_a_moment_later(listener: Listene
     with pytest.raises(Failed) as failed:
         await post(outbound, url)
     assert (failed.value.reason, len(asked), listener.connections) == ("forbidden", 2, 1)
+
+
+async def test_the_address_itself_is_looked_at_last(listener: Listener) -> None:
+    """Even if nobody had checked what a name stands for."""
+
+    async def unchecked(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    client = Client(unchecked, Outbound(Reach())._dial)
+    with pytest.raises(Failed) as failed:
+        await client.send("POST", f"http://partner.example:{listener.port}/", b"{}", {}, 100)
+    await client.close()
+    assert (failed.value.reason, listener.connections) == ("forbidden", 0)
+
+
+async def test_a_host_that_the_operator_allows_is_connected_to(listener: Listener) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    outbound = Outbound(Reach(allowed=frozenset({"erp.internal"})), resolve)
+    assert (await post(outbound, f"http://erp.internal:{listener.port}/")).status == 200
 
 
 async def test_a_proxy_of_the_environment_is_not_used(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
