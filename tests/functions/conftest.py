@@ -9,9 +9,17 @@ import pytest
 from bson import ObjectId
 
 from mbaas.testing.process import TestServer
+from tests.functions.web import Web, web
 from tests.secantus import database
 
 APPS = Path(__file__).parent / "apps"
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Web]:
+    """Somebody else's web server."""
+    with web() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +30,11 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
         yield running
 
 
-def on_either(request: pytest.FixtureRequest, folder: Path, app: str, **more: object) -> Iterator[TestServer]:
-    """A server with an app of this folder and `more` settings, on the store that the fixture's param names."""
-    settings: dict[str, object] = {"preset": "parse", "functions": APPS / app, **more}
+def on_either(request: pytest.FixtureRequest, folder: Path, app: str | None = None, **more: object) -> Iterator[TestServer]:
+    """A server with an app of this folder, or none, and `more` settings, on the store that the fixture's param names."""
+    settings: dict[str, object] = {"preset": "parse", **({"functions": APPS / app} if app else {}), **more}
     if request.param == "mongodb":
-        settings["database_url"] = database(request.getfixturevalue("mongo"), f"{app}_{ObjectId()}")
+        settings["database_url"] = database(request.getfixturevalue("mongo"), f"{app or 'plain'}_{ObjectId()}")
     with TestServer(folder, settings=settings) as running:
         yield running
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import ObjectId
 
 from mbaas.testing.process import TestServer
 from mbaas_functions.archive import MOST_BYTES, MOST_FILES, MOST_UNPACKED, pack
+from tests.functions.conftest import on_either
 from tests.functions.deploying import Deployer, folder_with, tar, version
-from tests.secantus import database
 from tests.wire.people import Person
 
 MAIN = b"from mbaas_functions import cloud\n"
@@ -25,11 +24,7 @@ MAIN = b"from mbaas_functions import cloud\n"
 @pytest.fixture(scope="module", params=["embedded", "mongodb"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """A server that was started without any functions, on one store and then on the other."""
-    settings: dict[str, object] = {"preset": "parse", "read_only_master_key": "read-only"}
-    if request.param == "mongodb":
-        settings["database_url"] = database(request.getfixturevalue("mongo"), f"deploy_{ObjectId()}")
-    with TestServer(tmp_path_factory.mktemp(request.param), settings=settings) as running:
-        yield running
+    yield from on_either(request, tmp_path_factory.mktemp(request.param), read_only_master_key="read-only")
 
 
 @pytest.fixture

@@ -8,28 +8,17 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from bson import ObjectId
 
 from mbaas.testing.process import TestServer
-from tests.functions.web import Web, respond, web
-from tests.secantus import database
+from tests.functions.conftest import on_either
+from tests.functions.web import Web, respond
 from tests.wire.people import Person, fresh
-
-
-@pytest.fixture(scope="module")
-def elsewhere() -> Iterator[Web]:
-    with web() as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=["embedded", "mongodb"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """One that has no code of its own, and may call this machine."""
-    settings: dict[str, object] = {"preset": "parse", "outbound_allow": "127.0.0.1", "webhook_key": "hook"}
-    if request.param == "mongodb":
-        settings["database_url"] = database(request.getfixturevalue("mongo"), f"hooks_{ObjectId()}")
-    with TestServer(tmp_path_factory.mktemp(request.param), settings=settings) as running:
-        yield running
+    yield from on_either(request, tmp_path_factory.mktemp(request.param), outbound_allow="127.0.0.1", webhook_key="hook")
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
 from mbaas.testing.process import TestServer
+from tests.functions.conftest import on_either
 from tests.functions.test_hooks import compressed, endless, moved, nonsense, silent
-from tests.functions.web import Web, respond, web
-from tests.secantus import database
+from tests.functions.web import Web, respond
 from tests.wire.people import Person, fresh
 from tests.workers.asking import soon
 
@@ -28,19 +27,10 @@ OFFER: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def elsewhere() -> Iterator[Web]:
-    with web() as running:
-        yield running
-
-
 @pytest.fixture(scope="module", params=["embedded", "mongodb"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
-    settings: dict[str, object] = {"preset": "parse", "outbound_allow": "127.0.0.1"}
-    if request.param == "mongodb":
-        settings["database_url"] = database(request.getfixturevalue("mongo"), f"partners_{ObjectId()}")
-    with TestServer(tmp_path_factory.mktemp(request.param), settings=settings) as running:
-        yield running
+    """Registers partners with the master key."""
+    yield from on_either(request, tmp_path_factory.mktemp(request.param), outbound_allow="127.0.0.1")
 
 
 class Desk:
