@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import IO, Any
 
 from mbaas import settings
@@ -51,7 +52,7 @@ class Remote:
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refusal(error.code, error.read()) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             why = getattr(error, "reason", error)
             text = f"{self.url} does not answer ({why}); start the server, or {_WHERE}"
             raise SettingsError(text) from error
