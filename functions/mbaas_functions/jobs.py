@@ -23,6 +23,8 @@ from mbaas.kernel.values import Json, Object, date
 from mbaas.storage.ports import Step
 
 STATUS, SCHEDULE = "_JobStatus", "_JobSchedule"
+FROM_API = "api"
+"""The source of a job that a client started."""
 _TABLE = "jobs"
 _CUT_SHORT = 10
 """How often a job is begun whose process dies. That is seldom its own fault: its code runs in another one."""
@@ -49,10 +51,12 @@ class Jobs:
         """Stop; what runs is run again by another process, or after the next start."""
         await self._queue.close()
 
-    async def put(self, name: str, params: Object, source: str = "api", beside: Sequence[Step] = ()) -> str:
+    async def put(self, name: str, params: Object, source: str = FROM_API, beside: Sequence[Step] = ()) -> str:
         """Have a job run, unless a step `beside` it refuses; the id of its `_JobStatus`."""
         value: Object = {"name": name, "params": params, "source": source, "jobId": self._app.ids.object_id(), "attempts": 0, "failures": 0}
-        if await self._queue.put(value["jobId"], value, beside=beside):
+        put = await self._queue.put(value["jobId"], value, beside=beside)
+        if put and source == FROM_API:
+            # Who started it looks for its status at once; that of any other is there when it begins.
             await self._begin(value)
         return str(value["jobId"])
 

@@ -77,7 +77,10 @@ class Schedules:
         return following
 
     async def _put(self, schedule: str, job: str, tick: int) -> None:
-        once = PutRow(_TICKS, f"{schedule} {tick}", None, expires=self._app.clock.now() + _REMEMBERED_MS, if_absent=True)
+        key = f"{schedule} {tick}"
+        if await self._app.store.rows.get(_TICKS, key) is not None:
+            return
+        once = PutRow(_TICKS, key, None, expires=self._app.clock.now() + _REMEMBERED_MS, if_absent=True)
         await self._jobs.put(job, {}, f"schedule {iso(tick)}", beside=[once])
 
 

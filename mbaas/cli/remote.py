@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -89,7 +89,7 @@ class Remote:
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refusal(error.code, error.read()) from None
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, HTTPException) as error:
             why = getattr(error, "reason", error)
             raise SettingsError(f"{self.url} does not answer ({why}); start the server, or {_WHERE}") from error
 

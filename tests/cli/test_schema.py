@@ -362,6 +362,24 @@ def test_a_development_server_is_found_with_the_keys_that_it_keeps(tmp_path: Pat
     assert json.loads((tmp_path / "schema.json").read_text()) == {"classes": {}}
 
 
+def test_an_app_among_several_is_asked_with_its_own_keys(tmp_path: Path) -> None:
+    apps = [{"appId": name, "masterKey": f"key of {name}"} for name in ("one", "two")]
+    (tmp_path / "apps.json").write_text(json.dumps(apps))
+    with TestServer(tmp_path, settings={"apps_file": "apps.json"}, bare=True) as server:
+        keys = {"X-Parse-Application-Id": "two", "X-Parse-Master-Key": "key of two"}
+        assert server.call("POST", "/parse/schemas/OnlyHere", {}, keys)[0] == 200
+        environment = clean_environment({"MBAAS_PORT": str(server.port), "MBAAS_APPS_FILE": "apps.json"})
+
+        def pulled(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "mbaas", "schema", "pull", *arguments]
+            return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+        for name, classes in (("one", []), ("two", ["OnlyHere"])):
+            assert pulled(f"{name}.json", "--app", name).returncode == 0
+            assert list(json.loads((tmp_path / f"{name}.json").read_text())["classes"]) == classes
+        assert pulled("--app", "three").stderr == "error: there is no app three in the settings here; there is one, two\n"
+
+
 def test_a_class_that_a_client_may_not_make_names_the_command_in_the_log(server: TestServer) -> None:
     name = fresh()
     for _ in range(2):
