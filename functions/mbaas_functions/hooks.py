@@ -24,7 +24,6 @@ from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound
 from mbaas.storage.ports import Document
 from mbaas_functions.asking import who
-from mbaas_functions.cloud.objects import from_json
 
 CLASS = "_Hooks"
 _FUNCTION = "function"
@@ -176,6 +175,9 @@ def _meant(body: Object, shown: Object, answer: Object) -> Object:
 
 def _as_it_becomes(given: Object, class_name: str) -> Object:
     """The object of a trigger with what is done to it; nobody is told a password."""
+    # The developer's API is loaded by the first of them, not by the start of every server.
+    from mbaas_functions.cloud.objects import from_json
+
     shown = from_json(given["object"], class_name).meant(given.get("body") or {}).to_json()
     shown.pop(_UNTOLD, None)
     return shown
