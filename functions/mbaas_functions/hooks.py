@@ -24,9 +24,9 @@ from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound
 from mbaas.storage.ports import Document
 from mbaas_functions.asking import who
+from mbaas_functions.kinds import FUNCTION
 
 CLASS = "_Hooks"
-_FUNCTION = "function"
 _FUNCTION_SECONDS, _TRIGGER_SECONDS = 10.0, 3.0
 """How long an answer may take. While a trigger's is awaited, so is a save."""
 _MOST_BYTES = 1_000_000
@@ -60,23 +60,23 @@ class Hooks:
 
     def functions(self) -> list[Object]:
         """`{functionName, url}` of each."""
-        return [_shown(key, url) for key, url in self._urls.items() if key[0] == _FUNCTION]
+        return [_shown(key, url) for key, url in self._urls.items() if key[0] == FUNCTION]
 
     def triggers(self) -> list[Object]:
         """`{className, triggerName, url}` of each."""
-        return [_shown(key, url) for key, url in self._urls.items() if key[0] != _FUNCTION]
+        return [_shown(key, url) for key, url in self._urls.items() if key[0] != FUNCTION]
 
     def get(self, key: Key) -> Object:
         """One webhook. ParseError 143 if there is none."""
         if key not in self._urls:
-            text = f"no function named: {key[1]} is defined" if key[0] == _FUNCTION else f"class {key[1]} does not exist"
+            text = f"no function named: {key[1]} is defined" if key[0] == FUNCTION else f"class {key[1]} does not exist"
             raise ParseError(Code.WEBHOOK_ERROR, text)
         return _shown(key, self._urls[key])
 
     async def declare(self, given: Object) -> Object:
         """Have a webhook `{functionName, url}` or `{className, triggerName, url}`. ParseError 143 if it makes no sense or is there."""
         key, url = _declared(given)
-        taken = f"function name: {key[1]} already exists" if key[0] == _FUNCTION else f"class {key[1]} already has trigger {key[0]}"
+        taken = f"function name: {key[1]} already exists" if key[0] == FUNCTION else f"class {key[1]} already has trigger {key[0]}"
         if key in self._urls:
             raise ParseError(Code.WEBHOOK_ERROR, taken)
         try:
@@ -111,7 +111,7 @@ class Hooks:
     async def call(self, name: str, caller: Caller, params: Object, headers: Object) -> Object:
         """`{"result": …}`, or `{}` if the webhook answered with none. ParseError 141 with its error."""
         given: Object = {"functionName": name, "params": params, "headers": headers}
-        answer = await self._post((_FUNCTION, name), caller, given, _FUNCTION_SECONDS)
+        answer = await self._post((FUNCTION, name), caller, given, _FUNCTION_SECONDS)
         return {} if answer is None else {"result": answer}
 
     async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
@@ -195,7 +195,7 @@ def _declared(given: Object) -> tuple[Key, str]:
 def _key(given: Object) -> Key | None:
     function, kind, class_name = given.get("functionName"), given.get("triggerName"), given.get("className")
     if function:
-        return (_FUNCTION, function) if isinstance(function, str) else None
+        return (FUNCTION, function) if isinstance(function, str) else None
     if kind in get_args(Kind) and isinstance(class_name, str) and class_name:
         return str(kind), class_name
     return None
@@ -208,12 +208,12 @@ def trigger_key(class_name: str, kind: str) -> Key:
 
 def function_key(name: str) -> Key:
     """The key of a function's webhook."""
-    return _FUNCTION, name
+    return FUNCTION, name
 
 
 def _shown(key: Key, url: str) -> Object:
     kind, name = key
-    return {"functionName": name, "url": url} if kind == _FUNCTION else {"className": name, "triggerName": kind, "url": url}
+    return {"functionName": name, "url": url} if kind == FUNCTION else {"className": name, "triggerName": kind, "url": url}
 
 
 def _object_id(key: Key) -> str:

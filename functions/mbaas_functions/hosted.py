@@ -27,6 +27,7 @@ from mbaas_functions.deploying import Deploying
 from mbaas_functions.deployments import Deployments
 from mbaas_functions.durable import Durable
 from mbaas_functions.jobs import Jobs
+from mbaas_functions.kinds import FUNCTION, HTTP, JOB, PROVIDER
 from mbaas_functions.lines import Lines
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call, Gone, Process
@@ -36,7 +37,6 @@ from mbaas_functions.secrets import MOST, Secrets, checked, local
 from mbaas_functions.switch import New, Switch
 from mbaas_functions.watch import watch
 
-FUNCTION, JOB, HTTP, PROVIDER = "function", "job", "http", "authProvider"
 _SECONDS = 30.0
 """How long a call may take whose definition does not say."""
 _JOB_SECONDS = 3600.0

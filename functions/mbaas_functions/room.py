@@ -13,7 +13,8 @@ from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
 from mbaas.kernel.values import Object
 from mbaas.outbound.calls import Outbound
 from mbaas_functions.hooks import Hooks
-from mbaas_functions.hosted import FUNCTION, Hosted, ReadLimits
+from mbaas_functions.hosted import Hosted, ReadLimits
+from mbaas_functions.kinds import FUNCTION
 from mbaas_functions.partners.calls import Partners
 from mbaas_functions.partners.events import Events
 

@@ -60,3 +60,14 @@ def test_failures_of_long_ago_do_not_count() -> None:
     clock.now = 31
     breaker.went(well=False, reached=True)
     assert breaker.wait() == 0
+
+
+def test_calls_that_were_under_way_when_it_opened_change_nothing() -> None:
+    clock = Seconds()
+    breaker = Breaker(clock)
+    for _ in range(5):
+        breaker.went(well=False, reached=False)
+    for _ in range(8):
+        breaker.went(well=False, reached=False)
+    breaker.went(well=True, reached=True)
+    assert breaker.wait() == 5

@@ -17,11 +17,11 @@ from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object
 from mbaas_functions.cloud.validators import Rules, rules_of
 from mbaas_functions.cloud.values import File
+from mbaas_functions.kinds import FUNCTION, HTTP, JOB, PROVIDER
 
 Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
 
-FUNCTION, JOB, HTTP, PROVIDER = "function", "job", "http", "authProvider"
 _PROVIDER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 METHODS = ("GET", "POST", "PUT", "DELETE")
 _PATTERN = re.compile(r"/[A-Za-z0-9._~-]+(/(:\w+|[A-Za-z0-9._~-]+))*(/\*)?")

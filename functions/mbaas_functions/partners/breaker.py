@@ -41,6 +41,9 @@ class Breaker:
         now = self._now()
         self._unreachable = 0 if reached else self._unreachable + 1
         if self._until is not None:
+            if not self._probing:
+                # It was begun before the breaker opened, which has taken account of such as it.
+                return
             self._probing = False
             if well:
                 self._until, self._pause = None, _FIRST_PAUSE

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from urllib.parse import quote
 
 import orjson
@@ -76,9 +76,9 @@ class Events:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _begin(self) -> None:
+        await self._reader.begin()
         if not self._begun:
             self._begun = True
-            await self._reader.begin()
             self._queue.start()
 
     async def close(self) -> None:
@@ -137,7 +137,7 @@ class Events:
     async def _take(self, entries: list[Entry], number: int) -> tuple[Sequence[Step], bool]:
         views: dict[str, list[tuple[str, Object, ChangesView]]] = {}
         classes = {entry.class_name for entry in entries}
-        for row in await self._app.store.rows.scan(SUBSCRIPTIONS):
+        async for row in self._every_subscription():
             subscription, (partner, _, _) = row.value, row.key.partition("|")
             if subscription["className"] in classes and (view := self._view(partner, subscription)) is not None:
                 views.setdefault(subscription["className"], []).append((partner, subscription, view))
@@ -149,6 +149,13 @@ class Events:
         if steps:
             self.wake()
         return steps, bool(steps)
+
+    async def _every_subscription(self) -> AsyncIterator[Row]:
+        after = ""
+        while rows := await self._app.store.rows.scan(SUBSCRIPTIONS, after):
+            for row in rows:
+                yield row
+            after = rows[-1].key
 
     def _view(self, partner: str, subscription: Object) -> ChangesView | None:
         try:

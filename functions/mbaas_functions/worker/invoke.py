@@ -15,11 +15,12 @@ from mbaas.kernel.values import Json
 from mbaas.kernel.values import Object as Body
 from mbaas_functions.cloud import requests, validators
 from mbaas_functions.cloud.calls import current
-from mbaas_functions.cloud.definitions import FUNCTION, HTTP, JOB, PROVIDER, Definition
+from mbaas_functions.cloud.definitions import Definition
 from mbaas_functions.cloud.errors import Error
 from mbaas_functions.cloud.objects import Object, User, from_json
 from mbaas_functions.cloud.query import Query
 from mbaas_functions.cloud.values import IN_PARAMS, File, decode, encode
+from mbaas_functions.kinds import FUNCTION, HTTP, JOB, PROVIDER
 
 MOST_ANSWER = 10 * 1024 * 1024
 """Bytes of what an endpoint answers."""

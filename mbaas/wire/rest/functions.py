@@ -7,6 +7,7 @@ from mbaas.wire.request import Answer, Request, parse_pairs
 from mbaas.wire.rest.classes import saved_answer
 from mbaas.wire.routes import Route
 from mbaas_functions import jobs
+from mbaas_functions.kinds import JOB
 from mbaas_functions.room import functions_of
 
 
@@ -43,7 +44,7 @@ def _job_schedule(request: Request) -> tuple[Json, bool]:
     """What is to be scheduled, and whether there is a job of that name."""
     given = request.object().get("job_schedule")
     name = given.get("jobName") if isinstance(given, dict) else None
-    return given, name is None or (isinstance(name, str) and functions_of(request.app).hosted.has("job", name))
+    return given, name is None or (isinstance(name, str) and functions_of(request.app).hosted.has(JOB, name))
 
 
 async def unschedule(request: Request) -> Json:
@@ -55,7 +56,7 @@ async def unschedule(request: Request) -> Json:
 async def job_names(request: Request) -> Json:
     """The names of jobs, and of those that are scheduled."""
     in_use = dict.fromkeys(each.get("jobName") for each in await jobs.schedules(request.app))
-    return {"in_use": list(in_use), "jobs": functions_of(request.app).hosted.names("job")}
+    return {"in_use": list(in_use), "jobs": functions_of(request.app).hosted.names(JOB)}
 
 
 async def push(request: Request) -> Answer:

@@ -16,7 +16,7 @@ from mbaas.wire.dispatch import enter
 from mbaas.wire.request import TOO_LARGE, Answer, Request, inflate, own_headers, parse_pairs
 from mbaas.wire.routes import Method, Route, Table
 from mbaas.wire.v1.dialect import BASE
-from mbaas_functions.hosted import HTTP
+from mbaas_functions.kinds import HTTP
 from mbaas_functions.room import functions_of
 
 MOST_BYTES = 10 * 1024 * 1024
