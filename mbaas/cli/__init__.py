@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,7 @@ def main() -> None:
 @app.command()
 def serve(parse_config: OptionsFile = None) -> None:
     """Serve, with the safe defaults of production."""
+    gc.disable()  # Nothing that is loaded at the start is garbage; a server looks for some from when it serves.
     from mbaas.cli.serve import serve as run
 
     run(parse_config)
@@ -51,6 +53,7 @@ def serve(parse_config: OptionsFile = None) -> None:
 @app.command()
 def dev(parse_config: OptionsFile = None) -> None:
     """Serve for development: open defaults, keys made where none are given, snippets for each SDK."""
+    gc.disable()
     from mbaas.cli.dev import dev as run
 
     run(parse_config)

@@ -157,8 +157,8 @@ def _config(app: Server, ping_seconds: float) -> uvicorn.Config:
 
 
 def _tune_interpreter() -> None:
-    """What is loaded stays for good, and need not be looked through again; a thread that has written to disk is heard soon."""
-    gc.collect()
+    """What is loaded stays for good, and need not be looked through at all; a thread that has written to disk is heard soon."""
     gc.freeze()
     gc.set_threshold(_GARBAGE, 20, 50)
+    gc.enable()
     sys.setswitchinterval(_TURN_SECONDS)
