@@ -258,7 +258,9 @@ class Classes:
 
 def knows(schema: ClassSchema, keys: Iterable[str]) -> bool:
     """True if the class has the columns of all keys, dotted ones included."""
-    return all(key in schema.fields or key.partition(".")[0] in schema.fields for key in keys)
+    fields = schema.fields
+    dotted = [key for key in keys if key not in fields]
+    return not dotted or all(key.partition(".")[0] in fields for key in dotted)
 
 
 def _wants_text(schema: ClassSchema, column: str) -> bool:

@@ -291,6 +291,8 @@ def _document(write: Write, created: int, updated: int, made: Object) -> Documen
 
 
 def _relations(schema: ClassSchema, owner: str, change: Change) -> list[Step]:
+    if not change.relations:
+        return []
     return [
         Relate(schema, key, owner, tuple(dict.fromkeys(relation.add)), tuple(dict.fromkeys(relation.remove)))
         for key, relation in change.relations.items()

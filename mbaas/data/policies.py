@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mbaas.data.app import App
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Saved:
     """The answer to a write: its body, HTTP status, and for a new object the path of its Location below the mount."""
 

@@ -17,8 +17,10 @@ from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Json, Object
 from mbaas.query.ast import EVERYTHING, Node, Path
 
+# What every write makes is not frozen: that would take three times as long to make.
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Document:
     """A stored object. `body` is its complete wire form (objectId, createdAt, updatedAt, ACL if any, columns);
     `hidden` what never leaves the server (keys start with `_`, e.g. `_hashed_password`). `version` counts its writes from 1."""
@@ -31,7 +33,7 @@ class Document:
 # Steps of a unit. Each names its class by schema, so that a store can find columns' types, indexes and its own table.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Insert:
     """Put a new object. Duplicate (index `_id_`) if the id is taken; Duplicate(index) if a unique index refuses."""
 
@@ -39,7 +41,7 @@ class Insert:
     document: Document
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Update:
     """Apply operators to one object as it is at commit.
 
@@ -56,7 +58,7 @@ class Update:
     expect: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delete:
     """Remove one object and the rows of its own relations; the same conditions as Update."""
 
@@ -101,7 +103,7 @@ class DropRow:
 Step = Insert | Update | Delete | Relate | PutRow | DropRow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Written:
     """What a step did to an object: `before` is None for an insert, `after` None for a delete. Both None for other steps."""
 

@@ -63,11 +63,11 @@ async def create(request: Request) -> Answer:
 
 def saved_answer(request: Request, saved: Saved) -> Answer:
     """The answer to a create: what was saved, and where it is."""
-    answer = Answer(saved.status, orjson.dumps(saved.answer))
-    if saved.location is not None:
-        path = saved.location if _IN_URLS(saved.location) else quote(saved.location)
-        answer.headers.append((b"location", (public_url(request.app) + path).encode()))
-    return answer
+    body = orjson.dumps(saved.answer)
+    if saved.location is None:
+        return Answer(saved.status, body)
+    path = saved.location if _IN_URLS(saved.location) else quote(saved.location)
+    return Answer(saved.status, body, [(b"location", (public_url(request.app) + path).encode())])
 
 
 def _if_match(request: Request) -> int | None:
