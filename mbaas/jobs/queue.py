@@ -14,10 +14,10 @@ from typing import Any
 
 from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
-from mbaas.kernel.errors import Duplicate
+from mbaas.kernel.errors import Conflict, Duplicate
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
-from mbaas.storage.ports import PutRow, Row, Step
+from mbaas.storage.ports import ChangeRow, PutRow, Row, Step
 
 _LOOK_SECONDS = 1.0
 """How often it is looked whether something is due that nobody here put."""
@@ -51,9 +51,12 @@ class Task:
         value: Object = self.row.value
         return value
 
-    async def keep(self, value: Json) -> None:
-        """Write what is to be known of the task, whoever holds it next. Lost if that is another one by now."""
-        await self._change(value=value)
+    async def keep(self, value: Json, beside: Sequence[Step] = ()) -> None:
+        """Write what is to be known of the task, whoever holds it next, in one commit with the steps `beside` it.
+
+        Lost, and nothing was written, if that is another one by now.
+        """
+        await self._change(beside, value=value)
 
     async def renew(self, due: int) -> None:
         """Hold it until then."""
@@ -71,12 +74,14 @@ class Task:
                 raise Lost
         self.ended = True
 
-    async def _change(self, **new: Any) -> None:
+    async def _change(self, beside: Sequence[Step] = (), **new: Any) -> None:
         async with self._turn:
             row = replace(self.row, **new)
-            if not await self.app.store.rows.change(self.table, row, row.fence):
+            try:
+                await self.app.store.documents.commit([ChangeRow(self.table, row), *beside])
+            except Conflict:
                 self.held = False
-                raise Lost
+                raise Lost from None
             self.row = row
 
 

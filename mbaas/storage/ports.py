@@ -100,7 +100,27 @@ class DropRow:
     key: str
 
 
-Step = Insert | Update | Delete | Relate | PutRow | DropRow
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of an internal table. `due` and `expires` in ms; `fence` grows with every claim."""
+
+    key: str
+    value: Json
+    due: int | None = None
+    expires: int | None = None
+    owner: str | None = None
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """Replace a row. Conflict unless it is there and its fence is that of `row`."""
+
+    table: str
+    row: Row
+
+
+Step = Insert | Update | Delete | Relate | PutRow | DropRow | ChangeRow
 
 
 @dataclass(slots=True)
@@ -246,18 +266,6 @@ class Schemas(Protocol):
     async def purge(self, schema: ClassSchema) -> None:
         """Remove every object of a class, each with its entry in the feed; the definition stays."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of an internal table. `due` and `expires` in ms; `fence` grows with every claim."""
-
-    key: str
-    value: Json
-    due: int | None = None
-    expires: int | None = None
-    owner: str | None = None
-    fence: int = 0
 
 
 class Rows(Protocol):

@@ -26,7 +26,7 @@ from mbaas.storage.mongo.search import Search, search, selected
 from mbaas.storage.mongo.steps import Steps
 from mbaas.storage.mongo.transactions import transaction
 from mbaas.storage.mongo.values import shown
-from mbaas.storage.ports import Document, DropRow, Find, Insert, PutRow, Relate, Step, Written
+from mbaas.storage.ports import ChangeRow, Document, DropRow, Find, Insert, PutRow, Relate, Step, Written
 from mbaas.storage.sharing import Sharing
 
 
@@ -150,6 +150,8 @@ def _lock(step: Step) -> tuple[str, str]:
     """What a step changes."""
     if isinstance(step, (PutRow, DropRow)):
         return f"mbaas.rows/{step.table}", step.key
+    if isinstance(step, ChangeRow):
+        return f"mbaas.rows/{step.table}", step.row.key
     if isinstance(step, Insert):
         return step.schema.name, str(step.document.body["objectId"])
     return step.schema.name, step.owner if isinstance(step, Relate) else step.object_id

@@ -86,6 +86,11 @@ class MongoRows:
         """Remove a row inside a unit."""
         await self._rows.delete_one({"_id": row_id(table, key)}, session=session)
 
+    async def change_one(self, table: str, row: Row, session: AsyncClientSession | None) -> bool:
+        """Replace a row whose fence is that of the given one, inside a unit; says whether."""
+        result = await self._rows.update_one(_held(table, row.key, row.fence), _values(row), session=session)
+        return result.matched_count > 0
+
     async def scan(self, table: str, after: str = "", limit: int = 1000, prefix: str = "") -> list[Row]:
         keys: Bson = {"$gte": row_id(table, prefix), "$lt": _after(row_id(table, prefix)) if prefix else table + _BEYOND}
         if after:

@@ -21,7 +21,7 @@ from mbaas.storage.mongo.format import NOTES, Bson, changes, document_in, docume
 from mbaas.storage.mongo.names import Database, join_name
 from mbaas.storage.mongo.relations import relate
 from mbaas.storage.mongo.rows import MongoRows
-from mbaas.storage.ports import Delete, Document, DropRow, Insert, PutRow, Relate, Row, Step, Update, Written
+from mbaas.storage.ports import ChangeRow, Delete, Document, DropRow, Insert, PutRow, Relate, Row, Step, Update, Written
 
 NOTHING = Written()
 Session = AsyncClientSession | None
@@ -88,6 +88,11 @@ class Steps:
         await self._rows.drop_one(step.table, step.key, session)
         return NOTHING
 
+    async def _change_row(self, step: ChangeRow, session: Session) -> Written:
+        if not await self._rows.change_one(step.table, step.row, session):
+            raise Conflict
+        return NOTHING
+
 
 _DO: dict[type[Any], Callable[[Steps, Any, Session], Awaitable[Written]]] = {
     Insert: Steps._insert,
@@ -96,4 +101,5 @@ _DO: dict[type[Any], Callable[[Steps, Any, Session], Awaitable[Written]]] = {
     Relate: Steps._relate,
     PutRow: Steps._put_row,
     DropRow: Steps._drop_row,
+    ChangeRow: Steps._change_row,
 }

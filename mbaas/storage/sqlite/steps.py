@@ -16,7 +16,7 @@ from mbaas.kernel.values import Json, Object
 from mbaas.query.ast import EVERYTHING
 from mbaas.query.geo import point_of
 from mbaas.query.match import match
-from mbaas.storage.ports import Delete, Document, DropRow, Insert, PutRow, Relate, Step, Update, Written
+from mbaas.storage.ports import ChangeRow, Delete, Document, DropRow, Insert, PutRow, Relate, Step, Update, Written
 from mbaas.storage.sqlite.catalog import Catalog, Table
 from mbaas.storage.sqlite.compile import RELATION
 from mbaas.storage.sqlite.permissions import as_set, as_text
@@ -27,6 +27,9 @@ _PUT_ROW = (
     "INSERT INTO rows(tbl, key, value, due, expires) VALUES(?, ?, ?, ?, ?) ON CONFLICT(tbl, key) DO UPDATE SET "
     "value=excluded.value, due=excluded.due, expires=excluded.expires, owner=NULL, fence=fence+1"
 )
+
+
+_CHANGE_ROW = "UPDATE rows SET value=?, due=?, expires=?, owner=? WHERE tbl=? AND key=? AND fence=? RETURNING 1"
 
 
 def encode(value: Json) -> bytes:
@@ -181,6 +184,13 @@ class Steps:
         self._execute("DELETE FROM rows WHERE tbl=? AND key=?", (step.table, step.key))
         return NOTHING
 
+    def _change_row(self, step: ChangeRow) -> Written:
+        row = step.row
+        values = (encode(row.value).decode(), row.due, row.expires, row.owner, step.table, row.key, row.fence)
+        if self._execute(_CHANGE_ROW, values).get is None:
+            raise Conflict
+        return NOTHING
+
 
 def _columns(count: int) -> str:
     return ",".join(f"c{n}" for n in range(count))
@@ -193,4 +203,5 @@ _DO: dict[type[Any], Callable[[Steps, Any], Written]] = {
     Relate: Steps._relate,
     PutRow: Steps._put_row,
     DropRow: Steps._drop_row,
+    ChangeRow: Steps._change_row,
 }

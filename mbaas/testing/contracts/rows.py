@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mbaas.kernel.errors import Conflict
-from mbaas.storage.ports import PutRow, Row, Store
+from mbaas.storage.ports import ChangeRow, PutRow, Row, Store
 from mbaas.testing.clock import FakeClock
 
 VALUES = [None, True, 1, 2.5, "text", "Zoë\u0000", [1, [2]], {"a": {"b": None}}]
@@ -100,6 +100,20 @@ async def test_a_replaced_row_is_no_longer_its_old_holders(store: Store) -> None
     for row in held:
         assert not await store.rows.drop("jobs", row.key, row.fence)
     assert [(r.key, r.value) for r in await store.rows.claim("jobs", 9, "w2", 10, limit=2)] == [("a", 2), ("b", 2)]
+
+
+async def test_a_unit_holds_only_under_the_fence_of_the_row_that_it_changes(store: Store) -> None:
+    await store.rows.put_many("jobs", [Row("a", {"step": 0}, due=1)])
+    [old] = await store.rows.claim("jobs", 5, "w1", 10)
+    [new] = await store.rows.claim("jobs", 15, "w2", 10)
+    with pytest.raises(Conflict):
+        await store.documents.commit([PutRow("done", "late", 1), ChangeRow("jobs", replace(old, value={"step": 1}))])
+    assert await store.rows.get("done", "late") is None
+    await store.documents.commit([ChangeRow("jobs", replace(new, value={"step": 2})), PutRow("done", "right", 1)])
+    assert await store.rows.get("jobs", "a") == replace(new, value={"step": 2})
+    assert await store.rows.get("done", "right") is not None
+    with pytest.raises(Conflict):
+        await store.documents.commit([ChangeRow("jobs", replace(new, key="absent"))])
 
 
 async def test_change_and_drop_without_a_fence(store: Store) -> None:
