@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 import mbaas_auth.room
 import mbaas_functions.room
 import mbaas_push.installations
+import mbaas_push.room
 from mbaas.data.app import App
 from mbaas.data.upkeep import keep_up
 from mbaas.kernel.addresses import client_address, within
@@ -81,6 +82,7 @@ class Server:
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
                 stack.push_async_callback(app.close)
+                await stack.enter_async_context(mbaas_push.room.opened(app, server.push))
                 functions = await stack.enter_async_context(mbaas_functions.room.opened(app, _read_limits))
                 app.options = replace(options, rate_limits=(*options.rate_limits, *functions.hosted.limits))
                 stack.push_async_callback(keep_up(app))

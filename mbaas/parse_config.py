@@ -178,7 +178,7 @@ _LATER = """
     enableCollationCaseComparison enableExpressErrorHandler enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey
     filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQueryServerOptions
     logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
-    preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail push requestContextMiddleware scheduledPush security
+    preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail requestContextMiddleware scheduledPush security
     sendUserEmailVerification serverCloseComplete silent startLiveQueryServer verbose verifyServerUrl verifyUserEmails
     liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
     requestComplexity.graphQLDepth requestComplexity.graphQLFields

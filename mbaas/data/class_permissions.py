@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from mbaas.kernel.acl import GROUPS
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import DEFAULT_FIELDS, Field
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, js_text
 
 OPERATIONS = ("find", "count", "get", "create", "update", "delete", "addField")
 _USER_FIELDS = ("readUserFields", "writeUserFields")
@@ -23,14 +23,14 @@ def check_permissions(given: Object, fields: Mapping[str, Field], custom_ids: bo
             raise _wrong(f"{operation} is not a valid operation for class level permissions")
         if operation in _USER_FIELDS:
             if not isinstance(granted, list):
-                raise _wrong(f"'{_text(granted)}' is not a valid value for class level permissions {operation} - must be an array")
+                raise _wrong(f"'{js_text(granted)}' is not a valid value for class level permissions {operation} - must be an array")
             for name in granted:
                 _check_pointer(name, fields, operation)
             continue
         if isinstance(granted, list):
             granted = {str(i): value for i, value in enumerate(granted)}
         if not isinstance(granted, dict):
-            raise _wrong(f"'{_text(granted)}' is not a valid value for class level permissions {operation} - must be an object")
+            raise _wrong(f"'{js_text(granted)}' is not a valid value for class level permissions {operation} - must be an object")
         for who, value in granted.items():
             if operation == "protectedFields":
                 _check_protected(who, value, fields, custom_ids)
@@ -46,7 +46,7 @@ def _check_grant(operation: str, who: str, value: Json, fields: Mapping[str, Fie
         return
     if who == "pointerFields":
         if not isinstance(value, list):
-            raise _wrong(f"'{_text(value)}' is not a valid value for {operation}[{who}] - expected an array.")
+            raise _wrong(f"'{js_text(value)}' is not a valid value for {operation}[{who}] - expected an array.")
         for name in value:
             _check_pointer(name, fields, "[object Object]")
         return
@@ -54,16 +54,16 @@ def _check_grant(operation: str, who: str, value: Json, fields: Mapping[str, Fie
         if not who.isdigit():
             _check_key(who, GROUPS, ("*", "requiresAuthentication"), custom_ids)
         if value is not True:
-            raise _wrong(f"'{_text(value)}' is not a valid value for class level permissions acl {operation}:{who}")
+            raise _wrong(f"'{js_text(value)}' is not a valid value for class level permissions acl {operation}:{who}")
 
 
 def _check_access(value: Json) -> None:
     if not isinstance(value, dict):
-        raise _wrong(f"'{_text(value)}' is not a valid value for class level permissions acl")
+        raise _wrong(f"'{js_text(value)}' is not a valid value for class level permissions acl")
     keys = [key for key in value if key not in ("read", "write")]
     if keys:
         raise _wrong(f"'{','.join(keys)}' is not a valid key for class level permissions acl")
-    values = [_text(v) for v in value.values() if not isinstance(v, bool)]
+    values = [js_text(v) for v in value.values() if not isinstance(v, bool)]
     if values:
         raise _wrong(f"'{','.join(values)}' is not a valid value for class level permissions acl")
 
@@ -71,7 +71,7 @@ def _check_access(value: Json) -> None:
 def _check_protected(who: str, value: Json, fields: Mapping[str, Field], custom_ids: bool) -> None:
     _check_key(who, ("userField:", *GROUPS), ("*", "authenticated"), custom_ids)
     if not isinstance(value, list):
-        raise _wrong(f"'{_text(value)}' is not a valid value for protectedFields[{who}] - expected an array.")
+        raise _wrong(f"'{js_text(value)}' is not a valid value for protectedFields[{who}] - expected an array.")
     for name in value:
         if name in DEFAULT_FIELDS:
             raise _wrong(f"Default field '{name}' can not be protected")
@@ -88,17 +88,7 @@ def _check_key(who: str, prefixes: tuple[str, ...], names: tuple[str, ...], cust
 def _check_pointer(name: Json, fields: Mapping[str, Field], where: str) -> None:
     column = fields.get(name) if isinstance(name, str) else None
     if column is None or not (column.type == "Array" or (column.type == "Pointer" and column.target == "_User")):
-        raise _wrong(f"'{_text(name)}' is not a valid column for class level pointer permissions {where}")
-
-
-def _text(value: Json) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "[object Object]"
-    if isinstance(value, list):
-        return ",".join(map(_text, value))
-    return "null" if value is None else str(value)
+        raise _wrong(f"'{js_text(name)}' is not a valid column for class level pointer permissions {where}")
 
 
 def _wrong(text: str) -> ParseError:

@@ -80,6 +80,30 @@ class InstallationOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PushOptions:
+    """With what, and where, the server reaches the push providers. Endpoints are origins; the provider's own path follows."""
+
+    fcm_endpoint: str = "https://fcm.googleapis.com"
+    fcm_credentials: Path | None = None
+    """A service account's JSON file."""
+    apns_endpoint: str = "https://api.push.apple.com"
+    apns_key: Path | None = None
+    """Apple's .p8 file."""
+    apns_key_id: str | None = None
+    apns_team_id: str | None = None
+    apns_topic: str | None = None
+    webpush_key: Path | None = None
+    """A P-256 key, as PEM."""
+    webpush_subject: str | None = None
+    ca_file: Path | None = None
+
+    @property
+    def configured(self) -> bool:
+        """True if there is any provider to send with."""
+        return bool(self.fcm_credentials or self.apns_key or self.webpush_key)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """What belongs to the process and not to one of its apps."""
 
@@ -94,6 +118,7 @@ class ServerOptions:
     outbound_allow: tuple[str, ...] = ()
     outbound_open: bool = False
     """Calls to loopback and plain http are allowed (development, and a Parse Server being replaced)."""
+    push: PushOptions = PushOptions()
 
 
 @dataclass(frozen=True, slots=True)

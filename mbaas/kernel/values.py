@@ -103,6 +103,17 @@ def is_number(value: Json) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def js_text(value: Json) -> str:
+    """A value as JavaScript's string conversion shows it in Parse's messages."""
+    if isinstance(value, list):
+        return ",".join("" if inner is None else js_text(inner) for inner in value)
+    if isinstance(value, dict):
+        return "[object Object]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
 def value_key(value: Json) -> Hashable:
     """A hashable stand-in for a JSON value: 1 equals 1.0, true does not equal 1, the order of keys does not count."""
     if isinstance(value, bool):

@@ -14,7 +14,7 @@ from typing import Any
 from mbaas.kernel.clock import Clock, iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import Field
-from mbaas.kernel.values import Json, Object, date_ms, is_number
+from mbaas.kernel.values import Json, Object, date_ms, is_number, js_text
 from mbaas.query import ast
 from mbaas.query.constraints import GEO, bad_json, text_search
 from mbaas.query.regex import LONGEST, literal
@@ -95,7 +95,7 @@ class _Reader:
         if isinstance(value, list):
             if not value:
                 return ast.NOTHING
-            raise bad_json(f"You cannot use {_js_text(value)} as a query parameter.")
+            raise bad_json(f"You cannot use {js_text(value)} as a query parameter.")
         if not isinstance(value, dict):
             return ast.Equals(path, value)
         if value.get("__type") in _ATOMS and not any(k.startswith("$") for k in value):
@@ -218,7 +218,7 @@ def _all(path: ast.Path, values: list[Json]) -> ast.Node:
         return ast.All(path, tuple(_normal(v) if isinstance(v, dict) and v.get("__type") in _ATOMS else v for v in values))
     prefixes = [p for p in patterns if p.startswith("^")]
     if len(prefixes) != len(patterns) or any(isinstance(v, dict) and "$regex" not in v for v in values):
-        shown = ",".join(f"/{v['$regex']}/" if isinstance(v, dict) and "$regex" in v else _js_text(v) for v in values)
+        shown = ",".join(f"/{v['$regex']}/" if isinstance(v, dict) and "$regex" in v else js_text([v]) for v in values)
         raise bad_json(f"All $all values must be of regex type or none: {shown}")
     plain = tuple(v for v in values if not isinstance(v, dict))
     node: ast.Node = ast.AllPrefixes(path, tuple(prefixes))
@@ -297,17 +297,6 @@ def _radians(given: Object) -> float | None:
                 raise bad_json(f"bad {name} value")
             return float(distance) / per_radian
     return None
-
-
-def _js_text(value: Json) -> str:
-    """A value as JavaScript's string conversion shows it in Parse's messages."""
-    if isinstance(value, list):
-        return ",".join(_js_text(v) for v in value)
-    if isinstance(value, dict):
-        return "[object Object]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
 
 
 def _js_json(value: Json) -> str:

@@ -11,7 +11,7 @@ import pytest
 from mbaas.testing.process import TestServer
 from tests.compat.transcript import FOLDER, Replay, scenarios
 
-PLAIN = """acl aggregate batch clp files functions hooks installations live objects operators protected protocol queries roles schemas
+PLAIN = """acl aggregate batch clp files functions hooks installations live objects operators protected protocol push queries roles schemas
     sessions triggers users""".split()
 CLOUD = {"functions", "triggers", "sanitized_access"}
 """Themes of the server with cloud code."""
@@ -28,6 +28,8 @@ def replay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Replay]:
     theme, _ = request.param
     options = json.loads((FOLDER / ("server-sanitized.json" if theme in SANITIZED else "server.json")).read_text())
     cloud = {"functions": FOLDER / "cloud"} if theme in CLOUD else {}
+    if theme == "push":
+        options["push"] = {"adapter": {"module": "accept"}}
     with TestServer.with_parse_options(tmp_path, options, **cloud) as server:
         replayed = Replay(f"{server.url}/parse")
         yield replayed

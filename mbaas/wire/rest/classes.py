@@ -1,4 +1,4 @@
-"""`/classes`, and the classes that have paths of their own: users, sessions, roles, installations, push audiences."""
+"""`/classes`, and the classes that have paths of their own: users, sessions, roles, installations."""
 
 from __future__ import annotations
 
@@ -132,10 +132,10 @@ class Own:
 
 
 def own(
-    path: str, class_name: str, tag: str, *, master: bool = False, once: Literal["", "write"] = "", limit: Literal["", "sign-up"] = ""
+    path: str, at: Own, tag: str, *, master: bool = False, once: Literal["", "write"] = "", limit: Literal["", "sign-up"] = ""
 ) -> tuple[Route, ...]:
     """The five routes of a class that has a path of its own."""
-    at, one = Own(class_name), f"{path}/:objectId"
+    one = f"{path}/:objectId"
     return (
         Route("GET", path, at.find, f"Find {tag}", tag, master=master),
         Route("GET", one, at.get, f"Get one of the {tag}", tag, master=master),
@@ -161,9 +161,8 @@ ROUTES = (
     ),
     Route("PUT", "/classes/:className/:objectId", update, "Update an object", "objects", once="write", read_only=_MAY_NOT_UPDATE),
     Route("DELETE", "/classes/:className/:objectId", delete, "Delete an object", "objects", read_only=_MAY_NOT_DELETE),
-    *own("/users", "_User", "users", once="write", limit="sign-up"),
-    *own("/sessions", "_Session", "sessions"),
-    *own("/roles", "_Role", "roles"),
-    *own("/installations", "_Installation", "installations", once="write"),
-    *own("/push_audiences", "_Audience", "push audiences", master=True),
+    *own("/users", Own("_User"), "users", once="write", limit="sign-up"),
+    *own("/sessions", Own("_Session"), "sessions"),
+    *own("/roles", Own("_Role"), "roles"),
+    *own("/installations", Own("_Installation"), "installations", once="write"),
 )

@@ -1,4 +1,4 @@
-"""Functions and jobs; and pushes as a server without any means to send them answers them."""
+"""Functions and jobs."""
 
 from __future__ import annotations
 
@@ -59,12 +59,6 @@ async def job_names(request: Request) -> Json:
     return {"in_use": list(in_use), "jobs": functions_of(request.app).hosted.names(JOB)}
 
 
-async def push(request: Request) -> Answer:
-    """Send a push."""
-    status_id = await request.app.pushes.send(request.caller, request.object())
-    return Answer(headers=[(b"x-parse-push-status-id", status_id.encode())], body=b'{"result":true}')
-
-
 ROUTES = (
     Route("POST", "/functions/:functionName", call, "Call a function", "functions", once="call"),
     Route("POST", "/jobs/:jobName", start_job, "Start a job", "jobs", master=True, once="call", read_only="run a job"),
@@ -74,5 +68,4 @@ ROUTES = (
     Route("PUT", "/cloud_code/jobs/:objectId", reschedule, "Change a scheduled job", "jobs", master=True, read_only="schedule a job"),
     Route("DELETE", "/cloud_code/jobs/:objectId", unschedule, "Unschedule a job", "jobs", master=True, read_only="schedule a job"),
     Route("GET", "/cloud_code/jobs/data", job_names, "Names of jobs", "jobs", master=True),
-    Route("POST", "/push", push, "Send a push", "push", master=True, read_only="send push notifications"),
 )

@@ -1,0 +1,63 @@
+"""Deliveries: one row for each (run, address), whose key is the guarantee that nobody is sent a run twice.
+
+A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run lie in the order in which they are due. Its state:
+
+    pending   to be sent
+    again     refused by the provider for now; it is tried again at `at`
+    sent      accepted by the provider, which calls it `id`
+    failed    refused for good, for the `reason`
+    skipped   not sent, for the `reason`: `expired`, `passed` (the time had passed in that zone), `cancelled`
+
+`ambiguous` counts the attempts of which it is not known whether the provider had accepted them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mbaas.kernel.values import Object
+from mbaas.storage.ports import PutRow, Row
+from mbaas_push.addresses import digest_of
+from mbaas_push.transports.port import Address
+
+TABLE = "deliveries"
+KEPT_MS = 30 * 86_400_000
+"""How long the deliveries of a run are kept."""
+UNSETTLED = ("pending", "again")
+
+
+def key_of(run: str, due: int, token: str) -> str:
+    """Where the delivery to an address lies."""
+    return f"{run}:{due:014d}:{digest_of(token)}"
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A row of a run. `value` is what is stored."""
+
+    key: str
+    value: Object
+
+    @classmethod
+    def of(cls, row: Row) -> Delivery:
+        """The delivery that a row holds."""
+        return cls(row.key, dict(row.value))
+
+    @property
+    def due(self) -> int:
+        """When it is to be sent, in ms."""
+        return int(self.key.split(":")[1])
+
+    @property
+    def address(self) -> Address:
+        """Where to."""
+        return Address(*self.value["to"])
+
+    @property
+    def state(self) -> str:
+        """One of those above."""
+        return str(self.value["state"])
+
+    def step(self, now: int) -> PutRow:
+        """The step that stores it."""
+        return PutRow(TABLE, self.key, self.value, expires=now + KEPT_MS)

@@ -1,0 +1,124 @@
+"""What the body of `POST /push` asks for, checked. Fields and texts are those of Parse Server 9.10's push controller."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mbaas.kernel.clock import from_iso, iso
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.push import check
+from mbaas.kernel.values import Json, Object, is_number, js_text
+
+_ZONED = re.compile(r".+(Z|[+-]\d\d:?\d\d)$")
+_LOCALIZED = ("alert", "title")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A push as it was asked for. Times in ms.
+
+    `at` is when it is to be sent, None for at once; with `local` it is the wall time, as if it were UTC, of each device.
+    `expires` is when it is too late; `lasts` how long after `at` that is.
+    """
+
+    where: Json
+    data: Object
+    at: int | None
+    local: bool
+    expires: int | None
+    lasts: int | None
+    interval: float | None
+
+    @property
+    def push_time(self) -> str | None:
+        """`at` as `_PushStatus` tells it: without a zone if it is local."""
+        if self.at is None:
+            return None
+        return iso(self.at).removesuffix("Z") if self.local else iso(self.at)
+
+
+def read(body: Object, now: int) -> Message:
+    """Check a body. ParseError 115 names what cannot be."""
+    check(body)
+    expires, interval = _time(body, "expiration_time"), _interval(body)
+    if expires is not None and interval is not None:
+        raise _wrong("Both expiration_time and expiration_interval cannot be set")
+    at = _time(body, "push_time")
+    lasts = None if interval is None else round(interval * 1000)
+    if lasts is not None and at is None:
+        expires = now + lasts
+    data = body.get("data")
+    data = data if isinstance(data, dict) else {}
+    badge_of(data)
+    where = body["where"] if "where" in body else {"channels": {"$in": body["channels"]}}
+    given = body.get("push_time")
+    local = isinstance(given, str) and not _ZONED.fullmatch(given)
+    return Message(where, data, at, local, expires, lasts, interval)
+
+
+def _time(body: Object, name: str) -> int | None:
+    """Milliseconds of a moment given in seconds or as ISO 8601."""
+    if name not in body:
+        return None
+    given = body[name]
+    if is_number(given) and abs(given) < 8.64e12:
+        return round(given * 1000)
+    moment = from_iso(given) if isinstance(given, str) else None
+    if moment is None:
+        raise _wrong(f"{js_text(given)} is not valid time.")
+    return moment
+
+
+def _interval(body: Object) -> float | None:
+    if "expiration_interval" not in body:
+        return None
+    given = body["expiration_interval"]
+    if not is_number(given) or given <= 0:
+        raise _wrong("expiration_interval must be a number greater than 0")
+    return float(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """What a push does to the number on the app's icon: adds to that of each installation, or sets it."""
+
+    adds: bool
+    amount: Json
+
+
+def badge_of(data: Object) -> Badge | None:
+    """What the push says of the badge. ParseError 115 for what is neither a number nor an increment."""
+    given = data.get("badge")
+    if not given:
+        return None
+    if isinstance(given, str) and given.lower() == "increment":
+        return Badge(True, 1)
+    if isinstance(given, dict) and str(given.get("__op")).lower() == "increment" and is_number(given.get("amount")) and given["amount"]:
+        return Badge(True, given["amount"])
+    if is_number(given):
+        return Badge(False, given)
+    raise _wrong("Invalid value for badge, expected number or 'Increment' or {increment: number}")
+
+
+def locales_of(data: Object) -> tuple[str, ...]:
+    """The languages that `alert-xx` and `title-xx` name, in their order."""
+    return tuple(dict.fromkeys(key.partition("-")[2] for key in data if _localized(key)))
+
+
+def in_locale(data: Object, locales: Iterable[str], identifier: Json) -> Object:
+    """The data for a device: of the first language with which its `localeIdentifier` begins, else that of no language."""
+    plain = {key: value for key, value in data.items() if not _localized(key)}
+    spoken = next((locale for locale in locales if isinstance(identifier, str) and identifier.startswith(locale)), None)
+    if spoken is not None:
+        plain |= {key: data[f"{key}-{spoken}"] for key in _LOCALIZED if data.get(f"{key}-{spoken}")}
+    return plain
+
+
+def _localized(key: str) -> bool:
+    return key.startswith(tuple(f"{name}-" for name in _LOCALIZED))
+
+
+def _wrong(text: str) -> ParseError:
+    return ParseError(Code.PUSH_MISCONFIGURED, text)

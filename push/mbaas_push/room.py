@@ -1,0 +1,47 @@
+"""The room's door: what an app has of it once it is open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mbaas.data.app import App
+from mbaas.jobs.owner import Owner
+from mbaas.kernel.errors import MbaasError
+from mbaas.kernel.options import PushOptions
+from mbaas.kernel.push import NoPushes
+from mbaas_push.runs import Runs
+from mbaas_push.transports.accept import Accept
+from mbaas_push.transports.port import Transport
+
+
+@asynccontextmanager
+async def opened(app: App, options: PushOptions) -> AsyncIterator[None]:
+    """The app with its pushes, if there is anything to send them with. MbaasError says what of the configuration is wrong."""
+    transport = _transport(app, options)
+    if transport is None:
+        yield
+        return
+    owner = Owner(app.options.data_dir, app.ids.uuid())
+    runs = Runs(app, transport, owner)
+    runs.start()
+    app.pushes = runs
+    try:
+        yield
+    finally:
+        app.pushes = NoPushes()
+        await runs.close()
+        owner.close()
+
+
+def _transport(app: App, options: PushOptions) -> Transport | None:
+    adapter = (app.options.push or {}).get("adapter")
+    if isinstance(adapter, dict):
+        if adapter.get("module") != "accept":
+            raise MbaasError('push.adapter: there is {"module": "accept"} only; real providers are set by MBAAS_FCM_…, MBAAS_APNS_…, MBAAS_WEBPUSH_…')
+        return Accept()
+    if options.configured:
+        from mbaas_push.transports.providers import Providers
+
+        return Providers(app, options)
+    return None

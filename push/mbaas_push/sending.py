@@ -1,0 +1,256 @@
+"""Sends the deliveries of a run: a window is marked as started, durably and under the run's fence, and only then put on the wire.
+
+So after a crash a row beyond the mark was surely never sent, and one before it without an outcome is *ambiguous*: it is sent once
+more, under the same send id, by which a device shows it once. Outcomes are written with the next mark. A process that lost its run
+can neither start a row nor write what became of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from uuid import UUID, uuid5
+
+from mbaas.jobs.queue import Task
+from mbaas.kernel.values import Object
+from mbaas.storage.ports import DropRow, PutRow, Step
+from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
+from mbaas_push.message import in_locale
+from mbaas_push.transports.port import Outcome, Parcel
+
+_WINDOW = 150
+"""Rows that are marked as started at a time. No more than that many steps run on the event loop (the embedded store's bound is 200)."""
+_IN_FLIGHT = 900
+"""Rows on the wire at a time, and no more of them can be ambiguous after a crash."""
+_ATTEMPTS = 5
+_FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 300_000
+_AGAIN = "redeliveries"
+_SENDS = UUID("5f0c6d2e-8a4b-4d63-9c55-3a1f7e90b2d4")
+"""The namespace of send ids."""
+
+Send = Callable[[Parcel], Awaitable[Outcome]]
+Told = Callable[[Mapping[str, int]], Awaitable[None]]
+"""Tells how far the run is: its counts."""
+
+
+CONTROL = "push orders"
+"""The table of what is ordered of a run by others than the process that has it: `paused` or `cancelled`."""
+_FOR_GOOD_MS = 10 * 365 * 86_400_000
+
+
+class _Stopped(Exception):
+    def __init__(self, order: str) -> None:
+        super().__init__(order)
+        self.order = order
+
+
+async def order_of(task: Task) -> str | None:
+    """What is ordered of the run."""
+    found = await task.app.store.rows.get(CONTROL, task.key)
+    return None if found is None else str(found.value)
+
+
+class Sending:
+    """One run that this process holds."""
+
+    def __init__(self, task: Task, send: Send, told: Told) -> None:
+        self._task, self._send, self._told = task, send, told
+        self._now = task.app.clock.now
+        self._flying: set[asyncio.Task[None]] = set()
+        self._open: set[str] = set()
+        """Keys on the wire, or about to be."""
+        self._settled: list[Step] = []
+        """What became of rows, to be written with the next mark."""
+        self._counts: dict[str, int] = dict(task.value["counts"])
+        self._moved = asyncio.Event()
+        push = task.value["push"]
+        self._data: Object = in_locale(push["data"], (), None)
+
+    async def run(self) -> int | None:
+        """Send what is due. None when nothing of the run is left; else when it is to go on, in ms.
+
+        Where it is told to stop, what is on the wire lands first.
+        """
+        try:
+            await self._recover()
+            later = await self._send_pending()
+            again = await self._send_again()
+        except _Stopped as stopped:
+            await self._landed()
+            if stopped.order == "paused":
+                return self._now() + _FOR_GOOD_MS
+            await self._withdraw()
+            return None
+        finally:
+            for flight in self._flying:
+                flight.cancel()
+            await asyncio.gather(*self._flying, return_exceptions=True)
+        times = [time for time in (later, again) if time is not None]
+        return min(times) if times else None
+
+    async def _recover(self) -> None:
+        """Send what may have been on the wire when another process died, once more."""
+        value = self._task.value
+        rows, at = self._task.app.store.rows, value["settled"]
+        while at < value["started"]:
+            page = [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix) if row.key <= value["started"]]
+            if not page:
+                break
+            at = page[-1].key
+            ambiguous = [delivery for delivery in page if delivery.state == "pending"]
+            for delivery in ambiguous:
+                delivery.value["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
+            await self._start(ambiguous, value["started"])
+
+    async def _send_pending(self) -> int | None:
+        """Go through the rows in their order. When the next of them is due, if one is left."""
+        rows = self._task.app.store.rows
+        at = self._task.value["started"]
+        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix)]:
+            now = self._now()
+            due = [delivery for delivery in page if delivery.due <= now]
+            if not due:
+                return page[0].due
+            at = due[-1].key
+            await self._start([delivery for delivery in due if delivery.state == "pending"], at)
+        return None
+
+    async def _send_again(self) -> int | None:
+        """Try what was refused for a while. When the next of it is due, if some is left."""
+        await self._landed()
+        rows, at, soonest = self._task.app.store.rows, "", None
+        while page := await rows.scan(_AGAIN, at, _WINDOW, self._prefix):
+            at = page[-1].key
+            now = self._now()
+            due = [row for row in page if row.value["at"] <= now]
+            waits = [int(row.value["at"]) for row in page if row.value["at"] > now]
+            soonest = min([*waits, *([soonest] if soonest is not None else [])], default=None)
+            found = [await rows.get(TABLE, row.key) for row in due]
+            deliveries = [Delivery.of(row) for row in found if row is not None]
+            for delivery, row in zip(deliveries, due, strict=True):
+                if row.value.get("started"):
+                    delivery.value["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
+            marks = [PutRow(_AGAIN, row.key, {**row.value, "started": True}) for row in due]
+            await self._start(deliveries, self._task.value["started"], marks)
+        # What is refused once more now waits for the next pass.
+        await self._landed()
+        if soonest is None and (left := await rows.scan(_AGAIN, "", 1, self._prefix)):
+            soonest = int(left[0].value["at"])
+        return soonest
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._task.key}:"
+
+    async def _start(self, deliveries: Sequence[Delivery], started: str, marks: Sequence[Step] = ()) -> None:
+        """Mark rows as started, then put them on the wire; wait first where enough is on it."""
+        while len(self._open) + len(deliveries) > _IN_FLIGHT:
+            await self._any_lands()
+        if (order := await order_of(self._task)) is not None:
+            raise _Stopped(order)
+        leaving: list[Delivery] = []
+        for delivery in deliveries:
+            if self._too_late(delivery):
+                self._settle(delivery, {"state": "skipped", "reason": "expired"}, "skipped")
+            else:
+                leaving.append(delivery)
+                self._open.add(delivery.key)
+        await self._keep(started, marks)
+        for delivery in leaving:
+            flight = asyncio.create_task(self._fly(delivery))
+            self._flying.add(flight)
+            flight.add_done_callback(self._flying.discard)
+
+    async def _withdraw(self) -> None:
+        """Send nothing more of the run: whatever has no end yet is skipped."""
+        rows, at = self._task.app.store.rows, self._task.value["settled"]
+        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix)]:
+            at = page[-1].key
+            for delivery in page:
+                if delivery.state in UNSETTLED:
+                    self._settle(delivery, {"state": "skipped", "reason": "cancelled"}, "skipped")
+            await self._keep(at)
+
+    async def _keep(self, started: str, marks: Sequence[Step] = ()) -> None:
+        steps, self._settled = self._settled, []
+        settled = _before(min(self._open)) if self._open else started
+        value = {**self._task.value, "started": started, "settled": settled, "counts": dict(self._counts)}
+        await self._task.keep(value, [*steps, *marks])
+        await self._told(self._counts)
+
+    async def _landed(self) -> None:
+        """Wait until nothing is on the wire, and write what became of it all."""
+        while self._open:
+            await self._any_lands()
+        if self._settled:
+            await self._keep(self._task.value["started"])
+
+    async def _any_lands(self) -> None:
+        self._moved.clear()
+        await self._moved.wait()
+        if len(self._settled) >= _WINDOW:
+            await self._keep(self._task.value["started"])
+
+    async def _fly(self, delivery: Delivery) -> None:
+        outcome = await self._send(self._parcel(delivery))
+        self._take(delivery, outcome)
+        self._open.discard(delivery.key)
+        self._moved.set()
+
+    def _parcel(self, delivery: Delivery) -> Parcel:
+        value = delivery.value
+        data = {**self._data, **value.get("locale", {})}
+        if "badge" in value:
+            data["badge"] = value["badge"]
+        return Parcel(send_id_of(delivery.key), delivery.address, data, self._expiry(delivery))
+
+    def _expiry(self, delivery: Delivery) -> int | None:
+        push = self._task.value["push"]
+        if push["expires"] is not None:
+            return int(push["expires"])
+        return None if push["lasts"] is None else delivery.due + int(push["lasts"])
+
+    def _too_late(self, delivery: Delivery) -> bool:
+        expiry = self._expiry(delivery)
+        return expiry is not None and expiry <= self._now()
+
+    def _take(self, delivery: Delivery, outcome: Outcome) -> None:
+        """What an outcome makes of a row."""
+        now, tries = self._now(), int(delivery.value.get("tries", 0)) + 1
+        told: Object = {"tries": tries, "reason": outcome.reason}
+        if outcome.verdict == "unknown":
+            told["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
+        if outcome.verdict == "sent":
+            self._settle(delivery, {**told, "state": "sent", "id": outcome.provider_id, "at": now}, "sent")
+        elif outcome.verdict in ("again", "unknown") and tries < _ATTEMPTS:
+            wait = outcome.wait_ms
+            if wait is None:
+                # Full jitter, so that who was refused together does not come back together.
+                wait = random.randint(_FIRST_WAIT_MS // 2, min(_FIRST_WAIT_MS << tries, _LONGEST_WAIT_MS))  # noqa: S311
+            self._settled.append(PutRow(_AGAIN, delivery.key, {"at": now + wait}))
+            delivery.value.update({**told, "state": "again", "at": now + wait})
+            self._settled.append(delivery.step(now))
+        else:
+            self._settle(delivery, {**told, "state": "failed", "dead": outcome.verdict == "gone", "since": outcome.since}, "failed")
+
+    def _settle(self, delivery: Delivery, told: Object, count: str) -> None:
+        """A row has its end."""
+        was_again = delivery.state == "again"
+        delivery.value.update({name: value for name, value in told.items() if value not in ("", None, False)})
+        if was_again:
+            self._settled.append(DropRow(_AGAIN, delivery.key))
+        self._settled.append(delivery.step(self._now()))
+        name = count if count != "skipped" else f"skipped.{told['reason']}"
+        for place in (name, f"{name}.type.{delivery.value['type']}", f"{name}.offset.{delivery.value.get('offset', '')}"):
+            self._counts[place] = self._counts.get(place, 0) + 1
+
+
+def send_id_of(key: str) -> str:
+    """The UUID of a delivery, the same for every attempt."""
+    return str(uuid5(_SENDS, key))
+
+
+def _before(key: str) -> str:
+    """A text that sorts just before a delivery's key, and after those before it."""
+    return key[:-1] + chr(ord(key[-1]) - 1) + "~"

@@ -1,0 +1,1 @@
+"""How a push leaves the server: one port, and a module for each provider."""
