@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mbaas.kernel.options import AppOptions, ServerOptions
+from mbaas.kernel.options import AppOptions, PushOptions, ServerOptions
 from mbaas.kernel.processors import processors
 from mbaas.parse_config import DEFAULTS, Translated, translate
 from mbaas.settings import PRESETS, Settings, SettingsError, installer_environment, not_built_yet, retention
@@ -70,6 +70,18 @@ def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open
         live_ping_ms=settings.live_ping,
         outbound_allow=settings.outbound_allow,
         outbound_open=outbound_open,
+        push=PushOptions(
+            fcm_endpoint=settings.fcm_endpoint,
+            fcm_credentials=settings.fcm_credentials,
+            apns_endpoint=settings.apns_endpoint,
+            apns_key=settings.apns_key,
+            apns_key_id=settings.apns_key_id,
+            apns_team_id=settings.apns_team_id,
+            apns_topic=settings.apns_topic,
+            webpush_key=settings.webpush_key,
+            webpush_subject=settings.webpush_subject,
+            ca_file=settings.push_ca_file,
+        ),
     )
 
 

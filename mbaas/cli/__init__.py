@@ -17,6 +17,9 @@ app.add_typer(secrets, name="secrets")
 schema = typer.Typer(no_args_is_help=True, help="Move classes, their permissions and indexes between servers as a file.")
 app.add_typer(schema, name="schema")
 
+push = typer.Typer(no_args_is_help=True, help="Push notifications: a provider to rehearse with.")
+app.add_typer(push, name="push")
+
 OptionsFile = Annotated[Path | None, typer.Option("--parse-config", metavar="FILE", help="Options file of Parse Server 9 (JSON).")]
 
 SchemaFile = Annotated[Path, typer.Argument(help="The file.")]
@@ -97,6 +100,17 @@ def deploy(
     from mbaas.cli.deploy import deploy as run
 
     run(folder, server, canary, only_upload=only_upload)
+
+
+@push.command()
+def mock(
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
+    folder: Annotated[Path, typer.Option(help="Where its keys and certificate are kept.")] = Path("push-mock"),
+) -> None:
+    """Answer as FCM, APNs and Web Push do, and deliver nothing: for rehearsals and tests."""
+    from mbaas.cli.push_mock import mock as run
+
+    run(folder, port)
 
 
 @deployments.command("list")

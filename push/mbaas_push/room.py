@@ -10,15 +10,16 @@ from mbaas.jobs.owner import Owner
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import PushOptions
 from mbaas.kernel.push import NoPushes
+from mbaas.outbound.reach import Reach
 from mbaas_push.runs import Runs
 from mbaas_push.transports.accept import Accept
 from mbaas_push.transports.port import Transport
 
 
 @asynccontextmanager
-async def opened(app: App, options: PushOptions) -> AsyncIterator[None]:
+async def opened(app: App, options: PushOptions, reach: Reach) -> AsyncIterator[None]:
     """The app with its pushes, if there is anything to send them with. MbaasError says what of the configuration is wrong."""
-    transport = _transport(app, options)
+    transport = _transport(app, options, reach)
     if transport is None:
         yield
         return
@@ -34,14 +35,15 @@ async def opened(app: App, options: PushOptions) -> AsyncIterator[None]:
         owner.close()
 
 
-def _transport(app: App, options: PushOptions) -> Transport | None:
+def _transport(app: App, options: PushOptions, reach: Reach) -> Transport | None:
     adapter = (app.options.push or {}).get("adapter")
     if isinstance(adapter, dict):
         if adapter.get("module") != "accept":
-            raise MbaasError('push.adapter: there is {"module": "accept"} only; real providers are set by MBAAS_FCM_…, MBAAS_APNS_…, MBAAS_WEBPUSH_…')
+            text = 'push.adapter: there is {"module": "accept"} only'
+            raise MbaasError(f"{text}; real providers are set by MBAAS_FCM_…, MBAAS_APNS_… and MBAAS_WEBPUSH_…")
         return Accept()
     if options.configured:
         from mbaas_push.transports.providers import Providers
 
-        return Providers(app, options)
+        return Providers(app, options, reach)
     return None

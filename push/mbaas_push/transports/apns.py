@@ -1,0 +1,141 @@
+"""Apple's push service: one request for each notification, with a provider token that all processes share.
+
+Source: Apple's documentation of sending notification requests and of token-based connections; keys of the payload as Parse's push
+adapter takes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from mbaas.data.app import App
+from mbaas.kernel.errors import MbaasError
+from mbaas.kernel.options import PushOptions
+from mbaas.kernel.values import Json, Object
+from mbaas.storage.ports import Row
+from mbaas_push.transports.lane import Broken, Lane
+from mbaas_push.transports.port import Outcome, Parcel
+from mbaas_push.transports.signing import es256, read_key
+
+_TOKENS = "provider tokens"
+_RENEWED_MS = 50 * 60_000
+"""Apple refuses a token of more than an hour, and new ones more often than every 20 minutes."""
+_BYTES = 4096
+_LASTS_MS = 7 * 86_400_000
+_APS = ("badge", "sound", "category", "content-available", "mutable-content", "thread-id", "interruption-level", "relevance-score")
+_OF_TOKEN = ("ExpiredProviderToken",)
+_TRANSIENT = ("TooManyRequests", "TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown", "InternalServerError", "IdleTimeout")
+
+
+class Apns:
+    """Sends to devices of Apple."""
+
+    def __init__(self, app: App, options: PushOptions, lane: Lane) -> None:
+        """MbaasError names what is missing of the configuration."""
+        if options.apns_key is None or not options.apns_key_id or not options.apns_team_id:
+            raise MbaasError("Apple's push service needs MBAAS_APNS_KEY, MBAAS_APNS_KEY_ID and MBAAS_APNS_TEAM_ID")
+        self._app, self._lane = app, lane
+        self._key = read_key(options.apns_key, "MBAAS_APNS_KEY")
+        self._key_id, self._team, self._topic = options.apns_key_id, options.apns_team_id, options.apns_topic
+        self._url = f"{options.apns_endpoint.rstrip('/')}/3/device/"
+        self._token, self._issued = "", 0
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        topic = parcel.data.get("topic") or parcel.address.app or self._topic
+        if not isinstance(topic, str):
+            return Outcome("failed", "no bundle id: set MBAAS_APNS_TOPIC, or let installations have an appIdentifier")
+        body = payload(parcel)
+        if len(body) > _BYTES:
+            return Outcome("failed", f"the payload has {len(body)} bytes; Apple takes {_BYTES}")
+        headers = self._headers(parcel, topic)
+        for _ in range(2):
+            token = await self._provider_token()
+            try:
+                reply = await self._lane.post(self._url + parcel.address.value, [*headers, f"authorization: bearer {token}"], body)
+            except Broken as broken:
+                return Outcome("unknown" if broken.left else "again", broken.reason)
+            if reply.status == 200:
+                return Outcome("sent", provider_id=parcel.send_id)
+            told = _told(reply.body)
+            reason = str(told.get("reason", reply.status))
+            if reason not in _OF_TOKEN:
+                return _outcome(reply.status, reason, told, reply.retry_after_s)
+            self._token = ""
+        return Outcome("again", reason)
+
+    async def close(self) -> None:
+        return
+
+    def _headers(self, parcel: Parcel, topic: str) -> list[str]:
+        data = parcel.data
+        background = bool(data.get("content-available")) and not any(data.get(name) for name in ("alert", "title", "sound", "badge"))
+        kind = _text(data.get("push_type")) or ("background" if background else "alert")
+        expires = parcel.expires if parcel.expires is not None else self._app.clock.now() + _LASTS_MS
+        return [
+            f"apns-topic: {topic}",
+            f"apns-id: {parcel.send_id}",
+            f"apns-push-type: {kind}",
+            f"apns-priority: {5 if kind == 'background' else 10}",
+            f"apns-expiration: {max(expires // 1000, 0)}",
+            f"apns-collapse-id: {(_text(data.get('collapse_id')) or parcel.send_id)[:64]}",
+            "content-type: application/json",
+        ]
+
+    async def _provider_token(self) -> str:
+        now = self._app.clock.now()
+        if self._token and now - self._issued < _RENEWED_MS:
+            return self._token
+        refused = self._token == "" and self._issued > 0
+
+        def renewed(row: Row | None) -> Row:
+            """That of whichever process has made one, for as long as it is good."""
+            if row is not None and now - row.value["issued"] < _RENEWED_MS and not (refused and row.value["issued"] == self._issued):
+                return row
+            token = es256(self._key, {"iss": self._team, "iat": now // 1000}, kid=self._key_id)
+            return Row(name, {"token": token, "issued": now}, expires=now + 60 * 60_000)
+
+        name = f"apns {self._team} {self._key_id}"
+        row = await self._app.store.rows.alter(_TOKENS, name, renewed)
+        self._token, self._issued = row.value["token"], row.value["issued"]
+        return self._token
+
+
+def payload(parcel: Parcel) -> bytes:
+    """The body: what Apple reads below `aps`, the rest beside it."""
+    rest = dict(parcel.data)
+    for name in ("push_type", "collapse_id", "topic"):
+        rest.pop(name, None)
+    aps: Object = {}
+    alert, title = rest.pop("alert", None), rest.pop("title", None)
+    if title is not None:
+        aps["alert"] = {"title": title, **(alert if isinstance(alert, dict) else {} if alert is None else {"body": alert})}
+    elif alert is not None:
+        aps["alert"] = alert
+    for name in _APS:
+        if name in rest:
+            aps[name] = rest.pop(name)
+    return orjson.dumps({"aps": aps, **rest})
+
+
+def _outcome(status: int, reason: str, told: dict[str, Any], retry_after_s: int) -> Outcome:
+    wait = retry_after_s * 1000 or None
+    if status == 410:
+        since = told.get("timestamp")
+        return Outcome("gone", reason, since=since if isinstance(since, int) else None)
+    if status in (429, 500, 503) or reason in _TRANSIENT:
+        return Outcome("again", reason, wait_ms=wait, all_wait=reason in ("TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown"))
+    return Outcome("failed", reason)
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,132 @@
+"""Firebase Cloud Messaging, HTTP v1: one request for each message, with an access token of the service account.
+
+Source: FCM's REST reference and error codes; what is inside `data` is what the Parse SDK for Android reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import google.auth.exceptions
+import google.auth.transport
+import orjson
+from firebase_admin.credentials import Certificate
+
+from mbaas.data.app import App
+from mbaas.kernel.clock import iso
+from mbaas.kernel.errors import MbaasError
+from mbaas.kernel.options import PushOptions
+from mbaas.kernel.values import Object
+from mbaas_push.transports.lane import Broken, Lane
+from mbaas_push.transports.port import Outcome, Parcel
+
+_BYTES = 4096
+_LONGEST_S = 2_419_200
+_QUOTA_WAIT_MS = 60_000
+"""How long all wait where the project's quota is used up and the answer does not say."""
+
+
+class Fcm:
+    """Sends to devices that Firebase knows."""
+
+    def __init__(self, app: App, options: PushOptions, lane: Lane) -> None:
+        """MbaasError says what is wrong with the service account's file."""
+        try:
+            self._account = Certificate(str(options.fcm_credentials)).get_credential()
+        except (OSError, ValueError) as error:
+            raise MbaasError(f"MBAAS_FCM_CREDENTIALS: {options.fcm_credentials} is not a service account: {error}") from error
+        self._app, self._lane = app, lane
+        self._url = f"{options.fcm_endpoint.rstrip('/')}/v1/projects/{self._account.project_id}/messages:send"
+        self._renewing = asyncio.Lock()
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        body = message(parcel, self._app.clock.now())
+        if len(body) > _BYTES + 1024:
+            return Outcome("failed", f"the message has {len(body)} bytes; Firebase takes {_BYTES}")
+        for _ in range(2):
+            try:
+                token = await self._access_token()
+            except google.auth.exceptions.GoogleAuthError as error:
+                return Outcome("again", f"no access token: {error}", all_wait=True)
+            headers = [f"authorization: Bearer {token}", "content-type: application/json"]
+            try:
+                reply = await self._lane.post(self._url, headers, body)
+            except Broken as broken:
+                return Outcome("unknown" if broken.left else "again", broken.reason)
+            told = _told(reply.body)
+            if reply.status == 200:
+                return Outcome("sent", provider_id=str(told.get("name", "")).rpartition("/")[2])
+            refused = told.get("error", {})
+            code = _code(refused)
+            if code != "UNAUTHENTICATED":
+                return _outcome(reply.status, code, refused, reply.retry_after_s)
+            self._account.token = None
+        return Outcome("again", "UNAUTHENTICATED", all_wait=True)
+
+    async def close(self) -> None:
+        return
+
+    async def _access_token(self) -> str:
+        account = self._account
+        if not account.valid:
+            async with self._renewing:
+                if not account.valid:
+                    await asyncio.to_thread(account.refresh, _OverLane(self._lane))
+        return str(account.token)
+
+
+class _OverLane(google.auth.transport.Request):  # type: ignore[misc]
+    """How Google's library, which knows no event loop and runs in a thread, reaches the token endpoint: by the lane."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane, self._loop = lane, asyncio.get_running_loop()
+
+    def __call__(self, url: str, method: str = "POST", body: bytes = b"", headers: Mapping[str, str] | None = None, **_: Any) -> Any:
+        lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
+        try:
+            reply = asyncio.run_coroutine_threadsafe(self._lane.post(url, lines, body), self._loop).result()
+        except Broken as broken:
+            raise google.auth.exceptions.TransportError(broken.reason) from broken
+        return SimpleNamespace(status=reply.status, headers={}, data=reply.body)
+
+
+def message(parcel: Parcel, now: int) -> bytes:
+    """The body of a request."""
+    lasts = _LONGEST_S if parcel.expires is None else min(max((parcel.expires - now) // 1000, 0), _LONGEST_S)
+    data: Object = {"push_id": parcel.send_id, "time": iso(now), "data": orjson.dumps(parcel.data).decode()}
+    to = {"fid" if parcel.address.kind == "fid" else "token": parcel.address.value}
+    return orjson.dumps({"message": {**to, "data": data, "android": {"priority": "HIGH", "ttl": f"{lasts}s"}}})
+
+
+def _outcome(status: int, code: str, error: dict[str, Any], retry_after_s: int) -> Outcome:
+    wait = retry_after_s * 1000 or None
+    if code == "UNREGISTERED" or (status == 404 and code == "NOT_FOUND"):
+        return Outcome("gone", code)
+    if status == 429:
+        return Outcome("again", code, wait_ms=wait or _QUOTA_WAIT_MS, all_wait=True)
+    if status >= 500:
+        return Outcome("again", code, wait_ms=wait)
+    if code == "INVALID_ARGUMENT" and "registration token" in str(error.get("message")):
+        return Outcome("gone", code)
+    return Outcome("failed", f"{code}: {error.get('message', '')}".rstrip(": "))
+
+
+def _code(error: Any) -> str:
+    """The errorCode of FCM's details, else the status."""
+    if not isinstance(error, dict):
+        return ""
+    for detail in error.get("details", []):
+        if isinstance(detail, dict) and "errorCode" in detail:
+            return str(detail["errorCode"])
+    return str(error.get("status", ""))
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -1,0 +1,102 @@
+"""The lane: many requests at once to a few hosts over HTTP/2, by libcurl on the event loop.
+
+A line that breaks is told apart: before the body had left nothing can have been accepted, after that nobody knows. libcurl itself
+repeats what a GOAWAY or REFUSED_STREAM says was not processed, and nothing else.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pycurl
+
+_CONNECTIONS = 8
+"""Connections to one host: what a provider opens streams for on one is 100 to 1,000, and more connections gain little."""
+_STREAMS = 1000
+_CONNECT_SECONDS, _SECONDS = 10, 30
+
+Check = Callable[[str], None]
+"""Refuses, by an exception, an address that must not be connected to."""
+
+
+class Broken(Exception):
+    """No answer. `left`: the body had left, so that it may have been taken."""
+
+    def __init__(self, reason: str, *, left: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.left = reason, left
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer. `retry_after_s` is what the provider asks for, or 0."""
+
+    status: int
+    body: bytes
+    retry_after_s: int
+
+
+class Lane:
+    """Requests to providers. With `check` every address is looked at when it is about to be dialled, for hosts that devices name."""
+
+    def __init__(self, ca_file: Path | None = None, check: Check | None = None) -> None:
+        self._multi = pycurl.AsyncCurlMulti()
+        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, _CONNECTIONS)
+        self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, _STREAMS)
+        self._ca_file, self._check = ca_file, check
+        self._idle: list[pycurl.Curl] = []
+
+    async def post(self, url: str, headers: Sequence[str], body: bytes) -> Reply:
+        """Send a request, and wait for its answer. Broken if there is none."""
+        curl = self._idle.pop() if self._idle else self._handle()
+        answer: list[bytes] = []
+        curl.setopt(pycurl.URL, url)
+        curl.setopt(pycurl.HTTPHEADER, headers)
+        curl.setopt(pycurl.POSTFIELDS, body)
+        curl.setopt(pycurl.WRITEFUNCTION, answer.append)
+        try:
+            await self._multi.perform(curl)
+        except pycurl.error as error:
+            left = curl.getinfo(pycurl.SIZE_UPLOAD_T) > 0
+            raise Broken(str(error.args[1] if len(error.args) > 1 else error), left=left) from None
+        reply = Reply(curl.getinfo(pycurl.RESPONSE_CODE), b"".join(answer), curl.getinfo(pycurl.RETRY_AFTER))
+        self._idle.append(curl)
+        return reply
+
+    async def close(self) -> None:
+        """End what is under way, and let go of the connections."""
+        await self._multi.aclose()
+        for curl in self._idle:
+            curl.close()
+        self._idle.clear()
+
+    def _handle(self) -> pycurl.Curl:
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.POST, 1)
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        # A new request waits for a connection that is being made, rather than make one more.
+        curl.setopt(pycurl.PIPEWAIT, 1)
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.PROXY, "")
+        curl.setopt(pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS)
+        curl.setopt(pycurl.TIMEOUT, _SECONDS)
+        curl.setopt(pycurl.PROTOCOLS_STR, "https")
+        if self._ca_file is not None:
+            curl.setopt(pycurl.CAINFO, str(self._ca_file))
+        if self._check is not None:
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+        return curl
+
+    def _open(self, purpose: int, address: tuple[int, int, int, tuple[str, int]]) -> socket.socket | int:
+        """The socket to an address that may be connected to."""
+        family, kind, protocol, where = address
+        try:
+            if self._check is not None:
+                self._check(where[0])
+        except Exception:
+            return int(pycurl.SOCKET_BAD)
+        opened: socket.socket = socket.socket(family, kind, protocol)
+        return opened

@@ -1,0 +1,58 @@
+"""All providers of an app behind one door: the parcel's address says which. Where one asks all to wait, they do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mbaas.data.app import App
+from mbaas.kernel.options import PushOptions
+from mbaas.observe.logs import get_logger
+from mbaas.outbound.reach import Reach
+from mbaas_push.transports.apns import Apns
+from mbaas_push.transports.lane import Lane
+from mbaas_push.transports.port import Outcome, Parcel, Provider, Transport
+from mbaas_push.transports.web_push import WebPush
+
+_WAIT_MS = 5000
+"""How long all wait where the provider does not say."""
+
+
+class Providers:
+    """Those that are configured."""
+
+    def __init__(self, app: App, options: PushOptions, reach: Reach) -> None:
+        """MbaasError says what is wrong with the configuration of one."""
+        self._app = app
+        self._lane = Lane(options.ca_file)
+        self._by_name: dict[Provider, Transport] = {}
+        self._rest: dict[Provider, int] = {}
+        if options.fcm_credentials is not None:
+            # Google's libraries take half a second, and are loaded by who needs them.
+            from mbaas_push.transports.fcm import Fcm
+
+            self._by_name["fcm"] = Fcm(app, options, self._lane)
+        if options.apns_key is not None:
+            self._by_name["apns"] = Apns(app, options, self._lane)
+        if options.webpush_key is not None:
+            self._by_name["webpush"] = WebPush(app, options, reach)
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        name = parcel.address.provider
+        transport = self._by_name.get(name)
+        if transport is None:
+            return Outcome("failed", f"{name} is not configured")
+        if (wait := self._rest.get(name, 0) - self._app.clock.now()) > 0:
+            await asyncio.sleep(wait / 1000)
+        if parcel.expires is not None and parcel.expires <= self._app.clock.now():
+            return Outcome("failed", "expired")
+        outcome = await transport.send(parcel)
+        if outcome.all_wait:
+            wait = outcome.wait_ms or _WAIT_MS
+            get_logger(__name__).warning("a push provider wants all to wait", provider=name, reason=outcome.reason, seconds=wait / 1000)
+            self._rest[name] = self._app.clock.now() + wait
+        return outcome
+
+    async def close(self) -> None:
+        for transport in self._by_name.values():
+            await transport.close()
+        await self._lane.close()
