@@ -70,18 +70,23 @@ def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open
         live_ping_ms=settings.live_ping,
         outbound_allow=settings.outbound_allow,
         outbound_open=outbound_open,
-        push=PushOptions(
-            fcm_endpoint=settings.fcm_endpoint,
-            fcm_credentials=settings.fcm_credentials,
-            apns_endpoint=settings.apns_endpoint,
-            apns_key=settings.apns_key,
-            apns_key_id=settings.apns_key_id,
-            apns_team_id=settings.apns_team_id,
-            apns_topic=settings.apns_topic,
-            webpush_key=settings.webpush_key,
-            webpush_subject=settings.webpush_subject,
-            ca_file=settings.push_ca_file,
-        ),
+        push=push_options(settings),
+    )
+
+
+def push_options(settings: Settings) -> PushOptions:
+    """With what the providers are reached."""
+    return PushOptions(
+        fcm_endpoint=settings.fcm_endpoint,
+        fcm_credentials=settings.fcm_credentials,
+        apns_endpoint=settings.apns_endpoint,
+        apns_key=settings.apns_key,
+        apns_key_id=settings.apns_key_id,
+        apns_team_id=settings.apns_team_id,
+        apns_topic=settings.apns_topic,
+        webpush_key=settings.webpush_key,
+        webpush_subject=settings.webpush_subject,
+        ca_file=settings.push_ca_file,
     )
 
 

@@ -23,8 +23,8 @@ def mock(folder: Path, port: int) -> None:
 
 async def _serve(folder: Path, port: int) -> None:
     script, done, console = Script(), asyncio.Event(), Console(highlight=False)
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, done.set)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(ending, done.set)
     async with listening(script, folder / "cert.pem", folder / "cert.key", port) as bound:
         console.print("Start a server with these settings, and it sends here:\n", soft_wrap=True)
         for name, value in credentials.settings(folder, bound).items():

@@ -47,6 +47,10 @@ class Runs:
         await self._queue.close()
         await self._transport.close()
 
+    def wake(self) -> None:
+        """Look now whether a push is due."""
+        self._queue.wake()
+
     async def send(self, caller: Caller, body: Object) -> str:
         """See `Pushes`. It is on disk when this returns."""
         now, run = self._app.clock.now(), self._app.ids.object_id()
@@ -83,10 +87,9 @@ class Runs:
     async def _work(self, task: Task) -> int | None:
         app, push = self._app, task.value["push"]
         await status.begin(app, task.key, status.fields(push))
-        if await order_of(task) == "paused":
-            return app.clock.now() + 60_000
         try:
-            await materialise(task)
+            if await order_of(task) is None:
+                await materialise(task)
         except ParseError as error:
             get_logger(__name__).warning("a push cannot be sent", push=task.key, reason=error.message)
             await status.fail(app, task.key, error)

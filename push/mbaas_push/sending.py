@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 
 from mbaas.jobs.queue import Task
 from mbaas.kernel.values import Object
+from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import DropRow, PutRow, Step
 from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
 from mbaas_push.message import in_locale
@@ -73,6 +74,7 @@ class Sending:
         Where it is told to stop, what is on the wire lands first.
         """
         try:
+            await self._heed()
             await self._recover()
             later = await self._send_pending()
             again = await self._send_again()
@@ -99,9 +101,7 @@ class Sending:
                 break
             at = page[-1].key
             ambiguous = [delivery for delivery in page if delivery.state == "pending"]
-            for delivery in ambiguous:
-                delivery.value["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
-            await self._start(ambiguous, value["started"])
+            await self._start(ambiguous, value["started"], [self._doubtful(delivery) for delivery in ambiguous])
 
     async def _send_pending(self) -> int | None:
         """Go through the rows in their order. When the next of them is due, if one is left."""
@@ -128,16 +128,20 @@ class Sending:
             soonest = min([*waits, *([soonest] if soonest is not None else [])], default=None)
             found = [await rows.get(TABLE, row.key) for row in due]
             deliveries = [Delivery.of(row) for row in found if row is not None]
-            for delivery, row in zip(deliveries, due, strict=True):
-                if row.value.get("started"):
-                    delivery.value["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
-            marks = [PutRow(_AGAIN, row.key, {**row.value, "started": True}) for row in due]
+            marks: list[Step] = [PutRow(_AGAIN, row.key, {**row.value, "started": True}) for row in due]
+            begun = {row.key for row in due if row.value.get("started")}
+            marks += [self._doubtful(delivery) for delivery in deliveries if delivery.key in begun]
             await self._start(deliveries, self._task.value["started"], marks)
         # What is refused once more now waits for the next pass.
         await self._landed()
         if soonest is None and (left := await rows.scan(_AGAIN, "", 1, self._prefix)):
             soonest = int(left[0].value["at"])
         return soonest
+
+    def _doubtful(self, delivery: Delivery) -> Step:
+        """Note that the provider may have accepted an attempt whose outcome nobody heard."""
+        delivery.value["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
+        return delivery.step(self._now())
 
     @property
     def _prefix(self) -> str:
@@ -147,8 +151,7 @@ class Sending:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
         while len(self._open) + len(deliveries) > _IN_FLIGHT:
             await self._any_lands()
-        if (order := await order_of(self._task)) is not None:
-            raise _Stopped(order)
+        await self._heed()
         leaving: list[Delivery] = []
         for delivery in deliveries:
             if self._too_late(delivery):
@@ -161,6 +164,10 @@ class Sending:
             flight = asyncio.create_task(self._fly(delivery))
             self._flying.add(flight)
             flight.add_done_callback(self._flying.discard)
+
+    async def _heed(self) -> None:
+        if (order := await order_of(self._task)) is not None:
+            raise _Stopped(order)
 
     async def _withdraw(self) -> None:
         """Send nothing more of the run: whatever has no end yet is skipped."""
@@ -193,7 +200,11 @@ class Sending:
             await self._keep(self._task.value["started"])
 
     async def _fly(self, delivery: Delivery) -> None:
-        outcome = await self._send(self._parcel(delivery))
+        try:
+            outcome = await self._send(self._parcel(delivery))
+        except Exception as error:
+            get_logger(__name__).exception("a push could not be sent", push=self._task.key)
+            outcome = Outcome("unknown", f"{type(error).__name__}")
         self._take(delivery, outcome)
         self._open.discard(delivery.key)
         self._moved.set()

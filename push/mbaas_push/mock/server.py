@@ -28,6 +28,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._requests: dict[int, tuple[dict[str, str], bytearray]] = {}
         self._messages = 0
+        self._leaving = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -68,6 +69,8 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, h2.events.StreamReset):
                 self._requests.pop(event.stream_id, None)
         self._flush()
+        if self._leaving:
+            self._farewell()
 
     def _take(self, stream: int, headers: dict[str, str], body: bytearray) -> None:
         answered = answer(self._script, headers[":method"], headers[":path"], headers, bytes(body))
@@ -83,7 +86,7 @@ class Connection(asyncio.Protocol):
         else:
             self._answer(stream, answered)
         if reply is not None and script.goaway_every and self._messages % script.goaway_every == 0:
-            self._farewell()
+            self._leaving = True
 
     def _answer(self, stream: int, answered: Answered) -> None:
         if self._h2 is None or self._transport is None or self._transport.is_closing():

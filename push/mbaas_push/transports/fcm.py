@@ -78,18 +78,26 @@ class Fcm:
         return str(account.token)
 
 
-class _OverLane(google.auth.transport.Request):  # type: ignore[misc]
+class _OverLane(google.auth.transport.Request):
     """How Google's library, which knows no event loop and runs in a thread, reaches the token endpoint: by the lane."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane, self._loop = lane, asyncio.get_running_loop()
 
-    def __call__(self, url: str, method: str = "POST", body: bytes = b"", headers: Mapping[str, str] | None = None, **_: Any) -> Any:
+    def __call__(
+        self,
+        url: str,
+        method: str = "POST",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
         lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
         try:
-            reply = asyncio.run_coroutine_threadsafe(self._lane.post(url, lines, body), self._loop).result()
+            reply = asyncio.run_coroutine_threadsafe(self._lane.post(url, lines, body or b""), self._loop).result()
         except Broken as broken:
-            raise google.auth.exceptions.TransportError(broken.reason) from broken
+            raise google.auth.exceptions.TransportError(broken.reason) from broken  # type: ignore[no-untyped-call]
         return SimpleNamespace(status=reply.status, headers={}, data=reply.body)
 
 

@@ -48,6 +48,8 @@ class Lane:
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, _STREAMS)
         self._ca_file, self._check = ca_file, check
         self._idle: list[pycurl.Curl] = []
+        self._given: socket.socket | None = None
+        """The socket that was given to pycurl last, which has made its own copy by the time that it asks for the next."""
 
     async def post(self, url: str, headers: Sequence[str], body: bytes) -> Reply:
         """Send a request, and wait for its answer. Broken if there is none."""
@@ -60,7 +62,7 @@ class Lane:
         try:
             await self._multi.perform(curl)
         except pycurl.error as error:
-            left = curl.getinfo(pycurl.SIZE_UPLOAD_T) > 0
+            left = curl.getinfo(pycurl.SIZE_UPLOAD) > 0
             raise Broken(str(error.args[1] if len(error.args) > 1 else error), left=left) from None
         reply = Reply(curl.getinfo(pycurl.RESPONSE_CODE), b"".join(answer), curl.getinfo(pycurl.RETRY_AFTER))
         self._idle.append(curl)
@@ -72,6 +74,11 @@ class Lane:
         for curl in self._idle:
             curl.close()
         self._idle.clear()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._given is not None:
+            self._given.close()
 
     def _handle(self) -> pycurl.Curl:
         curl = pycurl.Curl()
@@ -83,7 +90,7 @@ class Lane:
         curl.setopt(pycurl.PROXY, "")
         curl.setopt(pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS)
         curl.setopt(pycurl.TIMEOUT, _SECONDS)
-        curl.setopt(pycurl.PROTOCOLS_STR, "https")
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS)
         if self._ca_file is not None:
             curl.setopt(pycurl.CAINFO, str(self._ca_file))
         if self._check is not None:
@@ -98,5 +105,6 @@ class Lane:
                 self._check(where[0])
         except Exception:
             return int(pycurl.SOCKET_BAD)
-        opened: socket.socket = socket.socket(family, kind, protocol)
-        return opened
+        self._let_go()
+        self._given = socket.socket(family, kind, protocol)
+        return self._given
