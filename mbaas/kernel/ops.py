@@ -78,6 +78,8 @@ def apply(ops: Iterable[Op], document: Object) -> Object:
     """
     after = dict(document)
     for op in ops:
+        if isinstance(op, (Unset, Remove)) and _ends_before(after, op.path):
+            continue
         holder = _descend(after, op.path)
         if type(holder) is list:
             _apply_in_list(op, holder)
@@ -86,6 +88,19 @@ def apply(ops: Iterable[Op], document: Object) -> Object:
         elif not isinstance(op, Unset):
             raise _mismatch(op.path, "an object")
     return after
+
+
+def _ends_before(root: Object, path: Path) -> bool:
+    """True if there is nothing on the way to the path's last key, from where something could be taken."""
+    at: Json = root
+    for key in path[:-1]:
+        if isinstance(at, dict):
+            at = at.get(key)
+        elif isinstance(at, list) and _is_place(at, key) and int(key) < len(at):
+            at = at[int(key)]
+        if at is None:
+            return True
+    return False
 
 
 def _descend(root: Object, path: Path) -> Object | list[Json] | None:

@@ -91,6 +91,8 @@ async def test_a_hidden_field_may_be_unique_and_searched(store: Store) -> None:
         (Set(("title",), None), {"title": "old"}, {"title": None}),
         (Unset(("title",)), {"title": "old"}, {}),
         (Unset(("extra", "a")), {"extra": {"a": 1, "b": 2}}, {"extra": {"b": 2}}),
+        (Unset(("extra", "a")), {}, {}),
+        (Remove(("extra", "a", "b"), (1,)), {"extra": {}}, {"extra": {}}),
         (Increment(("score",), 2), {}, {"score": 2}),
         (Increment(("score",), -0.5), {"score": 1}, {"score": 0.5}),
         (Add(("tags",), ("a", "a")), {"tags": ["a"]}, {"tags": ["a", "a", "a"]}),
