@@ -76,13 +76,23 @@ class Task:
 
     async def _change(self, beside: Sequence[Step] = (), **new: Any) -> None:
         async with self._turn:
-            row = replace(self.row, **new)
+            writing = asyncio.ensure_future(self._write(replace(self.row, **new), beside))
             try:
-                await self.app.store.documents.commit([ChangeRow(self.table, row), *beside])
-            except Conflict:
-                self.held = False
-                raise Lost from None
-            self.row = row
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                # The next change begins with what is written, whoever is no longer interested.
+                await asyncio.wait([writing])
+                if not writing.cancelled():
+                    writing.exception()
+                raise
+
+    async def _write(self, row: Row, beside: Sequence[Step]) -> None:
+        try:
+            await self.app.store.documents.commit([ChangeRow(self.table, row), *beside])
+        except Conflict:
+            self.held = False
+            raise Lost from None
+        self.row = row
 
 
 Run = Callable[[Task], Awaitable[int | None]]

@@ -86,6 +86,11 @@ class MongoRows:
         """Remove a row inside a unit."""
         await self._rows.delete_one({"_id": row_id(table, key)}, session=session)
 
+    async def put_several(self, rows: Sequence[tuple[str, Row]], session: AsyncClientSession | None) -> None:
+        """Put rows, each with its table, inside a unit."""
+        writes = [UpdateOne({"_id": row_id(table, row.key)}, _put(table, row), upsert=True) for table, row in rows]
+        await self._rows.bulk_write(writes, session=session)
+
     async def change_one(self, table: str, row: Row, session: AsyncClientSession | None) -> bool:
         """Replace a row whose fence is that of the given one, inside a unit; says whether."""
         result = await self._rows.update_one(_held(table, row.key, row.fence), _values(row), session=session)

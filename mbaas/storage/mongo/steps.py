@@ -7,6 +7,7 @@ the write and the unit starts anew, so operators always apply to the object as i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -35,7 +36,15 @@ class Steps:
 
     async def perform(self, steps: Sequence[Step], session: Session) -> list[Written]:
         """All steps in order; the first that fails raises."""
-        return [await _DO[type(step)](self, step, session) for step in steps]
+        written: list[Written] = []
+        for puts, some in groupby(steps, key=_puts):
+            group = list(some)
+            if puts:
+                await self._rows.put_several([(step.table, _row(step)) for step in group if isinstance(step, PutRow)], session)
+                written += [NOTHING] * len(group)
+            else:
+                written += [await _DO[type(step)](self, step, session) for step in group]
+        return written
 
     async def _insert(self, step: Insert, session: Session) -> Written:
         document = step.document
@@ -80,8 +89,7 @@ class Steps:
         return NOTHING
 
     async def _put_row(self, step: PutRow, session: Session) -> Written:
-        row = Row(step.key, step.value, step.due, step.expires)
-        await self._rows.put_one(step.table, row, session, if_absent=step.if_absent)
+        await self._rows.put_one(step.table, _row(step), session, if_absent=step.if_absent)
         return NOTHING
 
     async def _drop_row(self, step: DropRow, session: Session) -> Written:
@@ -92,6 +100,15 @@ class Steps:
         if not await self._rows.change_one(step.table, step.row, session):
             raise Conflict
         return NOTHING
+
+
+def _puts(step: Step) -> bool:
+    """True for a row that is put whatever is there: many of them are one call."""
+    return isinstance(step, PutRow) and not step.if_absent
+
+
+def _row(step: PutRow) -> Row:
+    return Row(step.key, step.value, step.due, step.expires)
 
 
 _DO: dict[type[Any], Callable[[Steps, Any, Session], Awaitable[Written]]] = {

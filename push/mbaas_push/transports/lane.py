@@ -1,7 +1,7 @@
 """The lane: many requests at once to a few hosts over HTTP/2, by libcurl on the event loop.
 
 A line that breaks is told apart: before the body had left nothing can have been accepted, after that nobody knows. libcurl itself
-repeats what a GOAWAY or REFUSED_STREAM says was not processed, and nothing else.
+repeats what a GOAWAY or REFUSED_STREAM says was not processed, and what had not left; it cannot repeat a body.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import pycurl
@@ -57,12 +58,14 @@ class Lane:
         answer: list[bytes] = []
         curl.setopt(pycurl.URL, url)
         curl.setopt(pycurl.HTTPHEADER, headers)
-        curl.setopt(pycurl.POSTFIELDS, body)
+        # Not as POSTFIELDS: libcurl would send those again by itself where a connection that was used before breaks.
+        curl.setopt(pycurl.POSTFIELDSIZE, len(body))
+        curl.setopt(pycurl.READFUNCTION, BytesIO(body).read)
         curl.setopt(pycurl.WRITEFUNCTION, answer.append)
         try:
             await self._multi.perform(curl)
         except pycurl.error as error:
-            left = curl.getinfo(pycurl.SIZE_UPLOAD) > 0
+            left = curl.getinfo(pycurl.SIZE_UPLOAD_T) > 0
             raise Broken(str(error.args[1] if len(error.args) > 1 else error), left=left) from None
         reply = Reply(curl.getinfo(pycurl.RESPONSE_CODE), b"".join(answer), curl.getinfo(pycurl.RETRY_AFTER))
         self._idle.append(curl)
