@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mbaas.kernel.clock import iso
 from mbaas.kernel.values import Object
 from mbaas.storage.ports import PutRow, Row
 from mbaas_push.addresses import digest_of
@@ -57,6 +58,14 @@ class Delivery:
     def state(self) -> str:
         """One of those above."""
         return str(self.value["state"])
+
+    def told(self) -> Object:
+        """What is said of it: nothing by which the device could be sent anything."""
+        hidden = ("to", "seen", "locale")
+        named = {name: value for name, value in self.value.items() if name not in hidden}
+        if "at" in named:
+            named["at"] = iso(named["at"])
+        return {**named, "provider": self.address.provider, "due": iso(self.due) if self.due else None}
 
     def step(self, now: int) -> PutRow:
         """The step that stores it."""

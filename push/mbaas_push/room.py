@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
-from mbaas.kernel.errors import MbaasError
+from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.options import PushOptions
 from mbaas.kernel.push import NoPushes
 from mbaas.outbound.reach import Reach
@@ -33,6 +33,13 @@ async def opened(app: App, options: PushOptions, reach: Reach) -> AsyncIterator[
         app.pushes = NoPushes()
         await runs.close()
         owner.close()
+
+
+def runs_of(app: App) -> Runs:
+    """The app's pushes. ParseError 115 if there is nothing to send them with."""
+    if not isinstance(app.pushes, Runs):
+        raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
+    return app.pushes
 
 
 def _transport(app: App, options: PushOptions, reach: Reach) -> Transport | None:

@@ -7,6 +7,7 @@ end) and `counts`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -18,15 +19,18 @@ from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.values import Object, date
 from mbaas.observe.logs import get_logger
-from mbaas.storage.ports import Row
+from mbaas.storage.ports import PutRow, Row
 from mbaas_push import status
 from mbaas_push.audience import materialise
+from mbaas_push.deliveries import KEPT_MS, TABLE, Delivery
 from mbaas_push.local_time import EARLIEST_MS
 from mbaas_push.message import read
 from mbaas_push.sending import CONTROL, Sending, order_of
 from mbaas_push.transports.port import Transport
 
-_TABLE = "pushes"
+_TABLE, _RESULTS, _KEYS = "pushes", "push results", "push keys"
+_KEY_MS = 24 * 3_600_000
+_BY = re.compile(r"\.(type|offset)\.")
 _TOLD_MS = 1000
 """How often `_PushStatus` is told how far a run is."""
 
@@ -51,14 +55,17 @@ class Runs:
         """Look now whether a push is due."""
         self._queue.wake()
 
-    async def send(self, caller: Caller, body: Object) -> str:
-        """See `Pushes`. It is on disk when this returns."""
+    async def send(self, caller: Caller, body: Object, once: str | None = None) -> str:
+        """See `Pushes`. It is on disk when this returns. `once` names the request: of several with one name the first counts."""
         now, run = self._app.clock.now(), self._app.ids.object_id()
         message = read(body, now)
         push: Object = {**asdict(message), "asked": now, "pushTime": message.push_time}
         value: Object = {"push": push, "state": "materialising", "cursor": "", "started": "", "settled": "", "counts": {}}
         due = now if message.at is None else message.at - (EARLIEST_MS if message.local else 0)
-        await self._queue.put(run, value, due=max(due, now))
+        key = [PutRow(_KEYS, once, run, expires=now + _KEY_MS, if_absent=True)] if once else []
+        if not await self._queue.put(run, value, due=max(due, now), beside=key) and once:
+            known = await self._app.store.rows.get(_KEYS, once)
+            return run if known is None else str(known.value)
         await status.begin(self._app, run, status.fields(push))
         if isinstance(body.get("audience_id"), str):
             await self._note_use(body["audience_id"])
@@ -76,6 +83,30 @@ class Runs:
         else:
             await self._app.store.rows.drop(CONTROL, run)
         await self._queue.recall(run, _as_it_is)
+
+    async def told(self, run: str) -> Object:
+        """How far a push is: what `_PushStatus` says, what is ordered, and how many deliveries have which end.
+
+        ParseError 101 if there is none, or it has been forgotten.
+        """
+        row = await self._app.store.documents.get(self._app.classes.known_or_blank(status.STATUS), run)
+        if row is None:
+            raise ParseError(Code.OBJECT_NOT_FOUND, f"No push has the id {run}.")
+        rows = self._app.store.rows
+        task, ended, order = await rows.get(_TABLE, run), await rows.get(_RESULTS, run), await rows.get(CONTROL, run)
+        counts: Object = ended.value if ended is not None else task.value["counts"] if task is not None else {}
+        told: Object = {"id": run, "status": row.body["status"], "pushTime": row.body["pushTime"]}
+        told["counts"] = {name: count for name, count in sorted(counts.items()) if not _BY.search(name)}
+        if order is not None and task is not None:
+            told["status"] = str(order.value)
+        return told | ({"error": row.body["errorMessage"]} if "errorMessage" in row.body else {})
+
+    async def deliveries(self, run: str, state: str | None, after: str, limit: int) -> tuple[list[Object], str | None]:
+        """A page of what became of each address, and where the next one begins. `state` is one of those of deliveries.py, or any."""
+        rows = await self._app.store.rows.scan(TABLE, after, limit, f"{run}:")
+        page = [Delivery.of(row) for row in rows]
+        found = [delivery.told() for delivery in page if state is None or delivery.state == state]
+        return found, rows[-1].key if len(rows) == limit else None
 
     async def _note_use(self, audience: str) -> None:
         used: Object = {"lastUsed": date(self._app.clock.now()), "timesUsed": {"__op": "Increment", "amount": 1}}
@@ -98,6 +129,7 @@ class Runs:
         again = await Sending(task, self._transport.send, told).run()
         await told.end("running" if again is not None else "succeeded", task.value["counts"])
         if again is None:
+            await app.store.rows.put_many(_RESULTS, [Row(task.key, task.value["counts"], expires=app.clock.now() + KEPT_MS)])
             await app.store.rows.drop(CONTROL, task.key)
         return again
 

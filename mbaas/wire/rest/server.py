@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mbaas.kernel.errors import Code, ParseError, Refused
+from mbaas.kernel.push import NoPushes
 from mbaas.kernel.values import Json, Object
 from mbaas.wire.request import Request
 from mbaas.wire.routes import Route
@@ -16,7 +17,6 @@ _FEATURES: Object = {
     "hooks": _ALL,
     "cloudCode": {"jobs": True},
     "logs": {"level": True, "size": True, "order": True, "until": True, "from": True},
-    "push": {"immediatePush": False, "scheduledPush": False, "storedPushData": False, "pushAudiences": True, "localization": True},
     "schemas": {
         "addField": True,
         "removeField": True,
@@ -38,7 +38,9 @@ async def health(request: Request) -> Json:
 
 async def server_info(request: Request) -> Json:
     """What the server can do, for the dashboard."""
-    return {"features": _FEATURES, "parseServerVersion": PARSE_SERVER_VERSION}
+    sends = not isinstance(request.app.pushes, NoPushes)
+    push = {"immediatePush": sends, "scheduledPush": sends, "storedPushData": sends, "pushAudiences": True, "localization": True}
+    return {"features": {**_FEATURES, "push": push}, "parseServerVersion": PARSE_SERVER_VERSION}
 
 
 async def security(request: Request) -> Json:

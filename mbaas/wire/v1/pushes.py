@@ -1,0 +1,60 @@
+"""`/push`: pushes that are sent once however often they are asked for, and what becomes of them."""
+
+from __future__ import annotations
+
+import orjson
+
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.values import Json
+from mbaas.wire.request import Answer, Request
+from mbaas.wire.routes import Route
+from mbaas.wire.v1.dialect import BASE, whole
+from mbaas_push.room import runs_of
+
+_PAGE, _MOST = 100, 1000
+_LONGEST_KEY = 255
+_READ_ONLY = "send push notifications"
+_STATES = ("pending", "again", "sent", "failed", "skipped")
+
+
+async def send(request: Request) -> Answer:
+    """Send a push, once for each `Idempotency-Key`."""
+    key = request.header(b"idempotency-key")
+    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+        raise ParseError(Code.INVALID_VALUE, f"Idempotency-Key has 1 to {_LONGEST_KEY} characters.")
+    run = await runs_of(request.app).send(request.caller, request.object(), key)
+    return Answer(202, orjson.dumps({"id": run}))
+
+
+async def one(request: Request) -> Json:
+    """How far a push is."""
+    return await runs_of(request.app).told(request.params[0])
+
+
+async def deliveries(request: Request) -> Json:
+    """What became of each address."""
+    given = request.texts()
+    state, cursor = given.get("state"), given.get("cursor", "")
+    if (state is not None and state not in _STATES) or not isinstance(cursor, str):
+        raise ParseError(Code.INVALID_QUERY, f"state is one of {', '.join(_STATES)}; cursor is what `next` said.")
+    limit = max(1, whole(request, "limit", _PAGE, _MOST))
+    found, following = await runs_of(request.app).deliveries(request.params[0], state, cursor, limit)
+    return {"results": found, "next": following}
+
+
+async def order(request: Request) -> Json:
+    """Pause, resume or cancel a push."""
+    run, asked = request.params
+    if asked not in ("pause", "resume", "cancel"):
+        raise ParseError(Code.INVALID_VALUE, "A push is paused, resumed or cancelled: /pause, /resume, /cancel.")
+    runs = runs_of(request.app)
+    await runs.order(run, asked)
+    return await runs.told(run)
+
+
+ROUTES = (
+    Route("POST", "/push", send, "Send a push once", "push", master=True, read_only=_READ_ONLY, base=BASE, status=202),
+    Route("GET", "/push/:pushId", one, "How far a push is", "push", master=True, base=BASE),
+    Route("GET", "/push/:pushId/deliveries", deliveries, "What became of each address", "push", master=True, base=BASE),
+    Route("POST", "/push/:pushId/:order", order, "Pause, resume or cancel a push", "push", master=True, read_only=_READ_ONLY, base=BASE),
+)
