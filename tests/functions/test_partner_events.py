@@ -27,7 +27,7 @@ from mbaas.outbound.reach import Reach
 from mbaas.services import Services
 from mbaas.storage.ports import Row
 from mbaas.testing.clock import FakeClock
-from mbaas_functions.partners.events import DELIVERIES
+from mbaas_functions.partners.deliveries import DELIVERIES
 from mbaas_functions.room import Functions, opened
 from tests.functions.web import Web, respond, web
 

@@ -7,7 +7,6 @@ once more under the same `webhook-id` if there is time left.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Iterator
@@ -21,72 +20,14 @@ from mbaas.kernel.errors import Code, ParseError, TooMany
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound, Reply
-from mbaas_functions.partners import signatures
-from mbaas_functions.partners.breaker import Breaker
+from mbaas_functions.partners.line import Line
 from mbaas_functions.partners.operations import Operation
 from mbaas_functions.partners.registry import Environment, Partner, Registry
-from mbaas_functions.partners.usage import Called, Usage
+from mbaas_functions.partners.rehearsal import rehearse
+from mbaas_functions.partners.usage import Usage
 
-_MOST_BYTES = 1_000_000
 _AGAIN = (502, 503, 504)
 """Statuses after which an idempotent call is worth another attempt."""
-_ASKED = "$sandbox"
-"""The param by which a caller asks a sandbox of examples for trouble: `{"status": 503, "latencyMs": 200}`."""
-_MOST_LATENCY_MS = 10_000
-
-
-Sent = tuple[str, str, bytes, dict[str, str]]
-"""Method, URL, body and headers of a request."""
-
-
-class Line:
-    """The line to partners: signed attempts, each counted, and the breakers that they are made through."""
-
-    def __init__(self, app: App, outbound: Outbound, usage: Usage) -> None:
-        self._app, self._outbound, self._usage = app, outbound, usage
-        self._breakers: dict[tuple[str, Environment], Breaker] = {}
-
-    def wait(self, partner: Partner, environment: Environment) -> float:
-        """Seconds until an attempt may be made; 0: now, and whoever is told so makes one."""
-        return self._breaker(partner, environment).wait()
-
-    def _breaker(self, partner: Partner, environment: Environment) -> Breaker:
-        return self._breakers.setdefault((partner.name, environment), Breaker(self._seconds))
-
-    def _seconds(self) -> float:
-        return self._app.clock.now() / 1000
-
-    async def send(
-        self, partner: Partner, environment: Environment, operation: str, sent: Sent, message_id: str, seconds: float
-    ) -> Reply | Failed:
-        """One attempt, counted under the operation's name whatever comes of it."""
-        method, url, body, headers = sent
-        began, now = time.monotonic(), self._app.clock.now()
-        headers = {
-            "Content-Type": "application/json",
-            **headers,
-            **signatures.headers(partner.keys(environment, now), message_id, now // 1000, body),
-            "X-Deadline-Ms": str(max(0, round(seconds * 1000))),
-        }
-        outcome: Reply | Failed = Failed("late", "the call was given up")
-        try:
-            outcome = await self._outbound.send(method, url, body, headers, seconds=seconds, most=_MOST_BYTES)
-        except Failed as error:
-            outcome = error
-            get_logger(__name__).warning("a partner failed", partner=partner.name, operation=operation, reason=error.detail)
-        finally:
-            reached = isinstance(outcome, Reply) or outcome.reached
-            well = isinstance(outcome, Reply) and outcome.status < 500 and outcome.status != 429
-            self._breaker(partner, environment).went(well=well, reached=reached)
-        called = Called(
-            ok=isinstance(outcome, Reply) and outcome.status < 300,
-            reached=reached,
-            ms=round((time.monotonic() - began) * 1000),
-            sent=len(body),
-            received=len(outcome.body) if isinstance(outcome, Reply) else 0,
-        )
-        await self._usage.add(partner.name, environment, operation, called)
-        return outcome
 
 
 class Partners:
@@ -112,7 +53,7 @@ class Partners:
         if operation.require_user and caller.user_id is None and not caller.master:
             raise ParseError(Code.VALIDATION_ERROR, "Validation failed. Please login to continue.")
         if environment == "sandbox" and partner.url("sandbox") is None:
-            return {"result": await _rehearsed(operation, params)}
+            return {"result": await rehearse(operation, params)}
         operation.check_params(params)
         await self.usage.reserve(partner, environment)
         with self._place(partner, environment):
@@ -158,23 +99,6 @@ class Partners:
             worth = outcome.status in _AGAIN if isinstance(outcome, Reply) else outcome.reason == "unreachable"
             if attempts == 0 or not worth or until - time.monotonic() < operation.seconds / 4:
                 raise _failed(_complaint(partner, operation, outcome))
-
-
-async def _rehearsed(operation: Operation, params: Object) -> Json:
-    """What a sandbox of examples answers: the example with these params, else the first one that has none, else the first."""
-    given = dict(params)
-    asked = given.pop(_ASKED, None)
-    operation.check_params(given)
-    if isinstance(asked, dict):
-        latency = asked.get("latencyMs", 0)
-        if isinstance(latency, (int, float)) and 0 < latency <= _MOST_LATENCY_MS:
-            await asyncio.sleep(latency / 1000)
-        if asked.get("status", 200) != 200:
-            raise _failed(f"{operation.name} failed: the answer has the status {asked['status']}.")
-    if not operation.examples:
-        raise _failed(f"{operation.name} has no examples, and its sandbox no URL.")
-    same = [each for each in operation.examples if each.get("params") == given]
-    return (same or [each for each in operation.examples if "params" not in each] or list(operation.examples))[0]["reply"]
 
 
 def _read(partner: Partner, operation: Operation, reply: Reply) -> Json:

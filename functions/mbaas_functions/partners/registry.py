@@ -108,7 +108,12 @@ class Registry:
 
     async def all(self) -> list[Partner]:
         """Every partner, by name."""
-        return [Partner(row.value) for row in await self._app.store.rows.scan(_TABLE)]
+        found: list[Partner] = []
+        after = ""
+        while rows := await self._app.store.rows.scan(_TABLE, after):
+            found += [Partner(row.value) for row in rows]
+            after = rows[-1].key
+        return found
 
     async def register(self, given: Object) -> tuple[Partner, Object]:
         """A new partner `{name, kind?, contact?, manifest, sandbox?, live?}` in draft; and its secrets, which are told this once."""

@@ -1,0 +1,77 @@
+"""What partners are told of: each subscription names a class, a query, and which changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from mbaas.data.app import App
+from mbaas.data.changes import ChangesView
+from mbaas.kernel.caller import EVERYBODY, Caller
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.values import Object
+from mbaas.storage.ports import Row
+from mbaas_functions.partners.registry import Registry
+
+_TABLE = "partner_subscriptions"
+_OPS = ("create", "update", "delete")
+_MOST = 100
+
+
+def principal(partner: str) -> Caller:
+    """A partner as the one who asks."""
+    return Caller(principals=EVERYBODY | {f"partner:{partner}"})
+
+
+class Subscriptions:
+    """The subscriptions of an app's partners: `{id, className, where, events, path}` each."""
+
+    def __init__(self, app: App, registry: Registry) -> None:
+        self._app, self._registry = app, registry
+
+    async def any(self) -> bool:
+        """True if some partner subscribes."""
+        return bool(await self._app.store.rows.scan(_TABLE, limit=1))
+
+    async def checked(self, partner: str, given: Object) -> Object:
+        """A subscription of `{className, where?, events?, path?}`, not kept yet. ParseError as a find by the partner would; 142."""
+        class_name, where, path = given.get("className"), given.get("where", {}), given.get("path", "/events")
+        events = given.get("events", list(_OPS))
+        if not isinstance(class_name, str) or not isinstance(where, dict):
+            raise ParseError(Code.VALIDATION_ERROR, "className must be a text and where an object.")
+        if not isinstance(events, list) or not events or not set(map(str, events)) <= set(_OPS):
+            raise ParseError(Code.VALIDATION_ERROR, f"events must be some of {', '.join(_OPS)}.")
+        if not isinstance(path, str) or not path.startswith("/") or set(path) & set("?#%\\ ") or ".." in path:
+            raise ParseError(Code.VALIDATION_ERROR, "path must be a path below the partner's URL that begins with /.")
+        if not self._app.sharing.atomic:
+            raise ParseError(Code.COMMAND_UNAVAILABLE, "Events to partners need a MongoDB that is a replica set.")
+        await self._registry.get(partner)
+        await self._app.classes.sought(class_name)
+        ChangesView(self._app, principal(partner), class_name, where)
+        if len(await self.of(partner)) >= _MOST:
+            raise ParseError(Code.VALIDATION_ERROR, f"A partner has at most {_MOST} subscriptions.")
+        return {"id": self._app.ids.object_id(), "className": class_name, "where": where, "events": events, "path": path}
+
+    async def put(self, partner: str, made: Object) -> None:
+        """Keep a subscription."""
+        await self._app.store.rows.put_many(_TABLE, [Row(f"{partner}|{made['id']}", made)])
+
+    async def get(self, partner: str, subscription: str) -> Object | None:
+        """One of a partner's subscriptions."""
+        row = await self._app.store.rows.get(_TABLE, f"{partner}|{subscription}")
+        return None if row is None else row.value
+
+    async def of(self, partner: str) -> list[Object]:
+        """A partner's subscriptions."""
+        return [row.value for row in await self._app.store.rows.scan(_TABLE, prefix=f"{partner}|")]
+
+    async def drop(self, partner: str, subscription: str) -> bool:
+        """Tell no more of it; what waits is not sent. False if there was none."""
+        return await self._app.store.rows.drop(_TABLE, f"{partner}|{subscription}")
+
+    async def all(self) -> AsyncIterator[tuple[str, Object]]:
+        """Every subscription, with the name of its partner."""
+        after = ""
+        while rows := await self._app.store.rows.scan(_TABLE, after):
+            for row in rows:
+                yield row.key.partition("|")[0], row.value
+            after = rows[-1].key
