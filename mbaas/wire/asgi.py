@@ -259,7 +259,12 @@ def _failure(error: Exception, request: Request, told: Callable[[Exception], Exc
     if not isinstance(error, MbaasError):
         headers.append((b"x-request-id", errors.record(error, f"{request.method} {request.path}").encode()))
     if isinstance(error, TooMany):
-        headers += ((b"retry-after", b"%d" % error.retry_after_s), (b"ratelimit-policy", error.limit.encode()))
+        used_up = f"{error.limit.partition(';')[0]}; r=0; t={error.retry_after_s}"
+        headers += (
+            (b"retry-after", b"%d" % error.retry_after_s),
+            (b"ratelimit-policy", error.limit.encode()),
+            (b"ratelimit", used_up.encode()),
+        )
     if told is not None:
         error = told(error)
     kind = None if isinstance(error, errors.Unauthorized) else JSON_TYPE[1]

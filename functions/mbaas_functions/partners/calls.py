@@ -1,15 +1,15 @@
 """Calling a partner's operation: who may, what is sent, how long it may take, and what becomes of a bad answer.
 
-In this order: the partner is enabled and serves, the params meet its schema, the quotas have room, the breaker is closed, one of its places
-is free; then a signed call by `mbaas.outbound`, whose answer must meet the declared schema. An operation that is idempotent is tried
-once more under the same `webhook-id` if there is time left.
+In this order: the partner is enabled and serves, the params meet its schema, one of its places is free, the quotas have room, the
+breaker is closed; then a signed call by `mbaas.outbound`, whose answer must meet the declared schema. An operation that is idempotent
+is tried once more under the same `webhook-id` if there is time left.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import orjson
@@ -22,10 +22,13 @@ from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound, Reply
 from mbaas_functions.partners.line import Line
 from mbaas_functions.partners.operations import Operation
+from mbaas_functions.partners.quotas import Quotas
 from mbaas_functions.partners.registry import Environment, Partner, Registry
 from mbaas_functions.partners.rehearsal import rehearse
 from mbaas_functions.partners.usage import Usage
 
+Tell = Callable[[str, str], None]
+"""Adds a header to the answer."""
 _AGAIN = (502, 503, 504)
 """Statuses after which an idempotent call is worth another attempt."""
 
@@ -35,13 +38,20 @@ class Partners:
 
     def __init__(self, app: App, outbound: Outbound) -> None:
         self.registry = Registry(app, outbound.reach)
-        self.usage = Usage(app)
+        self.usage, self.quotas = Usage(app), Quotas(app)
         self.line = Line(app, outbound, self.usage)
         self._app = app
         self._running: dict[tuple[str, Environment], int] = {}
 
-    async def call(self, function: str, caller: Caller, params: Object) -> Object:
-        """`{"result": …}` of `partner.operation`. ParseError 141 if there is none, 142 for wrong params, 141 as it fails; TooMany."""
+    async def close(self) -> None:
+        """Write what was counted."""
+        await self.usage.close()
+
+    async def call(self, function: str, caller: Caller, params: Object, tell: Tell | None = None) -> Object:
+        """`{"result": …}` of `partner.operation`. ParseError 141 if there is none, 142 for wrong params, 141 as it fails; TooMany.
+
+        `tell` is given the headers that say what is left of the quotas.
+        """
         name, _, called = function.partition(".")
         partner, operation = await self._found(function, name, called)
         grant = partner.grant
@@ -55,8 +65,11 @@ class Partners:
         if environment == "sandbox" and partner.url("sandbox") is None:
             return {"result": await rehearse(operation, params)}
         operation.check_params(params)
-        await self.usage.reserve(partner, environment)
         with self._place(partner, environment):
+            lefts = await self.quotas.reserve(partner, environment)
+            if tell is not None:
+                tell("RateLimit-Policy", ", ".join(left.policy for left in lefts))
+                tell("RateLimit", ", ".join(left.state for left in lefts))
             return {"result": await self._send(partner, environment, operation, params)}
 
     async def _found(self, function: str, name: str, called: str) -> tuple[Partner, Operation]:

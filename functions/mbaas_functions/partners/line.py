@@ -64,5 +64,5 @@ class Line:
             sent=len(body),
             received=len(outcome.body) if isinstance(outcome, Reply) else 0,
         )
-        await self._usage.add(partner.name, environment, operation, called)
+        self._usage.add(partner.name, environment, operation, called)
         return outcome

@@ -41,10 +41,13 @@ _SERVED: dict[str, tuple[str, ...]] = {
     "live": ("live",),
 }
 """In which states an environment answers."""
+_NEEDS_URL = ("submitted", "approved", "live", "suspended")
 _LIMITS = {"perMinute": 600, "perMonth": 1_000_000, "concurrency": 32}
 _OVERLAP_MS = 24 * 3600 * 1000
 """How long a secret goes on to sign after another one took its place."""
 _MOST_HISTORY = 100
+_SETTINGS = {"url", "limits"}
+"""What an environment is given; its keys are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,11 @@ class Registry:
 
         return Partner((await self._app.store.rows.alter(_TABLE, name, change)).value), secrets
 
-    async def change(self, name: str, given: Object) -> Partner:
-        """Another `contact`, `manifest`, or `{url, limits}` of an environment. A new manifest has the next version number."""
+    async def change(self, name: str, given: Object, *, merge: bool = False) -> Partner:
+        """Another `contact`, `manifest`, or `{url, limits}` of an environment. A new manifest has the next version number.
+
+        With `merge` what an environment is given is put into what it has (RFC 7396: null removes), else it takes its place.
+        """
 
         def changed(value: Object) -> Object:
             if "manifest" in given:
@@ -148,7 +154,11 @@ class Registry:
                 value["contact"] = _text(given, "contact")
             for environment in get_args(Environment):
                 if environment in given:
-                    value[environment] = {**value[environment], **self._environment(given[environment], value["kind"])}
+                    before = value[environment]
+                    wanted = _merged(before, given[environment]) if merge else given[environment]
+                    value[environment] = {**before, **self._environment(wanted, value["kind"])}
+            if value["live"]["url"] is None and value["state"] in _NEEDS_URL:
+                raise _invalid(f"{name} is {value['state']}, and has to have a live URL")
             return value
 
         return await self._alter(name, changed)
@@ -160,7 +170,7 @@ class Registry:
             if state not in _NEXT[value["state"]]:
                 follow = " or ".join(_NEXT[value["state"]]) or "nothing"
                 raise _invalid(f"{name} is {value['state']}; {follow} can follow, not {state!r}")
-            if state in ("submitted", "live") and value["live"].get("url") is None:
+            if state in _NEEDS_URL and value["live"].get("url") is None:
                 raise _invalid(f"{name} has no live URL yet")
             return {**value, "state": state, "history": [*value["history"], self._event(state)][-_MOST_HISTORY:]}
 
@@ -219,7 +229,7 @@ class Registry:
 
     def _environment(self, given: Json, kind: str) -> Object:
         given = given if given is not None else {}
-        if not isinstance(given, dict) or set(given) - {"url", "limits"}:
+        if not isinstance(given, dict) or set(given) - _SETTINGS:
             raise _invalid("sandbox and live are objects with url and limits")
         url, limits = given.get("url"), given.get("limits", {})
         if url is not None:
@@ -253,6 +263,17 @@ def _manifest(given: Object) -> Object:
         raise _invalid("manifest must be an object: one with operations, or an OpenAPI 3 document")
     operations.read(manifest)
     return manifest
+
+
+def _merged(environment: Object, given: Json) -> Json:
+    """What an environment is to be after a change of parts of it."""
+    if not isinstance(given, dict):
+        return given
+    known = {name: environment[name] for name in _SETTINGS if environment.get(name) is not None}
+    limits = given.get("limits")
+    if isinstance(limits, dict):
+        given = {**given, "limits": {name: limit for name, limit in {**environment["limits"], **limits}.items() if limit is not None}}
+    return {name: value for name, value in {**known, **given}.items() if value is not None}
 
 
 def _shown(environment: Object) -> Object:

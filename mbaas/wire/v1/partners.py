@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import orjson
 
 from mbaas.kernel.errors import Code, ParseError
@@ -10,7 +12,7 @@ from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
 from mbaas.wire.v1.dialect import BASE
 from mbaas_functions.partners.calls import Partners
-from mbaas_functions.partners.usage import as_csv, as_ndjson
+from mbaas_functions.partners.usage import By, as_csv, as_ndjson
 from mbaas_functions.room import functions_of
 
 _CHANGE = "change partners"
@@ -41,6 +43,11 @@ async def change(request: Request) -> Json:
     return (await _partners(request).registry.change(request.params[0], request.object())).shown()
 
 
+async def merge(request: Request) -> Json:
+    """Change parts of them and leave the rest."""
+    return (await _partners(request).registry.change(request.params[0], request.object(), merge=True)).shown()
+
+
 async def move(request: Request) -> Json:
     """Take a partner into another state."""
     return (await _partners(request).registry.move(request.params[0], request.object().get("state"))).shown()
@@ -65,17 +72,29 @@ async def disable(request: Request) -> Json:
 
 
 async def usage(request: Request) -> Answer | Json:
-    """What a partner was called, per hour and operation; with `format` csv or ndjson as a file."""
-    partners, name, asked = _partners(request), request.params[0], request.texts()
-    await partners.registry.get(name)
-    rows = await partners.usage.read(name, str(asked.get("from", "")), str(asked.get("to", "~")))
+    """What a partner was called, per hour, day or month and operation; with `format` csv or ndjson as a file."""
+    await _partners(request).registry.get(request.params[0])
+    return await _usage(request, [request.params[0]])
+
+
+async def usage_of_all(request: Request) -> Answer | Json:
+    """The same of all partners of the app."""
+    return await _usage(request, [partner.name for partner in await _partners(request).registry.all()])
+
+
+async def _usage(request: Request, names: list[str]) -> Answer | Json:
+    asked = request.texts()
+    by: Json = asked.get("by", "hour")
+    if by not in get_args(By):
+        raise ParseError(Code.INVALID_QUERY, f"by is {', '.join(get_args(By))}, not {by!r}")
+    rows = await _partners(request).usage.read(names, str(asked.get("from", "")), str(asked.get("to", "")), by)
     match asked.get("format", "json"):
         case "json":
             return {"results": rows}
         case "csv":
-            return Answer(body=as_csv(rows).encode(), content_type=b"text/csv; charset=utf-8")
+            return Answer(body=as_csv(rows, by).encode(), content_type=b"text/csv; charset=utf-8")
         case "ndjson":
-            return Answer(body=as_ndjson(rows), content_type=b"application/x-ndjson")
+            return Answer(body=as_ndjson(rows, by), content_type=b"application/x-ndjson")
         case other:
             raise ParseError(Code.INVALID_QUERY, f"format is json, csv or ndjson, not {other!r}")
 
@@ -123,6 +142,7 @@ ROUTES = (
     Route("POST", "/partners", register, "Register a partner", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
     Route("GET", _ONE, one, "One partner", "partners", base=BASE, master=True),
     Route("PUT", _ONE, change, "Change a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("PATCH", _ONE, merge, "Change parts of a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("POST", f"{_ONE}/state", move, "Move a partner to another state", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("POST", f"{_ONE}/secrets", rotate, "Rotate a partner's secret", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("PUT", f"{_ONE}/grant", enable, "Enable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
@@ -133,5 +153,6 @@ ROUTES = (
     Route("GET", f"{_ONE}/dead", dead, "Events that could not be delivered", "partners", base=BASE, master=True),
     Route("POST", f"{_ONE}/replay", replay, "Send them again", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("GET", f"{_ONE}/usage", usage, "A partner's usage", "partners", base=BASE, master=True),
+    Route("GET", "/usage/partners", usage_of_all, "The usage of all partners", "partners", base=BASE, master=True),
     Route("GET", f"{_ONE}/score", score, "A partner's score", "partners", base=BASE, master=True),
 )
