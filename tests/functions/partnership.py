@@ -30,16 +30,14 @@ WAY = ("sandbox", "submitted", "approved", "live")
 class Partnership:
     """The server, and `elsewhere`, the partner's."""
 
-    def __init__(self, server: Server, clock: FakeClock, elsewhere: Web) -> None:
-        self._server, self.clock, self.elsewhere = server, clock, elsewhere
+    def __init__(self, server: Server, http: httpx.AsyncClient, clock: FakeClock, elsewhere: Web) -> None:
+        self._http, self.clock, self.elsewhere = http, clock, elsewhere
         self.app: App = server.apps[0]
         self.functions: Functions = functions_of(self.app)
 
     async def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **params: str) -> httpx.Response:
         """Any request, with the master key unless other headers are given."""
-        transport = httpx.ASGITransport(self._server, client=("127.0.0.1", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
-            return await http.request(method, path, json=body, headers=MASTER if headers is None else headers, params=params or None)
+        return await self._http.request(method, path, json=body, headers=MASTER if headers is None else headers, params=params or None)
 
     async def desk(self, method: str, path: str, body: Any = None) -> Any:
         """What `/api/v1/partners` answers to a request that is all right."""
@@ -74,7 +72,9 @@ async def partnership(folder: Path, elsewhere: Web, database_url: str | None = N
     services = Services(ServerOptions(data_dir=folder), {"a": options}, clock=clock, outbound=Outbound(Reach(open=True)))
     server = Server(services)
     async with server.opened():
-        yield Partnership(server, clock, elsewhere)
+        transport = httpx.ASGITransport(server, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            yield Partnership(server, http, clock, elsewhere)
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]], then: Callable[[], Awaitable[None]] | None = None) -> None:

@@ -20,6 +20,7 @@ from mbaas.kernel.errors import Code, ParseError, TooMany
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound, Reply
+from mbaas_functions.partners.keys import Keys
 from mbaas_functions.partners.line import Line
 from mbaas_functions.partners.operations import Operation
 from mbaas_functions.partners.quotas import Quotas
@@ -38,6 +39,7 @@ class Partners:
 
     def __init__(self, app: App, outbound: Outbound) -> None:
         self.registry = Registry(app, outbound.reach)
+        self.keys = Keys(app, self.registry)
         self.usage, self.quotas = Usage(app), Quotas(app)
         self.line = Line(app, outbound, self.usage)
         self._app = app

@@ -11,7 +11,8 @@ from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Entry, PutRow, Step
 from mbaas_functions.partners.deliveries import DELIVERIES
-from mbaas_functions.partners.subscriptions import Subscriptions, principal
+from mbaas_functions.partners.principals import watcher
+from mbaas_functions.partners.subscriptions import Subscriptions
 
 
 class Matching:
@@ -36,7 +37,7 @@ class Matching:
 
     def _view(self, partner: str, subscription: Object) -> ChangesView | None:
         try:
-            return ChangesView(self._app, principal(partner), subscription["className"], subscription["where"])
+            return ChangesView(self._app, watcher(partner), subscription["className"], subscription["where"])
         except MbaasError as error:
             # The class's permissions are others by now.
             get_logger(__name__).warning("a partner may not be told", partner=partner, reason=error.message, **_about(subscription))

@@ -178,7 +178,7 @@ class Registry:
 
     async def rotate(self, name: str, given: Json, *, asymmetric: bool) -> str:
         """A new secret of an environment, or its public key; the one before signs beside it for a day."""
-        environment = _environment_of(given)
+        environment = environment_of(given)
         key = signatures.new_private_key() if asymmetric else signatures.new_secret()
         now = self._app.clock.now()
 
@@ -192,7 +192,7 @@ class Registry:
 
     async def enable(self, name: str, given: Object) -> Partner:
         """Have the app use a partner: `{environment, classes?}`, where classes maps a class to the fields that it may be told."""
-        environment, classes = _environment_of(given.get("environment")), given.get("classes", {})
+        environment, classes = environment_of(given.get("environment")), given.get("classes", {})
         if not isinstance(classes, dict) or not all(_is_names(fields) for fields in classes.values()):
             raise _invalid('classes must map a class to a list of its fields, or to ["*"]')
 
@@ -286,7 +286,8 @@ def _shown(environment: Object) -> Object:
     return {**environment, "keys": keys}
 
 
-def _environment_of(value: Json) -> Environment:
+def environment_of(value: Json) -> Environment:
+    """One of the two. ParseError 142 for anything else."""
     if value == "sandbox":
         return "sandbox"
     if value == "live":

@@ -6,20 +6,15 @@ from collections.abc import AsyncIterator
 
 from mbaas.data.app import App
 from mbaas.data.changes import ChangesView
-from mbaas.kernel.caller import EVERYBODY, Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Object
 from mbaas.storage.ports import Row
+from mbaas_functions.partners.principals import watcher
 from mbaas_functions.partners.registry import Registry
 
 _TABLE = "partner_subscriptions"
 _OPS = ("create", "update", "delete")
 _MOST = 100
-
-
-def principal(partner: str) -> Caller:
-    """A partner as the one who asks."""
-    return Caller(principals=EVERYBODY | {f"partner:{partner}"})
 
 
 class Subscriptions:
@@ -46,7 +41,7 @@ class Subscriptions:
             raise ParseError(Code.COMMAND_UNAVAILABLE, "Events to partners need a MongoDB that is a replica set.")
         await self._registry.get(partner)
         await self._app.classes.sought(class_name)
-        ChangesView(self._app, principal(partner), class_name, where)
+        ChangesView(self._app, watcher(partner), class_name, where)
         if len(await self.of(partner)) >= _MOST:
             raise ParseError(Code.VALIDATION_ERROR, f"A partner has at most {_MOST} subscriptions.")
         return {"id": self._app.ids.object_id(), "className": class_name, "where": where, "events": events, "path": path}

@@ -61,6 +61,30 @@ async def rotate(request: Request) -> Json:
     return {"publicKey" if asymmetric else "secret": made}
 
 
+async def partner_keys(request: Request) -> Json:
+    """A partner's keys: how they begin, what they open, when they were used."""
+    return {"results": await _partners(request).keys.of(request.params[0])}
+
+
+async def make_key(request: Request) -> Answer:
+    """Make a key; it is in this answer only."""
+    shown, token = await _partners(request).keys.make(request.params[0], request.object())
+    return Answer(201, orjson.dumps({**shown, "key": token}))
+
+
+async def rotate_key(request: Request) -> Answer:
+    """Make another key for the same; the one before is good for a while."""
+    name, key_id = request.params
+    shown, token = await _partners(request).keys.rotate(name, key_id, request.object().get("overlapHours"))
+    return Answer(201, orjson.dumps({**shown, "key": token}))
+
+
+async def revoke_key(request: Request) -> Json:
+    """Have a key open nothing any more."""
+    await _partners(request).keys.revoke(*request.params)
+    return {}
+
+
 async def enable(request: Request) -> Json:
     """Enable a partner for the app, with what it may be told."""
     return (await _partners(request).registry.enable(request.params[0], request.object())).shown()
@@ -74,15 +98,16 @@ async def disable(request: Request) -> Json:
 async def usage(request: Request) -> Answer | Json:
     """What a partner was called, per hour, day or month and operation; with `format` csv or ndjson as a file."""
     await _partners(request).registry.get(request.params[0])
-    return await _usage(request, [request.params[0]])
+    return await told_usage(request, [request.params[0]])
 
 
 async def usage_of_all(request: Request) -> Answer | Json:
     """The same of all partners of the app."""
-    return await _usage(request, [partner.name for partner in await _partners(request).registry.all()])
+    return await told_usage(request, [partner.name for partner in await _partners(request).registry.all()])
 
 
-async def _usage(request: Request, names: list[str]) -> Answer | Json:
+async def told_usage(request: Request, names: list[str]) -> Answer | Json:
+    """The usage of partners as the request asks for it."""
     asked = request.texts()
     by: Json = asked.get("by", "hour")
     if by not in get_args(By):
@@ -145,6 +170,10 @@ ROUTES = (
     Route("PATCH", _ONE, merge, "Change parts of a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("POST", f"{_ONE}/state", move, "Move a partner to another state", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("POST", f"{_ONE}/secrets", rotate, "Rotate a partner's secret", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("GET", f"{_ONE}/keys", partner_keys, "A partner's keys", "partners", base=BASE, master=True),
+    Route("POST", f"{_ONE}/keys", make_key, "Make a key", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
+    Route("POST", f"{_ONE}/keys/:id/rotate", rotate_key, "Rotate a key", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
+    Route("DELETE", f"{_ONE}/keys/:id", revoke_key, "Revoke a key", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("PUT", f"{_ONE}/grant", enable, "Enable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("DELETE", f"{_ONE}/grant", disable, "Disable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("GET", f"{_ONE}/subscriptions", subscriptions, "A partner's subscriptions", "partners", base=BASE, master=True),
