@@ -69,7 +69,9 @@ async def partnership(folder: Path, elsewhere: Web, database_url: str | None = N
     """A server on this folder, or database."""
     clock = FakeClock()
     options = AppOptions(app_id="a", master_key="m", data_dir=folder, database_url=database_url, new_class_permissions="public", **more)
-    services = Services(ServerOptions(data_dir=folder), {"a": options}, clock=clock, outbound=Outbound(Reach(open=True)))
+    services = Services(
+        ServerOptions(data_dir=folder), {"a": options}, clock=clock, outbound=Outbound(Reach(open=True, allowed=frozenset({"127.0.0.1"})))
+    )
     server = Server(services)
     async with server.opened():
         transport = httpx.ASGITransport(server, client=("127.0.0.1", 1))

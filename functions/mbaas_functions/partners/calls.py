@@ -22,6 +22,7 @@ from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound, Reply
 from mbaas_functions.partners.keys import Keys
 from mbaas_functions.partners.line import Line
+from mbaas_functions.partners.once import Once
 from mbaas_functions.partners.operations import Operation
 from mbaas_functions.partners.quotas import Quotas
 from mbaas_functions.partners.registry import Environment, Partner, Registry
@@ -34,6 +35,10 @@ _AGAIN = (502, 503, 504)
 """Statuses after which an idempotent call is worth another attempt."""
 
 
+def nobody(name: str, value: str) -> None:
+    """For who cannot be told."""
+
+
 class Partners:
     """The partners of one app, as functions."""
 
@@ -42,17 +47,17 @@ class Partners:
         self.keys = Keys(app, self.registry)
         self.usage, self.quotas = Usage(app), Quotas(app)
         self.line = Line(app, outbound, self.usage)
-        self._app = app
+        self._app, self._once = app, Once(app)
         self._running: dict[tuple[str, Environment], int] = {}
 
     async def close(self) -> None:
         """Write what was counted."""
         await self.usage.close()
 
-    async def call(self, function: str, caller: Caller, params: Object, tell: Tell | None = None) -> Object:
+    async def call(self, function: str, caller: Caller, params: Object, key: str | None = None, tell: Tell = nobody) -> Object:
         """`{"result": …}` of `partner.operation`. ParseError 141 if there is none, 142 for wrong params, 141 as it fails; TooMany.
 
-        `tell` is given the headers that say what is left of the quotas.
+        `key` is the caller's Idempotency-Key. `tell` is given the headers that say what is left of the quotas.
         """
         name, _, called = function.partition(".")
         partner, operation = await self._found(function, name, called)
@@ -67,12 +72,20 @@ class Partners:
         if environment == "sandbox" and partner.url("sandbox") is None:
             return {"result": await rehearse(operation, params)}
         operation.check_params(params)
-        with self._place(partner, environment):
-            lefts = await self.quotas.reserve(partner, environment)
-            if tell is not None:
+
+        async def run(message_id: str) -> Json:
+            with self._place(partner, environment):
+                lefts = await self.quotas.reserve(partner, environment)
                 tell("RateLimit-Policy", ", ".join(left.policy for left in lefts))
                 tell("RateLimit", ", ".join(left.state for left in lefts))
-            return {"result": await self._send(partner, environment, operation, params)}
+                return await self._send(partner, environment, operation, params, message_id)
+
+        if key is None:
+            return {"result": await run(f"msg_{self._app.ids.uuid()}")}
+        result, again = await self._once.answer(function, caller, key, params, run)
+        if again:
+            tell("Idempotent-Replayed", "true")
+        return {"result": result}
 
     async def _found(self, function: str, name: str, called: str) -> tuple[Partner, Operation]:
         try:
@@ -96,11 +109,11 @@ class Partners:
         finally:
             self._running[key] -= 1
 
-    async def _send(self, partner: Partner, environment: Environment, operation: Operation, params: Object) -> Json:
+    async def _send(self, partner: Partner, environment: Environment, operation: Operation, params: Object, message_id: str) -> Json:
         base = partner.url(environment)
         assert base is not None
         url, body, headers = operation.request(base, params)
-        message_id, until = f"msg_{self._app.ids.uuid()}", time.monotonic() + operation.seconds
+        until = time.monotonic() + operation.seconds
         attempts = 2 if operation.idempotent else 1
         while True:
             attempts -= 1

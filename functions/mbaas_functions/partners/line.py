@@ -7,12 +7,14 @@ import time
 from mbaas.data.app import App
 from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound, Reply
-from mbaas_functions.partners import signatures
+from mbaas_functions.partners import credentials, signatures
 from mbaas_functions.partners.breaker import Breaker
 from mbaas_functions.partners.registry import Environment, Partner
 from mbaas_functions.partners.usage import Called, Usage
 
 _MOST_BYTES = 1_000_000
+_OURS = frozenset({"authorization", "connection", "content-length", "cookie", "host", "te", "trailer", "transfer-encoding", "upgrade"})
+"""Headers that no param of an operation can set."""
 
 Sent = tuple[str, str, bytes, dict[str, str]]
 """Method, URL, body and headers of a request."""
@@ -41,15 +43,19 @@ class Line:
         """One attempt, counted under the operation's name whatever comes of it."""
         method, url, body, headers = sent
         began, now = time.monotonic(), self._app.clock.now()
-        headers = {
+        auth = partner.auth(environment)
+        own = {
             "Content-Type": "application/json",
-            **headers,
+            **credentials.headers(auth),
             **signatures.headers(partner.keys(environment, now), message_id, now // 1000, body),
             "X-Deadline-Ms": str(max(0, round(seconds * 1000))),
         }
+        taken = _OURS.union(name.lower() for name in own)
+        headers = {**{name: value for name, value in headers.items() if name.lower() not in taken}, **own}
         outcome: Reply | Failed = Failed("late", "the call was given up")
         try:
-            outcome = await self._outbound.send(method, url, body, headers, seconds=seconds, most=_MOST_BYTES)
+            shown = credentials.certificate(auth)
+            outcome = await self._outbound.send(method, url, body, headers, seconds=seconds, most=_MOST_BYTES, certificate=shown)
         except Failed as error:
             outcome = error
             get_logger(__name__).warning("a partner failed", partner=partner.name, operation=operation, reason=error.detail)

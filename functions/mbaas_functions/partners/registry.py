@@ -21,7 +21,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas.outbound.reach import Forbidden, Reach
 from mbaas.storage.ports import Row
-from mbaas_functions.partners import operations, signatures
+from mbaas_functions.partners import credentials, operations, signatures
 from mbaas_functions.partners.operations import Operation
 
 Environment = Literal["sandbox", "live"]
@@ -46,7 +46,7 @@ _LIMITS = {"perMinute": 600, "perMonth": 1_000_000, "concurrency": 32}
 _OVERLAP_MS = 24 * 3600 * 1000
 """How long a secret goes on to sign after another one took its place."""
 _MOST_HISTORY = 100
-_SETTINGS = {"url", "limits"}
+_SETTINGS = {"url", "limits", "auth"}
 """What an environment is given; its keys are made."""
 
 
@@ -86,6 +86,11 @@ class Partner:
     def keys(self, environment: Environment, now: int) -> list[str]:
         """What signs now: the present secrets, and those that were rotated a little while ago."""
         return [each["key"] for each in self.value[environment]["keys"] if each["until"] is None or each["until"] > now]
+
+    def auth(self, environment: Environment) -> Object | None:
+        """How an environment is to know the server, beside the signature."""
+        found: Object | None = self.value[environment].get("auth")
+        return found
 
     def serves(self, environment: Environment) -> bool:
         """True if the environment answers in the partner's state."""
@@ -132,6 +137,7 @@ class Registry:
         for environment in get_args(Environment):
             secrets[environment] = signatures.new_secret()
             value[environment] = {**self._environment(given.get(environment), kind), "keys": [{"key": secrets[environment], "until": None}]}
+            _check_certificate(value[environment])
         value.update(grant=None, grants=0, history=[self._event("draft")])
 
         def change(row: Row | None) -> Row:
@@ -157,6 +163,8 @@ class Registry:
                     before = value[environment]
                     wanted = _merged(before, given[environment]) if merge else given[environment]
                     value[environment] = {**before, **self._environment(wanted, value["kind"])}
+            for environment in get_args(Environment):
+                _check_certificate(value[environment])
             if value["live"]["url"] is None and value["state"] in _NEEDS_URL:
                 raise _invalid(f"{name} is {value['state']}, and has to have a live URL")
             return value
@@ -230,13 +238,19 @@ class Registry:
     def _environment(self, given: Json, kind: str) -> Object:
         given = given if given is not None else {}
         if not isinstance(given, dict) or set(given) - _SETTINGS:
-            raise _invalid("sandbox and live are objects with url and limits")
+            raise _invalid("sandbox and live are objects with url, limits and auth")
         url, limits = given.get("url"), given.get("limits", {})
         if url is not None:
             self._check_url(url, kind)
         if not isinstance(limits, dict) or set(limits) - set(_LIMITS) or not all(_is_count(limit) for limit in limits.values()):
             raise _invalid(f"limits are whole numbers from 0: {', '.join(_LIMITS)}")
-        return {"url": url, "limits": limits}
+        made: Object = {"url": url, "limits": limits}
+        if "auth" in given:
+            # It stays where it is not named: nobody can read it to say it again.
+            made["auth"] = credentials.checked(given["auth"])
+            if made["auth"] is not None and kind != "internal":
+                raise _invalid("auth is for partners of kind internal: others know the server by its signature")
+        return made
 
     def _check_url(self, url: Json, kind: str) -> None:
         """A URL that can never be called is refused as soon as it is named; what its name stands for is checked by each call."""
@@ -269,11 +283,11 @@ def _merged(environment: Object, given: Json) -> Json:
     """What an environment is to be after a change of parts of it."""
     if not isinstance(given, dict):
         return given
-    known = {name: environment[name] for name in _SETTINGS if environment.get(name) is not None}
+    known = {name: environment[name] for name in ("url", "limits") if environment.get(name) is not None}
     limits = given.get("limits")
     if isinstance(limits, dict):
         given = {**given, "limits": {name: limit for name, limit in {**environment["limits"], **limits}.items() if limit is not None}}
-    return {name: value for name, value in {**known, **given}.items() if value is not None}
+    return {name: value for name, value in {**known, **given}.items() if value is not None or name == "auth"}
 
 
 def _shown(environment: Object) -> Object:
@@ -283,7 +297,7 @@ def _shown(environment: Object) -> Object:
         else {"secret": f"…{each['key'][-4:]}", "until": each["until"]}
         for each in environment["keys"]
     ]
-    return {**environment, "keys": keys}
+    return {**environment, "keys": keys, "auth": credentials.shown(environment.get("auth"))}
 
 
 def environment_of(value: Json) -> Environment:
@@ -293,6 +307,12 @@ def environment_of(value: Json) -> Environment:
     if value == "live":
         return "live"
     raise _invalid("environment must be sandbox or live")
+
+
+def _check_certificate(environment: Object) -> None:
+    """A certificate is shown by TLS alone."""
+    if credentials.certificate(environment.get("auth")) is not None and not str(environment["url"]).startswith("https:"):
+        raise _invalid("a client certificate needs an https url")
 
 
 def _text(given: Object, name: str) -> str:
