@@ -158,7 +158,8 @@ async def test_auth_that_makes_no_sense_is_refused(partners: Partnership, author
     other = authority.issue("other")[1]
     await internal(partners, BASIC)
     for wrong in (
-        5, {}, {"kind": "digest"}, {"kind": "basic", "username": "a"}, {**BASIC, "more": "x"}, {**BASIC, "username": "a:b"}, {**BASIC, "password": 5},
+        5, {}, {"kind": "digest"}, {"kind": "basic", "username": "a"}, {**BASIC, "more": "x"},
+        {**BASIC, "username": "a:b"}, {**BASIC, "password": 5},
         {"kind": "bearer", "token": "a\r\nX: y"}, {"kind": "bearer", "token": ""}, {"kind": "mtls", "certificate": certificate},
         {"kind": "mtls", "certificate": certificate, "key": "none"}, {"kind": "mtls", "certificate": certificate, "key": other},
         {"kind": "mtls", "certificate": certificate, "key": key},  # by plain http
