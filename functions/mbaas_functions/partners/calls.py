@@ -27,6 +27,7 @@ from mbaas_functions.partners.operations import Operation
 from mbaas_functions.partners.quotas import Quotas
 from mbaas_functions.partners.registry import Environment, Partner, Registry
 from mbaas_functions.partners.rehearsal import rehearse
+from mbaas_functions.partners.subjects import Subjects
 from mbaas_functions.partners.usage import Usage
 
 Tell = Callable[[str, str], None]
@@ -44,6 +45,7 @@ class Partners:
 
     def __init__(self, app: App, outbound: Outbound) -> None:
         self.registry = Registry(app, outbound.reach)
+        self.subjects = Subjects(app)
         self.keys = Keys(app, self.registry)
         self.usage, self.quotas = Usage(app), Quotas(app)
         self.line = Line(app, outbound, self.usage)
@@ -69,6 +71,8 @@ class Partners:
             raise _failed(f"The partner {name} is {partner.state}.")
         if operation.require_user and caller.user_id is None and not caller.master:
             raise ParseError(Code.VALIDATION_ERROR, "Validation failed. Please login to continue.")
+        if operation.subject is not None:
+            params = await self._with_subject(partner, environment, operation, operation.subject, caller, params)
         if environment == "sandbox" and partner.url("sandbox") is None:
             return {"result": await rehearse(operation, params)}
         operation.check_params(params)
@@ -96,6 +100,19 @@ class Partners:
         if operation is None:
             raise _failed(f'Invalid function: "{function}"')
         return partner, operation
+
+    async def _with_subject(
+        self, partner: Partner, environment: Environment, operation: Operation, name: str, caller: Caller, params: Object
+    ) -> Object:
+        """The params with the partner's own id of the user. ParseError 142 if it is not known, or not to be told, and needed."""
+        if name in params:
+            raise ParseError(Code.VALIDATION_ERROR, f"{name} is filled in by the server.")
+        known = await self.subjects.external(partner.name, environment, caller.user_id)
+        if known is not None:
+            return {**params, name: known}
+        if not operation.accepts(params) and operation.accepts({**params, name: "1"}):
+            raise ParseError(Code.VALIDATION_ERROR, f"{operation.name} needs the user's consent to be known to {partner.name}.")
+        return params
 
     @contextmanager
     def _place(self, partner: Partner, environment: Environment) -> Iterator[None]:

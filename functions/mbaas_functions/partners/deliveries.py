@@ -20,6 +20,7 @@ from mbaas_functions.partners import disclosure
 from mbaas_functions.partners.dead_letters import DeadLetters
 from mbaas_functions.partners.line import Line
 from mbaas_functions.partners.registry import Environment, Partner, Registry
+from mbaas_functions.partners.subjects import Subjects
 from mbaas_functions.partners.subscriptions import Subscriptions
 
 DELIVERIES = "partner_deliveries"
@@ -35,6 +36,7 @@ class Deliveries:
 
     def __init__(self, app: App, registry: Registry, subscriptions: Subscriptions, line: Line, owner: Owner) -> None:
         self._app, self._registry, self._subscriptions, self._line = app, registry, subscriptions, line
+        self._subjects = Subjects(app)
         self.dead = DeadLetters(app, DELIVERIES)
         self.queue = Queue(app, DELIVERIES, self._deliver, owner, most=32)
         self._sending: dict[str, int] = {}
@@ -70,7 +72,10 @@ class Deliveries:
     async def _attempt(self, task: Task, name: str, subscription_id: str, message_id: str) -> int | None:
         """When it is to be tried again; None if it is done with."""
         partner, subscription = await self._known(name), await self._subscriptions.get(name, subscription_id)
-        if partner is None or subscription is None or (message := disclosure.message(self._app, partner, task.value)) is None:
+        if partner is None or subscription is None:
+            return None
+        message = await disclosure.message(self._app, self._subjects, partner, task.value)
+        if message is None:
             return None
         grant = partner.grant
         assert grant is not None

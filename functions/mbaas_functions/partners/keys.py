@@ -22,8 +22,8 @@ from mbaas.kernel.values import Json, Object
 from mbaas.storage.ports import Row
 from mbaas_functions.partners.registry import Environment, Registry, environment_of
 
-RIGHTS = ("find", "get", "count", "changes", "events", "usage")
-"""What a key may open: reading what is shared, following its changes, the partner's own events, its usage."""
+RIGHTS = ("find", "get", "count", "changes", "events", "usage", "subjects")
+"""What a key may open: reading what is shared, following its changes, the partner's own events, its usage, linking people."""
 _TABLE = "partner_keys"
 _TOKEN = re.compile(r"pk_(live|test)_([a-z][a-z0-9_]{1,31})_([A-Za-z0-9]{27})([A-Za-z0-9]{6})")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

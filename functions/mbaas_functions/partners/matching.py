@@ -62,7 +62,18 @@ class Matching:
             # As it was then, with all that it held: what of it may be told is found out when it is sent.
             "state": entry.after.body if entry.after is not None else None,
         }
+        if "subject" in subscription:
+            value["about"] = _user(entry, subscription["subject"])
         return PutRow(DELIVERIES, key, value, due=self._app.clock.now())
+
+
+def _user(entry: Entry, column: str) -> str | None:
+    """The id of the user whom an object is, or was, about."""
+    state = entry.after or entry.before
+    found = state.body.get(column) if state is not None else None
+    if isinstance(found, dict):
+        found = found.get("objectId")
+    return found if isinstance(found, str) else None
 
 
 def _about(subscription: Object) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from mbaas.data.app import App
 from mbaas.data.changes import ChangesView
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.values import Object
+from mbaas.kernel.values import Json, Object
 from mbaas.storage.ports import Row
 from mbaas_functions.partners.principals import watcher
 from mbaas_functions.partners.registry import Registry
@@ -18,7 +18,7 @@ _MOST = 100
 
 
 class Subscriptions:
-    """The subscriptions of an app's partners: `{id, className, where, events, path}` each."""
+    """The subscriptions of an app's partners: `{id, className, where, events, path, subject?}` each."""
 
     def __init__(self, app: App, registry: Registry) -> None:
         self._app, self._registry = app, registry
@@ -28,7 +28,10 @@ class Subscriptions:
         return bool(await self._app.store.rows.scan(_TABLE, limit=1))
 
     async def checked(self, partner: str, given: Object) -> Object:
-        """A subscription of `{className, where?, events?, path?}`, not kept yet. ParseError as a find by the partner would; 142."""
+        """A subscription of `{className, where?, events?, path?, subject?}`, not kept yet. ParseError as a find by the partner would; 142.
+
+        `subject` is the column that says whom an object is about, a pointer to `_User`, or `objectId` of `_User` itself.
+        """
         class_name, where, path = given.get("className"), given.get("where", {}), given.get("path", "/events")
         events = given.get("events", list(_OPS))
         if not isinstance(class_name, str) or not isinstance(where, dict):
@@ -42,9 +45,19 @@ class Subscriptions:
         await self._registry.get(partner)
         await self._app.classes.sought(class_name)
         ChangesView(self._app, watcher(partner), class_name, where)
+        subject = given.get("subject")
+        if subject is not None and not self._names_people(class_name, subject):
+            raise ParseError(Code.VALIDATION_ERROR, "subject must be a column that is a pointer to _User.")
         if len(await self.of(partner)) >= _MOST:
             raise ParseError(Code.VALIDATION_ERROR, f"A partner has at most {_MOST} subscriptions.")
-        return {"id": self._app.ids.object_id(), "className": class_name, "where": where, "events": events, "path": path}
+        made: Object = {"id": self._app.ids.object_id(), "className": class_name, "where": where, "events": events, "path": path}
+        return made if subject is None else {**made, "subject": subject}
+
+    def _names_people(self, class_name: str, column: Json) -> bool:
+        if class_name == "_User" and column == "objectId":
+            return True
+        found = self._app.classes.known_or_blank(class_name).fields.get(column) if isinstance(column, str) else None
+        return found is not None and (found.type, found.target) == ("Pointer", "_User")
 
     async def put(self, partner: str, made: Object) -> None:
         """Keep a subscription."""

@@ -23,6 +23,7 @@ from mbaas_functions.partners import keys
 from mbaas_functions.partners.keys import Key
 from mbaas_functions.partners.principals import reader
 from mbaas_functions.partners.registry import Partner
+from mbaas_functions.partners.subjects import checked
 from mbaas_functions.room import functions_of
 
 
@@ -108,6 +109,21 @@ async def own_replay(request: Request) -> Json:
     return {"replayed": await functions_of(request.app).events.replay(partner.name, request.object().get("event"))}
 
 
+async def redeem(request: Request) -> Json:
+    """Link the user whose code it is with the partner's own id of her."""
+    partner, _ = await _entered(request, "subjects")
+    given = request.object()
+    await functions_of(request.app).partners.subjects.redeem(partner, given.get("code"), given.get("externalId"))
+    return {}
+
+
+async def unlink(request: Request) -> Json:
+    """Know somebody no more; told alike of an id that is linked and of one that is not."""
+    partner, key = await _entered(request, "subjects")
+    await functions_of(request.app).partners.subjects.withdraw_external(partner.name, key.environment, checked(request.params[0]))
+    return {}
+
+
 def _forbidden(text: str) -> ParseError:
     return ParseError(Code.OPERATION_FORBIDDEN, text, status=403)
 
@@ -124,6 +140,8 @@ ROUTES = tuple(
         Route("GET", f"{_OWN}/usage", own_usage, "The partner's usage", "partner"),
         Route("GET", f"{_OWN}/subscriptions", own_subscriptions, "What the partner is told of", "partner"),
         Route("GET", f"{_OWN}/dead", own_dead, "Events that could not be delivered", "partner"),
+        Route("POST", f"{_OWN}/subjects", redeem, "Link a user who has consented", "partner"),
+        Route("DELETE", f"{_OWN}/subjects/:externalId", unlink, "Know somebody no more", "partner"),
         Route("POST", f"{_OWN}/replay", own_replay, "Have them sent again", "partner"),
     )
 )

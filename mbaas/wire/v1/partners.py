@@ -6,12 +6,14 @@ from typing import get_args
 
 import orjson
 
+from mbaas.data.find import get_object
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
 from mbaas.wire.v1.dialect import BASE
 from mbaas_functions.partners.calls import Partners
+from mbaas_functions.partners.subjects import checked, enabled
 from mbaas_functions.partners.usage import By, as_csv, as_ndjson
 from mbaas_functions.room import functions_of
 
@@ -149,6 +151,31 @@ async def unsubscribe(request: Request) -> Json:
     return {}
 
 
+async def subjects(request: Request) -> Json:
+    """How many people a partner knows by their consent, and how often it named some that it does not."""
+    await _partners(request).registry.get(request.params[0])
+    return await _partners(request).subjects.summary(request.params[0])
+
+
+async def link_subject(request: Request) -> Json:
+    """Link a partner's id with a user whose consent the app has."""
+    partners, (name, external_id), user_id = _partners(request), request.params, request.object().get("userId")
+    if not isinstance(user_id, str) or not user_id:
+        raise ParseError(Code.VALIDATION_ERROR, "userId must be the id of a user.")
+    await get_object(request.app, request.caller, "_User", user_id)
+    environment = enabled(await partners.registry.get(name))
+    await partners.subjects.link(name, environment, checked(external_id), user_id)
+    return {}
+
+
+async def unlink_subject(request: Request) -> Json:
+    """Take a consent back for her."""
+    partners, (name, external_id) = _partners(request), request.params
+    environment = enabled(await partners.registry.get(name))
+    await partners.subjects.withdraw_external(name, environment, checked(external_id))
+    return {}
+
+
 async def dead(request: Request) -> Json:
     """Events that could not be delivered."""
     await _partners(request).registry.get(request.params[0])
@@ -179,6 +206,9 @@ ROUTES = (
     Route("GET", f"{_ONE}/subscriptions", subscriptions, "A partner's subscriptions", "partners", base=BASE, master=True),
     Route("POST", f"{_ONE}/subscriptions", subscribe, "Tell a partner", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
     Route("DELETE", f"{_ONE}/subscriptions/:id", unsubscribe, "Tell it no more", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("GET", f"{_ONE}/subjects", subjects, "How many people a partner knows", "partners", base=BASE, master=True),
+    Route("PUT", f"{_ONE}/subjects/:externalId", link_subject, "Link one", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("DELETE", f"{_ONE}/subjects/:externalId", unlink_subject, "Unlink one", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("GET", f"{_ONE}/dead", dead, "Events that could not be delivered", "partners", base=BASE, master=True),
     Route("POST", f"{_ONE}/replay", replay, "Send them again", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("GET", f"{_ONE}/usage", usage, "A partner's usage", "partners", base=BASE, master=True),
