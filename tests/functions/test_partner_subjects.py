@@ -155,7 +155,10 @@ async def test_events_about_somebody_are_sent_with_her_consent_alone(partners: P
     for city, rider in (("a", bob), ("b", None), ("c", ann)):
         last = await ride(city, rider)
     await objects.delete(partners.app, MASTER, "Ride", last)
-    events = lambda: [each.body["data"] for each in partners.elsewhere.to("/taxi/events")]  # noqa: E731
+
+    def events() -> list[dict[str, Any]]:
+        return [each["data"] for each in partners.elsewhere.bodies("/taxi/events")]
+
     await until(lambda: len(events()) == 2)
     assert [(event["subject"], event.get("object", {}).get("city")) for event in events()] == [("M-1", "c"), ("M-1", None)]
     assert not any(who.id in str(event) for event in events() for who in (ann, bob))
