@@ -20,12 +20,14 @@ from mbaas.kernel.errors import Code, ParseError, TooMany
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound, Reply
+from mbaas_functions.partners.environments import Environment
 from mbaas_functions.partners.keys import Keys
 from mbaas_functions.partners.line import Line
 from mbaas_functions.partners.once import Once
 from mbaas_functions.partners.operations import Operation
+from mbaas_functions.partners.promotion import Promotion
 from mbaas_functions.partners.quotas import Quotas
-from mbaas_functions.partners.registry import Environment, Partner, Registry
+from mbaas_functions.partners.registry import Partner, Registry
 from mbaas_functions.partners.rehearsal import rehearse
 from mbaas_functions.partners.subjects import Subjects
 from mbaas_functions.partners.usage import Usage
@@ -45,6 +47,7 @@ class Partners:
 
     def __init__(self, app: App, outbound: Outbound) -> None:
         self.registry = Registry(app, outbound.reach)
+        self.promotion = Promotion(app, self.registry, outbound)
         self.subjects = Subjects(app)
         self.keys = Keys(app, self.registry)
         self.usage, self.quotas = Usage(app), Quotas(app)

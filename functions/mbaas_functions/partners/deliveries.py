@@ -18,8 +18,9 @@ from mbaas.outbound.calls import Reply
 from mbaas.storage.ports import Row
 from mbaas_functions.partners import disclosure
 from mbaas_functions.partners.dead_letters import DeadLetters
+from mbaas_functions.partners.environments import Environment
 from mbaas_functions.partners.line import Line
-from mbaas_functions.partners.registry import Environment, Partner, Registry
+from mbaas_functions.partners.registry import Partner, Registry
 from mbaas_functions.partners.subjects import Subjects
 from mbaas_functions.partners.subscriptions import Subscriptions
 

@@ -20,7 +20,8 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ids import token_hash
 from mbaas.kernel.values import Json, Object
 from mbaas.storage.ports import Row
-from mbaas_functions.partners.registry import Environment, Registry, environment_of
+from mbaas_functions.partners.environments import Environment, environment_of
+from mbaas_functions.partners.registry import Registry
 
 RIGHTS = ("find", "get", "count", "changes", "events", "usage", "subjects")
 """What a key may open: reading what is shared, following its changes, the partner's own events, its usage, linking people."""
@@ -56,7 +57,7 @@ class Keys:
     def __init__(self, app: App, registry: Registry) -> None:
         self._app, self._registry = app, registry
 
-    async def make(self, partner: str, given: Object) -> tuple[Object, str]:
+    async def make(self, partner: str, given: Object, caller: Caller | None = None) -> tuple[Object, str]:
         """A key of `{environment, scopes: {rights, classes?}, expiresAt?, addresses?, label?}`: as it is shown, and itself.
 
         ParseError 142 for what makes no sense.
@@ -70,7 +71,9 @@ class Keys:
         }
         if len(await self._rows(partner)) >= _MOST:
             raise _invalid(f"A partner has at most {_MOST} keys.")
-        return await self._put(partner, value, self._expiry(given.get("expiresAt")))
+        shown, token = await self._put(partner, value, self._expiry(given.get("expiresAt")))
+        await self._registry.note(partner, "key made", caller, key=_noted(shown))
+        return shown, token
 
     async def _put(self, partner: str, value: Object, expires: int | None) -> tuple[Object, str]:
         begun = f"pk_{_KINDS[value['environment']]}_{partner}_"
@@ -87,7 +90,7 @@ class Keys:
         await self._registry.get(partner)
         return [_shown(row) for row in await self._rows(partner)]
 
-    async def rotate(self, partner: str, key_id: str, overlap_hours: Json = None) -> tuple[Object, str]:
+    async def rotate(self, partner: str, key_id: str, overlap_hours: Json = None, caller: Caller | None = None) -> tuple[Object, str]:
         """Another key for the same; the one before is good for a day more, or so many hours, and the one before that no longer.
 
         ParseError 101 if there is no such key, 142 for hours that are none.
@@ -110,11 +113,14 @@ class Keys:
             return replace(row, value={**row.value, "followedBy": shown["id"]}, expires=min(ends, row.expires or ends))
 
         await self._app.store.rows.alter(_TABLE, old.key, ending)
+        await self._registry.note(partner, "key rotated", caller, key=_noted(shown), before=key_id)
         return shown, token
 
-    async def revoke(self, partner: str, key_id: str) -> None:
+    async def revoke(self, partner: str, key_id: str, caller: Caller | None = None) -> None:
         """Have a key open nothing any more, from now on. ParseError 101 if there is none."""
-        await self._app.store.rows.drop(_TABLE, (await self._row(partner, key_id)).key)
+        row = await self._row(partner, key_id)
+        await self._app.store.rows.drop(_TABLE, row.key)
+        await self._registry.note(partner, "key revoked", caller, key=_noted(_shown(row)))
 
     async def enter(self, token: str, ip: str) -> Key:
         """The key that a request brings from an address. ParseError 119, with HTTP 401, alike for every one that is not good."""
@@ -180,6 +186,11 @@ def _checksum(app_id: str, secret: str) -> str:
 def _granted(value: Object) -> Object:
     """What a key was made for, and the one that takes its place is, too."""
     return {name: value[name] for name in ("environment", "scopes", "addresses", "label")}
+
+
+def _noted(shown: Object) -> Object:
+    """What the audit says of a key."""
+    return {name: shown[name] for name in ("id", "prefix", "environment", "scopes", "expiresAt")}
 
 
 def _shown(row: Row) -> Object:

@@ -9,7 +9,8 @@ from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound, Reply
 from mbaas_functions.partners import credentials, signatures
 from mbaas_functions.partners.breaker import Breaker
-from mbaas_functions.partners.registry import Environment, Partner
+from mbaas_functions.partners.environments import Environment
+from mbaas_functions.partners.registry import Partner
 from mbaas_functions.partners.usage import Called, Usage
 
 _MOST_BYTES = 1_000_000

@@ -1,9 +1,9 @@
 """What a partner offers: operations, each a function `partner.operation`, as a manifest of ours or an OpenAPI 3 document says.
 
-A manifest is `{"operations": {name: {…}}}`, each with `method`, `path`, `params`, `reply`, `idempotent`, `timeout`, `requireUser`, `subject`,
-`examples`: `params` and `reply` are JSON Schemas, `examples` a list of `{"params", "reply"}` that the sandbox answers with, `subject` the
-param that the server puts the partner's own id of the user in. Of an OpenAPI document each operation with an `operationId` becomes one; its
-parameters and the fields of its JSON body are the params, and `x-subject` is the `subject`.
+A manifest is `{"operations": {name: {…}}}`, each with `method`, `path`, `params`, `reply`, `idempotent`, `timeout`, `requireUser`,
+`subject` and `examples`: `params` and `reply` are JSON Schemas, `examples` a list of `{"params", "reply"}` that the sandbox answers with,
+`subject` the param that the server puts the partner's own id of the user in. Of an OpenAPI document each operation with an `operationId`
+becomes one; its parameters and the fields of its JSON body are the params, and `x-subject` is the `subject`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from mbaas.data.app import App
 from mbaas.kernel.errors import TooMany
 from mbaas.kernel.values import Object
 from mbaas.storage.ports import Row
-from mbaas_functions.partners.registry import Environment, Partner
+from mbaas_functions.partners.environments import Environment
+from mbaas_functions.partners.registry import Partner
 
 _TABLE = "partner_quotas"
 _SPARE_MS = 60_000

@@ -17,7 +17,8 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ids import token_hash
 from mbaas.kernel.values import Json, Object
 from mbaas.storage.ports import DropRow, PutRow, Row, Step
-from mbaas_functions.partners.registry import Environment, Partner
+from mbaas_functions.partners.environments import Environment
+from mbaas_functions.partners.registry import Partner
 
 _LINKS, _OWNERS, _CODES, _UNLINKED = "partner_links", "partner_link_owners", "partner_link_codes", "partner_unlinked"
 _EXTERNAL = re.compile(r"[\x21-\x7e]{1,200}")

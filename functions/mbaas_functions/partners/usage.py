@@ -22,7 +22,7 @@ from mbaas.data.app import App
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Row
-from mbaas_functions.partners.registry import Environment
+from mbaas_functions.partners.environments import Environment
 
 By = Literal["hour", "day", "month"]
 _LENGTH: dict[By, int] = {"hour": len("2026-01-31T09"), "day": len("2026-01-31"), "month": len("2026-01")}

@@ -11,13 +11,14 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
-from mbaas.wire.v1.dialect import BASE
+from mbaas.wire.v1.dialect import BASE, whole
 from mbaas_functions.partners.calls import Partners
 from mbaas_functions.partners.subjects import checked, enabled
 from mbaas_functions.partners.usage import By, as_csv, as_ndjson
 from mbaas_functions.room import functions_of
 
 _CHANGE = "change partners"
+_PAGE, _MOST_PAGE = 100, 1000
 
 
 def _partners(request: Request) -> Partners:
@@ -31,7 +32,7 @@ async def every(request: Request) -> Json:
 
 async def register(request: Request) -> Answer:
     """Register a partner; its secrets are in this answer only."""
-    partner, secrets = await _partners(request).registry.register(request.object())
+    partner, secrets = await _partners(request).registry.register(request.object(), request.caller)
     return Answer(201, orjson.dumps({**partner.shown(), "secrets": secrets}))
 
 
@@ -52,14 +53,35 @@ async def merge(request: Request) -> Json:
 
 async def move(request: Request) -> Json:
     """Take a partner into another state."""
-    return (await _partners(request).registry.move(request.params[0], request.object().get("state"))).shown()
+    return (await _partners(request).registry.move(request.params[0], request.object().get("state"), request.caller)).shown()
+
+
+async def checklist(request: Request) -> Json:
+    """What a partner still lacks to be live."""
+    return await _partners(request).promotion.checklist(request.params[0])
+
+
+async def probe(request: Request) -> Json:
+    """Probe the partner's server: whose it is, its health, whether it verifies signatures, what it says to garbage."""
+    return await _partners(request).promotion.probe(request.params[0], request.object().get("url"))
+
+
+async def audited(request: Request) -> Json:
+    """Who did what to a partner, and when."""
+    partners, name = _partners(request), request.params[0]
+    partner = await partners.registry.get(name)
+    await partners.registry.audit.copy(name, partner.value["history"])
+    after, limit = whole(request, "cursor", 0, 10**9), max(1, whole(request, "limit", _PAGE, _MOST_PAGE))
+    events, following = await partners.registry.audit.page(name, after, limit)
+    return {"results": events, "next": None if following is None else str(following)}
 
 
 async def rotate(request: Request) -> Json:
     """A new secret, or a new public key; the one before signs for another day."""
     given = request.object()
     asymmetric = given.get("scheme") == "v1a"
-    made = await _partners(request).registry.rotate(request.params[0], given.get("environment"), asymmetric=asymmetric)
+    registry = _partners(request).registry
+    made = await registry.rotate(request.params[0], given.get("environment"), asymmetric=asymmetric, caller=request.caller)
     return {"publicKey" if asymmetric else "secret": made}
 
 
@@ -70,31 +92,32 @@ async def partner_keys(request: Request) -> Json:
 
 async def make_key(request: Request) -> Answer:
     """Make a key; it is in this answer only."""
-    shown, token = await _partners(request).keys.make(request.params[0], request.object())
+    shown, token = await _partners(request).keys.make(request.params[0], request.object(), request.caller)
     return Answer(201, orjson.dumps({**shown, "key": token}))
 
 
 async def rotate_key(request: Request) -> Answer:
     """Make another key for the same; the one before is good for a while."""
     name, key_id = request.params
-    shown, token = await _partners(request).keys.rotate(name, key_id, request.object().get("overlapHours"))
+    shown, token = await _partners(request).keys.rotate(name, key_id, request.object().get("overlapHours"), request.caller)
     return Answer(201, orjson.dumps({**shown, "key": token}))
 
 
 async def revoke_key(request: Request) -> Json:
     """Have a key open nothing any more."""
-    await _partners(request).keys.revoke(*request.params)
+    name, key_id = request.params
+    await _partners(request).keys.revoke(name, key_id, request.caller)
     return {}
 
 
 async def enable(request: Request) -> Json:
     """Enable a partner for the app, with what it may be told."""
-    return (await _partners(request).registry.enable(request.params[0], request.object())).shown()
+    return (await _partners(request).registry.enable(request.params[0], request.object(), request.caller)).shown()
 
 
 async def disable(request: Request) -> Json:
     """Take back what a partner was granted."""
-    return (await _partners(request).registry.disable(request.params[0])).shown()
+    return (await _partners(request).registry.disable(request.params[0], request.caller)).shown()
 
 
 async def usage(request: Request) -> Answer | Json:
@@ -196,6 +219,9 @@ ROUTES = (
     Route("PUT", _ONE, change, "Change a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("PATCH", _ONE, merge, "Change parts of a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("POST", f"{_ONE}/state", move, "Move a partner to another state", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("GET", f"{_ONE}/checklist", checklist, "What it lacks to be live", "partners", base=BASE, master=True),
+    Route("POST", f"{_ONE}/probes", probe, "Probe its server", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("GET", f"{_ONE}/audit", audited, "Who did what to it", "partners", base=BASE, master=True),
     Route("POST", f"{_ONE}/secrets", rotate, "Rotate a partner's secret", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("GET", f"{_ONE}/keys", partner_keys, "A partner's keys", "partners", base=BASE, master=True),
     Route("POST", f"{_ONE}/keys", make_key, "Make a key", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
