@@ -32,7 +32,7 @@ async def find(app: App, caller: Caller, class_name: str, options: FindOptions) 
     if triggers.on_find(app, class_name):
         return await _find_triggered(app, caller, class_name, options)
     made = options.memo.get((app.classes.get(class_name), caller.readers))
-    if isinstance(made, ports.Find):
+    if isinstance(made, ports.Find) and caller.shared is None:
         rows = await app.store.documents.find_raw(made)
         if app.classes.get(class_name) is made.schema:
             return b'{"results":[%b]}' % b",".join(rows)

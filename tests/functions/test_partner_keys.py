@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+import httpx
 import pytest
 
 from mbaas_functions.partners import keys
@@ -159,6 +160,22 @@ async def test_a_key_comes_from_where_it_may(partners: Partnership) -> None:
     await partners.partner()
     here, there = await key(partners, addresses=["127.0.0.0/8"]), await key(partners, addresses=["198.51.100.7"])
     assert (await status(partners, here["key"]), await status(partners, there["key"])) == (200, 401)
+
+
+async def test_a_partner_asks_no_more_often_than_it_may(partners: Partnership) -> None:
+    """With whichever of its keys."""
+    await partners.partner(live={"url": partners.elsewhere.url("/taxi"), "limits": {"readsPerMinute": 3}})
+    tokens = [(await key(partners))["key"] for _ in range(2)]
+
+    async def ask(token: str) -> httpx.Response:
+        return await partners.ask("GET", "/api/v1/partner/usage", headers={"Authorization": f"Bearer {token}"})
+
+    answers = [await ask(tokens[n % 2]) for n in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert [answer.headers["ratelimit"].split("; ")[1] for answer in answers] == ["r=2", "r=1", "r=0", "r=0"]
+    assert answers[3].headers["ratelimit-policy"] == '"taxi live reads"; q=3; w=60'
+    partners.clock.advance(1000 * int(answers[3].headers["retry-after"]))
+    assert (await ask(tokens[0])).status_code == 200
 
 
 async def test_when_a_key_was_used_is_known_to_the_hour(partners: Partnership) -> None:

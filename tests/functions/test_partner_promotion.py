@@ -14,7 +14,7 @@ from tests.functions.partnership import TAXI, WAY, Partnership
 from tests.functions.web import Web, respond
 
 PLACE = "/.well-known/mbaas-partner"
-LIMITS = {"perMinute": 60, "perMonth": 1000, "concurrency": 4}
+LIMITS = {"perMinute": 60, "perMonth": 1000, "concurrency": 4, "readsPerMinute": 60}
 
 
 def elsewhere_url(partners: Partnership, path: str = "/taxi") -> str:

@@ -12,7 +12,7 @@ from mbaas_functions.partners import credentials, signatures
 Environment = Literal["sandbox", "live"]
 Probe = Literal["ownership", "health", "signature", "errors"]
 """What is found out of the server behind a URL."""
-LIMITS = {"perMinute": 600, "perMonth": 1_000_000, "concurrency": 32}
+LIMITS = {"perMinute": 600, "perMonth": 1_000_000, "concurrency": 32, "readsPerMinute": 600}
 _SETTINGS = {"url", "limits", "auth"}
 """What an environment is given; its keys are made."""
 

@@ -50,6 +50,7 @@ class Usage:
     def __init__(self, app: App) -> None:
         self._app = app
         self._gathered: dict[str, Object] = {}
+        self._turn = asyncio.Lock()
         self._writer: asyncio.Task[None] | None = None
 
     def add(self, partner: str, environment: Environment, operation: str, called: Called) -> None:
@@ -68,20 +69,22 @@ class Usage:
     async def _write(self) -> None:
         try:
             while self._gathered:
-                await self.flush()
+                # What has been begun is written, even when the server stops.
+                await asyncio.shield(self.flush())
                 await asyncio.sleep(_GATHER_SECONDS)
         finally:
             self._writer = None
 
     async def flush(self) -> None:
         """Write what was gathered. What cannot be written now is kept for the next time."""
-        gathered, self._gathered = self._gathered, {}
-        for key, more in gathered.items():
-            try:
-                await self._app.store.rows.alter(_TABLE, key, partial(self._added, key, more))
-            except Exception:
-                get_logger(__name__).exception("what a partner was called cannot be counted; it is tried again", key=key)
-                self._gather(key, more)
+        async with self._turn:
+            gathered, self._gathered = self._gathered, {}
+            for key, more in gathered.items():
+                try:
+                    await self._app.store.rows.alter(_TABLE, key, partial(self._added, key, more))
+                except Exception:
+                    get_logger(__name__).exception("what a partner was called cannot be counted; it is tried again", key=key)
+                    self._gather(key, more)
 
     def _added(self, key: str, more: Object, row: Row | None) -> Row:
         return Row(key, more if row is None else _sum(row.value, more), expires=self._app.clock.now() + _KEPT_MS)

@@ -6,7 +6,8 @@ but that its own events are sent once more; no route makes a key.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from mbaas.data import changes
 from mbaas.data import find as finding
@@ -14,21 +15,40 @@ from mbaas.data.app import App
 from mbaas.data.options import EVERYTHING, FindOptions
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
-from mbaas.wire.dispatch import enter
+from mbaas.wire.cors import Header
+from mbaas.wire.dispatch import encode, enter
 from mbaas.wire.request import Answer, Request
-from mbaas.wire.routes import Route
+from mbaas.wire.routes import Handler, Method, Route
 from mbaas.wire.v1.dialect import BASE
 from mbaas.wire.v1.partners import told_usage
 from mbaas_functions.partners import keys
+from mbaas_functions.partners.environments import LIMITS
 from mbaas_functions.partners.keys import Key
 from mbaas_functions.partners.principals import reader
 from mbaas_functions.partners.registry import Partner
 from mbaas_functions.partners.subjects import checked
 from mbaas_functions.room import functions_of
 
+Own = Callable[[Request, Partner, Key], Awaitable[bytes | Answer | Json]]
+"""Handles a request of a partner's own, whose caller is the partner by now."""
 
-async def _entered(request: Request, right: str = "") -> tuple[Partner, Key]:
-    """Let a partner in by its key, if that has the right. 401 for a key that is not good, 403 for what it does not open."""
+
+def _with_key(handler: Own, right: str = "") -> Handler:
+    """A handler for whoever brings a key that has the right. 401 for a key that is not good, 403 for what it does not open, 429."""
+
+    @wraps(handler)
+    async def let_in(request: Request) -> Answer:
+        partner, key, headers = await _entered(request, right)
+        result = await handler(request, partner, key)
+        answer = result if isinstance(result, Answer) else Answer(body=encode(result))
+        answer.headers += headers
+        return answer
+
+    return let_in
+
+
+async def _entered(request: Request, right: str) -> tuple[Partner, Key, list[Header]]:
+    """The partner that asks, by its key, and what its answer says of its limit; the request's caller is the partner from then on."""
     scheme, _, token = (request.header(b"authorization") or "").partition(" ")
     app = _app_of(request, token) if scheme.lower() == "bearer" else None
     if app is None:
@@ -37,13 +57,14 @@ async def _entered(request: Request, right: str = "") -> tuple[Partner, Key]:
     ip, partners = request.caller.ip, functions_of(app).partners
     key = await partners.keys.enter(token, ip)
     partner = await partners.registry.get(key.partner)
+    policy, state = await request.limits.read(f"{partner.name} {key.environment}", partner.limit(key.environment, "readsPerMinute"))
     grant = partner.grant
     if grant is None or grant["environment"] != key.environment or not partner.serves(key.environment):
         raise _forbidden(f"The {key.environment} of {partner.name} is not enabled.")
     if right and right not in key.rights:
         raise _forbidden(f"The key has no right to {right}.")
     request.caller = key.narrowed(reader(partner, ip))
-    return partner, key
+    return partner, key, [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
 
 
 def _app_of(request: Request, token: str) -> App | None:
@@ -54,72 +75,62 @@ def _app_of(request: Request, token: str) -> App | None:
     return None
 
 
-async def whoami(request: Request) -> Json:
+async def whoami(request: Request, partner: Partner, key: Key) -> Json:
     """The partner, and what its key opens."""
-    partner, key = await _entered(request)
     shared = {name: sorted(fields) for name, fields in (request.caller.shared or {}).items()}
     told = {"name": partner.name, "state": partner.state, "environment": key.environment, "rights": sorted(key.rights), "classes": shared}
-    return {**told, "limits": {name: partner.limit(key.environment, name) for name in ("perMinute", "perMonth", "concurrency")}}
+    return {**told, "limits": {name: partner.limit(key.environment, name) for name in LIMITS}}
 
 
-async def find_shared(request: Request) -> bytes:
+async def find_shared(request: Request, partner: Partner, key: Key) -> bytes:
     """Search a class that is shared with the partner."""
-    _, key = await _entered(request, "find")
     options = FindOptions.parse(request.arguments())
     if options.count and "count" not in key.rights:
         raise _forbidden("The key has no right to count.")
     return await finding.find(request.app, request.caller, request.params[0], options)
 
 
-async def get_shared(request: Request) -> bytes:
+async def get_shared(request: Request, partner: Partner, key: Key) -> bytes:
     """One object of such a class."""
-    await _entered(request, "get")
     class_name, object_id = request.params
     options = FindOptions.parse_get(request.arguments()) if request.query or request.body else EVERYTHING
     return await finding.get(request.app, request.caller, class_name, object_id, options)
 
 
-async def follow_shared(request: Request) -> bytes:
+async def follow_shared(request: Request, partner: Partner, key: Key) -> bytes:
     """Changes of such a class since a position."""
-    await _entered(request, "changes")
     return await changes.changes(request.app, request.caller, changes.Wanted.parse(request.texts()))
 
 
-async def own_usage(request: Request) -> Answer | Json:
+async def own_usage(request: Request, partner: Partner, key: Key) -> Answer | Json:
     """What the partner was called."""
-    partner, _ = await _entered(request, "usage")
     return await told_usage(request, [partner.name])
 
 
-async def own_subscriptions(request: Request) -> Json:
+async def own_subscriptions(request: Request, partner: Partner, key: Key) -> Json:
     """What the partner is told of."""
-    partner, _ = await _entered(request, "events")
     return {"results": await functions_of(request.app).events.subscriptions(partner.name)}
 
 
-async def own_dead(request: Request) -> Json:
+async def own_dead(request: Request, partner: Partner, key: Key) -> Json:
     """Events that could not be delivered to it."""
-    partner, _ = await _entered(request, "events")
     return {"results": await functions_of(request.app).events.dead(partner.name)}
 
 
-async def own_replay(request: Request) -> Json:
+async def own_replay(request: Request, partner: Partner, key: Key) -> Json:
     """Have one of them sent again, or all."""
-    partner, _ = await _entered(request, "events")
     return {"replayed": await functions_of(request.app).events.replay(partner.name, request.object().get("event"))}
 
 
-async def redeem(request: Request) -> Json:
+async def redeem(request: Request, partner: Partner, key: Key) -> Json:
     """Link the user whose code it is with the partner's own id of her."""
-    partner, _ = await _entered(request, "subjects")
     given = request.object()
     await functions_of(request.app).partners.subjects.redeem(partner, given.get("code"), given.get("externalId"))
     return {}
 
 
-async def unlink(request: Request) -> Json:
+async def unlink(request: Request, partner: Partner, key: Key) -> Json:
     """Know somebody no more; told alike of an id that is linked and of one that is not."""
-    partner, key = await _entered(request, "subjects")
     await functions_of(request.app).partners.subjects.withdraw_external(partner.name, key.environment, checked(request.params[0]))
     return {}
 
@@ -129,19 +140,21 @@ def _forbidden(text: str) -> ParseError:
 
 
 _OWN = "/partner"
+_OPENED: tuple[tuple[Method, str, Own, str, str], ...] = (
+    ("GET", "", whoami, "", "The partner, and what its key opens"),
+    ("GET", "/classes/:className", find_shared, "find", "Find objects that are shared with the partner"),
+    ("GET", "/classes/:className/:objectId", get_shared, "get", "Get one of them"),
+    ("GET", "/changes", follow_shared, "changes", "Changes of a class that is shared"),
+    ("GET", "/usage", own_usage, "usage", "The partner's usage"),
+    ("GET", "/subscriptions", own_subscriptions, "events", "What the partner is told of"),
+    ("GET", "/dead", own_dead, "events", "Events that could not be delivered"),
+    ("POST", "/replay", own_replay, "events", "Have them sent again"),
+    ("POST", "/subjects", redeem, "subjects", "Link a user who has consented"),
+    ("DELETE", "/subjects/:externalId", unlink, "subjects", "Know somebody no more"),
+)
+"""Method, path, handler, the right that a key needs, and what is done."""
 
 ROUTES = tuple(
-    replace(route, keys=False, batch=False, base=BASE)
-    for route in (
-        Route("GET", _OWN, whoami, "The partner, and what its key opens", "partner"),
-        Route("GET", f"{_OWN}/classes/:className", find_shared, "Find objects that are shared with the partner", "partner"),
-        Route("GET", f"{_OWN}/classes/:className/:objectId", get_shared, "Get one of them", "partner"),
-        Route("GET", f"{_OWN}/changes", follow_shared, "Changes of a class that is shared", "partner"),
-        Route("GET", f"{_OWN}/usage", own_usage, "The partner's usage", "partner"),
-        Route("GET", f"{_OWN}/subscriptions", own_subscriptions, "What the partner is told of", "partner"),
-        Route("GET", f"{_OWN}/dead", own_dead, "Events that could not be delivered", "partner"),
-        Route("POST", f"{_OWN}/subjects", redeem, "Link a user who has consented", "partner"),
-        Route("DELETE", f"{_OWN}/subjects/:externalId", unlink, "Know somebody no more", "partner"),
-        Route("POST", f"{_OWN}/replay", own_replay, "Have them sent again", "partner"),
-    )
+    Route(method, _OWN + pattern, _with_key(handler, right), summary, "partner", keys=False, batch=False, base=BASE)
+    for method, pattern, handler, right, summary in _OPENED
 )
