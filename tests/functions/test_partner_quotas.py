@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from mbaas_functions.partners.usage import Usage
 from tests.functions.partnership import Partnership
 from tests.functions.web import respond
@@ -30,6 +32,15 @@ async def test_an_answer_says_what_is_left(partners: Partnership) -> None:
     policies = answer.headers["ratelimit-policy"]
     assert (answer.status_code, policies) == (200, '"taxi perMinute"; q=2; w=60, "taxi perMonth"; q=10; w=2592000')
     assert '"taxi perMonth"; r=7; ' in answer.headers["ratelimit"]
+
+
+async def test_the_log_is_told_of_a_month_that_runs_out(partners: Partnership, capsys: pytest.CaptureFixture[str]) -> None:
+    await partners.partner(**limits(partners, perMonth=10))
+    told = []
+    for _ in range(12):
+        await partners.call()
+        told.append("has used up so much" in capsys.readouterr().out)
+    assert [n for n, each in enumerate(told, 1) if each] == [8, 10]
 
 
 async def test_many_at_once_use_a_quota_up_exactly(partners: Partnership) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 from typing import Any
 
@@ -15,7 +14,7 @@ from mbaas.data import objects, schemas
 from mbaas.kernel.caller import MASTER
 from tests.functions.partnership import Partnership
 
-OBJECTS = int(os.environ.get("MBAAS_TEST_GRANTS", "1000"))
+OBJECTS = 1000
 """Of the random ones, 50 in a class."""
 SEED = 20261122
 FIELDS = ("a", "b", "c", "d")
@@ -202,3 +201,19 @@ async def test_changes_are_those_of_what_is_shared(rides: Partnership) -> None:
     assert (await reader.ask("/changes", className="Driver")).status_code == 403
     await rides.desk("PUT", "/taxi/grant", {"environment": "live", "classes": {"Ride": ["*"]}})
     assert (await reader.ask("/changes", className="Ride", since=place)).status_code == 410
+
+
+async def test_an_apps_own_trigger_shares_nothing_by_itself(rides: Partnership) -> None:
+    """What it makes of the objects found is narrowed as they were."""
+    reader = await Reader.of(rides, "taxi")
+    given = {"className": "Ride", "triggerName": "afterFind", "url": rides.elsewhere.url("/after")}
+    assert (await rides.ask("POST", "/parse/hooks/triggers", given)).status_code == 200
+    [ride] = (await rides.ask("GET", "/parse/classes/Driver")).json()["results"]
+    made = {"objectId": "x", "className": "Ride", "city": "Rome", "note": "secret", "ACL": {"*": {"read": True}}, "more": ride}
+    rides.elsewhere.on["/after"] = {"success": [made, "secret"]}
+    assert [set(each) for each in await reader.found("Ride")] == [{"objectId", "city"}]
+    assert set((await reader.ask("/classes/Ride/x")).json()) == {"objectId", "city"}
+    shown = (await rides.ask("GET", "/parse/classes/Ride")).json()["results"][0]
+    assert shown["note"] == "secret", "others are shown what it makes"
+    [asked, *_] = rides.elsewhere.bodies("/after")
+    assert "note" not in asked["objects"][0], "nor is it asked in the partner's name about more than is shared"

@@ -124,6 +124,17 @@ async def test_an_id_is_one_users_and_a_user_has_one_id(partners: Partnership) -
     assert ((await ann.card()).status_code, (await bob.card()).status_code) == (400, 200)
 
 
+async def test_who_has_deleted_her_account_is_nobody_to_partners(partners: Partnership) -> None:
+    taxi, ann = await desk_of(partners), await Member.new(partners, "ann")
+    await taxi("POST", "/subjects", {"code": await ann.consents(), "externalId": "M-1"})
+    subjects = partners.functions.partners.subjects
+    assert await subjects.user("taxi", "live", "M-1") == ann.id
+    assert (await ann.ask("DELETE", f"/parse/users/{ann.id}")).status_code == 200
+    assert await subjects.user("taxi", "live", "M-1") is None
+    assert (await partners.desk("GET", "/taxi/subjects"))["granted"] == 0
+    assert await subjects.consents(ann.id) == []
+
+
 async def test_the_app_links_those_whose_consent_it_has(partners: Partnership) -> None:
     await desk_of(partners)
     ann = await Member.new(partners, "ann")

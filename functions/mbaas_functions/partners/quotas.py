@@ -13,12 +13,15 @@ from datetime import UTC, datetime
 from mbaas.data.app import App
 from mbaas.kernel.errors import TooMany
 from mbaas.kernel.values import Object
+from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Row
 from mbaas_functions.partners.environments import Environment
 from mbaas_functions.partners.registry import Partner
 
 _TABLE = "partner_quotas"
 _SPARE_MS = 60_000
+_TOLD = (0.8, 1.0)
+"""Shares of a month's calls whose use the log is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,10 @@ class Quotas:
             value = {span.name: [span.text, before[span.name] + taken] for span in spans}
             return Row(key, value, expires=now + max(span.seconds for span in spans) * 1000 + _SPARE_MS)
 
-        await self._app.store.rows.alter(_TABLE, key, counted)
+        row = await self._app.store.rows.alter(_TABLE, key, counted)
+        for span in spans:
+            if span.name == "perMonth":
+                _warn(span, before[span.name], row.value[span.name][1])
         return before, spans
 
 
@@ -120,6 +126,14 @@ def _left(span: _Span, used: int) -> Left:
     """What is left after so many calls; less than nothing for those that came too late."""
     window_s, words = _WINDOWS[span.name]
     return Left(f"{span.partner} {span.name}", span.most, span.most - used, span.seconds, window_s, words)
+
+
+def _warn(span: _Span, before: int, after: int) -> None:
+    """Tell the log once when most of a month's calls are used up, and once when all are."""
+    for share in _TOLD:
+        if before < share * span.most <= after:
+            text = "a partner has used up so much of the calls of its month"
+            get_logger(__name__).warning(text, partner=span.partner, percent=round(share * 100), calls=span.most)
 
 
 def _settle(turn: Turn, partner: str, lefts: list[Left]) -> None:

@@ -99,7 +99,15 @@ class Subjects:
         if user_id is None:
             return None
         row = await self._app.store.rows.get(_OWNERS, _owner(user_id, partner, environment))
-        return str(row.value["externalId"]) if row is not None and row.value["status"] == "granted" else None
+        if row is None or row.value["status"] != "granted":
+            return None
+        external_id = str(row.value["externalId"])
+        if await self._app.store.documents.get(self._app.classes.known_or_blank("_User"), user_id) is None:
+            # Her account is gone, and with it what she had consented to.
+            place = _place(partner, environment, external_id)
+            await self._app.store.documents.commit([DropRow(_OWNERS, row.key), DropRow(_LINKS, place)])
+            return None
+        return external_id
 
     async def user(self, partner: str, environment: Environment, external_id: str) -> str | None:
         """The user behind a partner's id, who has consented; None for all others, which are counted."""
