@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from mbaas.data import schemas
 from mbaas_functions.partners import keys
+from mbaas_functions.partners.dead_letters import DeadLetters
 from tests.functions.partnership import KEYS, MASTER, Partnership
 
 ALL = {"rights": list(keys.RIGHTS)}
@@ -203,3 +205,25 @@ async def test_a_key_that_makes_no_sense_is_refused(partners: Partnership, wrong
     await partners.partner()
     assert await partners.refused("POST", "/taxi/keys", {"environment": "live", "scopes": ALL, **wrong}) == (400, 142)
     assert await partners.refused("POST", "/nobody/keys", {"environment": "live", "scopes": ALL}) == (404, 101)
+
+
+async def test_a_partner_sees_its_events_and_nothing_of_the_app_behind_them(partners: Partnership) -> None:
+    """What could not be delivered to it, and has it sent again; not by which query, nor about which user, nor where the network failed."""
+    await schemas.create(partners.app, "Ride", {"fields": {"rider": {"type": "Pointer", "targetClass": "_User"}}})
+    await partners.partner(classes={"Ride": ["*"]})
+    subscription = {"className": "Ride", "where": {"vip": {"$exists": False}}, "subject": "rider"}
+    await partners.desk("POST", "/taxi/subscriptions", subscription)
+    token = (await key(partners, scopes={"rights": ["events"]}))["key"]
+    value = {"subscription": "s", "className": "Ride", "objectId": "o", "op": "create", "at": 0, "attempts": 10, "reason": "status 500"}
+    left = DeadLetters(partners.app, "partner_deliveries").step("taxi|s|o|1", {**value, "state": {"vip": True}, "about": "user1"})
+    await partners.app.store.documents.commit([left])
+
+    async def ask(method: str, path: str) -> Any:
+        body: dict[str, Any] | None = {} if method == "POST" else None
+        return (await partners.ask(method, f"/api/v1/partner{path}", body, {"Authorization": f"Bearer {token}"})).json()
+
+    [subscribed], [dead] = (await ask("GET", "/subscriptions"))["results"], (await ask("GET", "/dead"))["results"]
+    assert set(subscribed) == {"id", "className", "events", "path"}
+    assert (dead["objectId"], "vip" in str(dead), "user1" in str(dead)) == ("o", False, False)
+    assert await ask("POST", "/replay") == {"replayed": 1}
+    assert (await ask("GET", "/dead"))["results"] == []

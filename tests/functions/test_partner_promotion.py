@@ -94,6 +94,9 @@ async def test_a_live_partner_moves_to_a_server_that_is_its_own(partners: Partne
     await partners.desk("POST", "/taxi/probes", {"url": other})
     assert (await partners.desk("PATCH", "/taxi", {"live": {"url": other}}))["live"]["url"] == other
     await partners.desk("PATCH", "/taxi", {"live": {"limits": {"perMinute": 5}}})
+    await partners.desk("POST", "/taxi/state", {"state": "suspended"})
+    await partners.desk("PATCH", "/taxi", {"live": {"url": elsewhere_url(partners, "/third")}})
+    assert await partners.refused("POST", "/taxi/state", {"state": "live"}) == (400, 142)
 
 
 async def test_who_the_operator_vouches_for_proves_nothing(partners: Partnership) -> None:

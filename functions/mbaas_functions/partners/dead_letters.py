@@ -10,6 +10,7 @@ from mbaas.storage.ports import DropRow, PutRow
 
 _TABLE = "partner_dead"
 _MOST = 1000
+_UNTOLD = ("state", "about")
 _KEPT_MS = 30 * 24 * 3600 * 1000
 
 
@@ -25,9 +26,9 @@ class DeadLetters:
         return PutRow(_TABLE, key, {**value, "diedAt": iso(now)}, expires=now + _KEPT_MS)
 
     async def of(self, partner: str) -> list[Object]:
-        """Events that were given up, without what they would have told."""
+        """Events that were given up, without what they would have told, and of whom."""
         rows = await self._app.store.rows.scan(_TABLE, prefix=f"{partner}|", limit=_MOST)
-        return [{"id": row.key.partition("|")[2], **{k: v for k, v in row.value.items() if k != "state"}} for row in rows]
+        return [{"id": row.key.partition("|")[2], **{k: v for k, v in row.value.items() if k not in _UNTOLD}} for row in rows]
 
     async def replay(self, partner: str, event: Json = None) -> int:
         """Send one event that was given up, or all, once more from the first attempt on; how many. ParseError 101 if there is none."""

@@ -14,7 +14,7 @@ from mbaas.jobs.queue import Queue, Task
 from mbaas.kernel.errors import ParseError
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
-from mbaas.outbound.calls import Reply
+from mbaas.outbound.calls import Failed, Reply
 from mbaas.storage.ports import Row
 from mbaas_functions.partners import disclosure
 from mbaas_functions.partners.dead_letters import DeadLetters
@@ -97,9 +97,9 @@ class Deliveries:
                 return None
         return await self._failed(task, task.value, outcome)
 
-    async def _failed(self, task: Task, value: Object, outcome: object) -> int | None:
+    async def _failed(self, task: Task, value: Object, outcome: Reply | Failed) -> int | None:
         attempts, now = value["attempts"] + 1, self._app.clock.now()
-        reason = f"status {outcome.status}" if isinstance(outcome, Reply) else str(outcome)
+        reason = f"status {outcome.status}" if isinstance(outcome, Reply) else outcome.told
         if attempts > len(_PAUSES_S):
             await task.end(None, [self.dead.step(task.key, {**value, "attempts": attempts, "reason": reason})])
             get_logger(__name__).error("an event could not be delivered", key=task.key, reason=reason)
@@ -115,7 +115,7 @@ class Deliveries:
             return None
 
 
-def _retry_after(outcome: object) -> float:
+def _retry_after(outcome: Reply | Failed) -> float:
     """Seconds that the partner asks to be left alone for, up to a day."""
     text = outcome.headers.get("Retry-After", "") if isinstance(outcome, Reply) else ""
     return min(float(text), 86_400) if text.isdigit() else 0

@@ -44,7 +44,6 @@ _SERVED: dict[str, tuple[str, ...]] = {
     "live": ("live",),
 }
 """In which states an environment answers."""
-_SERVES_LIVE = ("live", "suspended")
 _NEEDS_URL = ("submitted", "approved", "live", "suspended")
 _OVERLAP_MS = 24 * 3600 * 1000
 """How long a secret goes on to sign after another one took its place."""
@@ -193,7 +192,7 @@ class Registry:
                 environments.check(value[environment])
             if value["live"]["url"] is None and value["state"] in _NEEDS_URL:
                 raise _invalid(f"{name} is {value['state']}, and has to have a live URL")
-            if value["live"]["url"] != url and value["state"] in _SERVES_LIVE:
+            if value["live"]["url"] != url and value["state"] == "live":
                 self._refuse_unproven(value)
             return value
 
@@ -208,7 +207,7 @@ class Registry:
                 raise _invalid(f"{name} is {value['state']}; {follow} can follow, not {state!r}")
             if state in _NEEDS_URL and value["live"].get("url") is None:
                 raise _invalid(f"{name} has no live URL yet")
-            if state in _SERVES_LIVE:
+            if state == "live":
                 self._refuse_unproven(value)
             return self._noted({**value, "state": state}, str(state), caller)
 

@@ -108,8 +108,9 @@ async def own_usage(request: Request, partner: Partner, key: Key) -> Answer | Js
 
 
 async def own_subscriptions(request: Request, partner: Partner, key: Key) -> Json:
-    """What the partner is told of."""
-    return {"results": await functions_of(request.app).events.subscriptions(partner.name)}
+    """What the partner is told of; which objects of a class these are is the app's to know."""
+    every = await functions_of(request.app).events.subscriptions(partner.name)
+    return {"results": [{name: each[name] for name in ("id", "className", "events", "path")} for each in every]}
 
 
 async def own_dead(request: Request, partner: Partner, key: Key) -> Json:
