@@ -47,6 +47,10 @@ async def test_a_key_is_not_used_for_something_else(partners: Partnership) -> No
     other = await partners.call(params={"to": "b"}, **KEY)
     assert (other.status_code, other.json()["code"]) == (422, 159)
     assert (await partners.call("taxi.cancel", **KEY)).status_code == 200
+    await partners.desk("PATCH", "/taxi", {"sandbox": {"url": partners.elsewhere.url("/sandbox")}})
+    await partners.desk("PUT", "/taxi/grant", {"environment": "sandbox"})
+    assert (await partners.call(params={"to": "b"}, **KEY)).status_code == 200
+    assert len(partners.elsewhere.to("/sandbox/offer")) == 1
     assert (await partners.call(**{"Idempotency-Key": "x" * 256})).json()["code"] == 162
 
 

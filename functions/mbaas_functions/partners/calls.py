@@ -89,7 +89,7 @@ class Partners:
 
         if key is None:
             return {"result": await run(f"msg_{self._app.ids.uuid()}")}
-        result, again = await self._once.answer(function, caller, key, params, run)
+        result, again = await self._once.answer(f"{environment} {function}", caller, key, params, run)
         if again:
             tell("Idempotent-Replayed", "true")
         return {"result": result}

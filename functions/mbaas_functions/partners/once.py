@@ -34,15 +34,15 @@ class Once:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def answer(self, function: str, caller: Caller, key: str, params: Object, run: Run) -> tuple[Json, bool]:
-        """What `run` answers, or answered before under this key of the same caller, with True.
+    async def answer(self, what: str, caller: Caller, key: str, params: Object, run: Run) -> tuple[Json, bool]:
+        """What `run` answers, or answered before under this key of the same caller for the same, `what`, with True.
 
         ParseError as it was raised then; 159 with HTTP 422 if the params are others now, with HTTP 409 while the first call is under way.
         TooMany ends nothing: the key is free again.
         """
         if not 0 < len(key) <= _LONGEST or not key.isprintable():
             raise ParseError(Code.INVALID_VALUE, f"Idempotency-Key is a text of 1 to {_LONGEST} characters.")
-        place = token_hash(orjson.dumps([function, _who(caller), key]).decode())
+        place = token_hash(orjson.dumps([what, _who(caller), key]).decode())
         request = token_hash(orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode())
         if (known := await self._begin(place, request)) is not None:
             return _told(known), True
