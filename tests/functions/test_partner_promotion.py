@@ -161,3 +161,21 @@ async def test_history_goes_further_back_than_a_partners_own_row(partners: Partn
         await partners.desk("DELETE", "/taxi/grant")
     assert len((await partners.desk("GET", "/taxi"))["history"]) == 100
     assert len((await partners.desk("GET", "/taxi/audit?limit=1000"))["results"]) == 126
+
+
+async def test_parts_of_a_partner_and_of_its_grant_are_changed(partners: Partnership) -> None:
+    await partners.partner(classes={"Ride": ["city"], "Driver": ["name"]})
+    changed = await partners.desk("PATCH", "/taxi/grant", {"classes": {"Driver": None, "Stop": ["*"]}})
+    assert (changed["grant"]["classes"], changed["grant"]["environment"]) == ({"Ride": ["city"], "Stop": ["*"]}, "live")
+    assert changed["grant"]["version"] == 2
+    for wrong in ({"classes": 5}, {"classes": {"Ride": "city"}}, {"environment": "moon"}, {"environment": None}):
+        assert await partners.refused("PATCH", "/taxi/grant", wrong) == (400, 142)
+    await partners.desk("DELETE", "/taxi/grant")
+    assert await partners.refused("PATCH", "/taxi/grant", {"classes": {}}) == (400, 142)
+    before = (await partners.desk("GET", "/taxi"))["live"]
+    after = await partners.desk("PATCH", "/taxi", {"contact": "c@d.example", "live": {"limits": {"perMinute": 5}}})
+    assert (after["contact"], after["live"]["url"], after["live"]["limits"]) == ("c@d.example", before["url"], {"perMinute": 5})
+    after = await partners.desk("PATCH", "/taxi", {"live": {"limits": {"perMonth": 7, "perMinute": None}}})
+    assert after["live"]["limits"] == {"perMonth": 7}
+    for live in ({"url": None}, 5, {"limits": {"perMinute": -1}}, {"keys": []}):
+        assert await partners.refused("PATCH", "/taxi", {"live": live}) == (400, 142)

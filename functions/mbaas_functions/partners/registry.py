@@ -242,13 +242,16 @@ class Registry:
         await self._alter(name, changed)
         return signatures.public_key(key) if asymmetric else key
 
-    async def enable(self, name: str, given: Object, caller: Caller | None = None) -> Partner:
-        """Have the app use a partner: `{environment, classes?}`, where classes maps a class to the fields that it may be told."""
-        environment, classes = environment_of(given.get("environment")), given.get("classes", {})
-        if not isinstance(classes, dict) or not all(_is_names(fields) for fields in classes.values()):
-            raise _invalid('classes must map a class to a list of its fields, or to ["*"]')
+    async def enable(self, name: str, given: Object, caller: Caller | None = None, *, merge: bool = False) -> Partner:
+        """Have the app use a partner: `{environment, classes?}`, where classes maps a class to the fields that it may be told.
+
+        With `merge` it is put into what is granted (RFC 7396: null removes a class). ParseError 142.
+        """
 
         def changed(value: Object) -> Object:
+            before = value["grant"] if merge and value["grant"] is not None else {"environment": None, "classes": {}}
+            environment = environment_of(given.get("environment", before["environment"]))
+            classes = _classes(before["classes"], given.get("classes", {}))
             if not Partner(value).serves(environment):
                 raise _invalid(f"{name} is {value['state']}: its {environment} cannot be used")
             version = value["grants"] + 1
@@ -306,6 +309,16 @@ def _text(given: Object, name: str) -> str:
     if not isinstance(value, str) or len(value) > 1000:
         raise _invalid(f"{name} must be a text")
     return value
+
+
+def _classes(before: Object, given: Json) -> Object:
+    """The classes of a grant, put into those that were granted."""
+    if not isinstance(given, dict):
+        raise _invalid("classes must be an object")
+    classes = {name: fields for name, fields in {**before, **given}.items() if fields is not None}
+    if not all(_is_names(fields) for fields in classes.values()):
+        raise _invalid('classes must map a class to a list of its fields, or to ["*"]')
+    return classes
 
 
 def _is_names(value: Json) -> bool:

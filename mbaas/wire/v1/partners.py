@@ -115,6 +115,11 @@ async def enable(request: Request) -> Json:
     return (await _partners(request).registry.enable(request.params[0], request.object(), request.caller)).shown()
 
 
+async def extend(request: Request) -> Json:
+    """Change parts of what a partner is granted."""
+    return (await _partners(request).registry.enable(request.params[0], request.object(), request.caller, merge=True)).shown()
+
+
 async def disable(request: Request) -> Json:
     """Take back what a partner was granted."""
     return (await _partners(request).registry.disable(request.params[0], request.caller)).shown()
@@ -228,6 +233,7 @@ ROUTES = (
     Route("POST", f"{_ONE}/keys/:id/rotate", rotate_key, "Rotate a key", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
     Route("DELETE", f"{_ONE}/keys/:id", revoke_key, "Revoke a key", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("PUT", f"{_ONE}/grant", enable, "Enable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
+    Route("PATCH", f"{_ONE}/grant", extend, "Change parts of a grant", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("DELETE", f"{_ONE}/grant", disable, "Disable a partner", "partners", base=BASE, master=True, read_only=_CHANGE),
     Route("GET", f"{_ONE}/subscriptions", subscriptions, "A partner's subscriptions", "partners", base=BASE, master=True),
     Route("POST", f"{_ONE}/subscriptions", subscribe, "Tell a partner", "partners", base=BASE, master=True, read_only=_CHANGE, status=201),
