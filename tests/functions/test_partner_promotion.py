@@ -177,5 +177,6 @@ async def test_parts_of_a_partner_and_of_its_grant_are_changed(partners: Partner
     assert (after["contact"], after["live"]["url"], after["live"]["limits"]) == ("c@d.example", before["url"], {"perMinute": 5})
     after = await partners.desk("PATCH", "/taxi", {"live": {"limits": {"perMonth": 7, "perMinute": None}}})
     assert after["live"]["limits"] == {"perMonth": 7}
-    for live in ({"url": None}, 5, {"limits": {"perMinute": -1}}, {"keys": []}):
+    never: tuple[Any, ...] = ({"url": None}, 5, {"limits": {"perMinute": -1}}, {"keys": []})
+    for live in never:
         assert await partners.refused("PATCH", "/taxi", {"live": live}) == (400, 142)
