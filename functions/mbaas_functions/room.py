@@ -15,7 +15,7 @@ from mbaas.outbound.calls import Outbound
 from mbaas_functions.hooks import Hooks
 from mbaas_functions.hosted import Hosted, ReadLimits
 from mbaas_functions.kinds import FUNCTION
-from mbaas_functions.partners.calls import Partners
+from mbaas_functions.partners.calls import Partners, Tell, nobody
 from mbaas_functions.partners.events import Events
 
 _ROOM, _ELSEWHERE = "functions", "functions elsewhere"
@@ -39,17 +39,21 @@ class Functions:
         """End what runs."""
         await self.hosted.close()
         await self.events.close()
+        await self.partners.close()
 
     def has(self, kind: Kind | str, name: str) -> bool:
         """True if it is declared."""
         return self.hooks.has(kind, name) or self.hosted.has(kind, name)
 
-    async def call(self, name: str, caller: Caller, params: Object, headers: Object | None = None) -> Object:
-        """`{"result": …}` of a function, or `{}` if it returned nothing. ParseError 141 if there is none, or as it fails."""
+    async def call(self, name: str, caller: Caller, params: Object, headers: Object | None = None, tell: Tell = nobody) -> Object:
+        """`{"result": …}` of a function, or `{}` if it returned nothing. ParseError 141 if there is none, or as it fails.
+
+        `headers` are those of the request, `tell` adds to those of the answer.
+        """
         if self.hooks.has(FUNCTION, name):
             return await self.hooks.call(name, caller, params, headers or {})
         if "." in name:
-            return await self.partners.call(name, caller, params)
+            return await self.partners.call(name, caller, params, (headers or {}).get("idempotency-key"), tell)
         return await self.hosted.call(name, caller, params, headers or {})
 
     async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:

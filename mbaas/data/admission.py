@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mbaas.data.app import App
 from mbaas.data.classes import MASTER_ONLY, SYSTEM_COLUMNS
+from mbaas.data.permissions import READS, Rules
 from mbaas.data.policies import Policy
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import forbidden
@@ -19,11 +20,19 @@ def admit(app: App, caller: Caller, operation: str, class_name: str) -> Policy:
     if not caller.omnipotent:
         if class_name in MASTER_ONLY or class_name.startswith("_Join:"):
             raise forbidden(f"Clients aren't allowed to perform the {operation} operation on the {class_name} collection.")
+    if caller.shared is not None and (class_name not in caller.shared or operation not in READS):
+        raise forbidden(f"The class {class_name} is not shared with this partner, or not for the {operation} operation.")
     policy = app.policy(class_name)
     policy.admit(caller, operation, class_name)
     if caller.read_only and operation in ("create", "update", "delete"):
         raise forbidden(f"read-only masterKey isn't allowed to perform the {operation} operation.")
     return policy
+
+
+def rules_for(app: App, caller: Caller, class_name: str) -> Rules:
+    """The class's permissions, narrowed to what is shared with a partner if it is one that asks."""
+    rules = app.classes.rules(class_name)
+    return rules if caller.shared is None else rules.sharing(caller.shared.get(class_name, frozenset()))
 
 
 def refuse_unknown_class(app: App, caller: Caller, class_name: str) -> None:

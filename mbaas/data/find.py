@@ -12,7 +12,7 @@ from functools import partial
 import orjson
 
 from mbaas.data import triggers
-from mbaas.data.admission import admit, refuse_unknown_class
+from mbaas.data.admission import admit, refuse_unknown_class, rules_for
 from mbaas.data.app import App
 from mbaas.data.classes import field_name_is_valid
 from mbaas.data.include import include
@@ -22,7 +22,7 @@ from mbaas.data.shape import Shape
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, not_found
 from mbaas.kernel.schema import ClassSchema
-from mbaas.kernel.values import Object
+from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage import ports
 
@@ -32,7 +32,7 @@ async def find(app: App, caller: Caller, class_name: str, options: FindOptions) 
     if triggers.on_find(app, class_name):
         return await _find_triggered(app, caller, class_name, options)
     made = options.memo.get((app.classes.get(class_name), caller.readers))
-    if isinstance(made, ports.Find):
+    if isinstance(made, ports.Find) and caller.shared is None:
         rows = await app.store.documents.find_raw(made)
         if app.classes.get(class_name) is made.schema:
             return b'{"results":[%b]}' % b",".join(rows)
@@ -65,7 +65,7 @@ async def get(app: App, caller: Caller, class_name: str, object_id: str, options
     if schema is None:
         refuse_unknown_class(app, caller, class_name)
         raise not_found()
-    rules = app.classes.rules(class_name)
+    rules = rules_for(app, caller, class_name)
     if rules.is_open("get") and rules.stored_is_answer and policy.plain_reads and not options.shapes:
         raw = await app.store.documents.get_raw(schema, object_id, caller.readers)
         if raw is None:
@@ -83,7 +83,7 @@ async def _find_triggered(app: App, caller: Caller, class_name: str, options: Fi
         return await _answer(await prepare(app, caller, class_name, options))
     if rows is None:
         rows = await find_objects(app, caller, class_name, options)
-    answer: Object = {"results": await triggers.after_find(app, caller, class_name, options, rows)}
+    answer: Object = {"results": await _after_find(app, caller, class_name, options, rows)}
     if options.count:
         counted = (await prepare(app, caller, class_name, options)).plan("count")
         answer["count"] = await app.store.documents.count(counted) if counted else 0
@@ -95,17 +95,26 @@ async def _get_triggered(app: App, caller: Caller, class_name: str, object_id: s
     caller, options, rows = await triggers.before_find(app, caller, class_name, options, get=True)
     if rows is None:
         rows = await find_objects(app, caller, class_name, replace(options, limit=1), "get")
-    shown = await triggers.after_find(app, caller, class_name, options, rows)
+    shown = await _after_find(app, caller, class_name, options, rows)
     if not shown:
         raise not_found()
     return orjson.dumps(app.policy(class_name).single(caller, shown[0]))
+
+
+async def _after_find(app: App, caller: Caller, class_name: str, options: FindOptions, rows: list[Object]) -> list[Json]:
+    """What the trigger makes of the objects found; of that a partner gets what is shared with it, whatever the app's own code adds."""
+    made = await triggers.after_find(app, caller, class_name, options, rows)
+    if caller.shared is None:
+        return made
+    rules = rules_for(app, caller, class_name)
+    return [{name: value for name, value in row.items() if rules.shares(name)} for row in made if isinstance(row, dict)]
 
 
 async def get_object(app: App, caller: Caller, class_name: str, object_id: str, options: FindOptions = EVERYTHING) -> Object:
     """One object as the caller may see it; 101 if there is none."""
     policy = admit(app, caller, "get", class_name)
     exists = await app.classes.sought(class_name) is not None
-    rules, schema, where = app.classes.rules(class_name), app.classes.known_or_blank(class_name), ast.Equals(("objectId",), object_id)
+    rules, schema, where = rules_for(app, caller, class_name), app.classes.known_or_blank(class_name), ast.Equals(("objectId",), object_id)
     search = Search(app, caller, policy, rules, schema, exists, where, options)
     shape = _shape(search)
     plan = search.plan("get", limit=1)

@@ -7,6 +7,7 @@ subqueries, aggregates, live queries. Source: the Parse Server guide, and the or
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from mbaas.kernel.caller import Caller
@@ -17,6 +18,8 @@ from mbaas.query.ast import EVERYTHING, NOTHING, Equals, Node, Or
 
 OPEN_ACL = {"*": {"read": True, "write": True}}
 READS = frozenset({"get", "find", "count"})
+_ALWAYS = frozenset({"objectId", "createdAt", "updatedAt", "score", "$score"})
+"""What is shared of every object."""
 
 
 class Rules:
@@ -28,6 +31,7 @@ class Rules:
         self.permissions: Mapping[str, Any] | None = permissions
         self._owner_exempt = owner_exempt
         self._groups = self._protected_groups(permissions, more_protected)
+        self._shared: frozenset[str] | None = None
         self.protects = any(self._groups.values()) or any(k.startswith("userField:") for k in self._groups)
         self._open = frozenset(op for op in (*READS, "create", "update", "delete", "addField") if self._public(op))
         default = (permissions or {}).get("ACL")
@@ -46,6 +50,17 @@ class Rules:
             groups[who] = tuple(dict.fromkeys((*groups.get(who, ()), *fields)))
         return groups
 
+    def sharing(self, fields: frozenset[str]) -> Rules:
+        """The same for one with whom no more than these fields are shared. `*` is all but the access list, which has to be named."""
+        made = copy(self)
+        made._shared = fields
+        made.protects, made.stored_is_answer = True, False
+        return made
+
+    def shares(self, name: str) -> bool:
+        """True if the field is not kept from the one to whom these rules are narrowed."""
+        return self._shared is None or name in _ALWAYS or name in self._shared or ("*" in self._shared and name != "ACL")
+
     def _public(self, operation: str) -> bool:
         if not self.permissions or self.permissions.get(operation) is None:
             return True
@@ -60,7 +75,8 @@ class Rules:
         """What of the definition decides who finds which objects, and sees which of their fields."""
         permissions = self.permissions or {}
         granted = None if self.is_open("find") else [permissions["find"], permissions.get("readUserFields") or []]
-        return [granted, self._groups if self.protects else {}, self._owner_exempt]
+        reading: list[Json] = [granted, self._groups if self.protects else {}, self._owner_exempt]
+        return reading if self._shared is None else [*reading, sorted(self._shared)]
 
     def _granted(self, caller: Caller, operation: str) -> bool:
         if operation in self._open or caller.omnipotent:
@@ -121,6 +137,9 @@ class Rules:
             return frozenset()
         if self.owns(caller, body.get("objectId")):
             return frozenset()
+        if self._shared is not None:
+            # Asked of the object itself: it may have columns by now that this process has not heard of.
+            return hidden | {name for name in body if not self.shares(name)} | {n for n in self.schema.fields if not self.shares(n)}
         applies = [frozenset(v) for k, v in self._groups.items() if k.startswith("userField:") and _names(body.get(k[10:]), caller.user_id)]
         return hidden.intersection(*applies)
 
@@ -134,7 +153,7 @@ class Rules:
             return
         hidden = self.protected(caller)
         name = ".".join(path)
-        if path[0] in hidden or name in hidden:
+        if path[0] in hidden or name in hidden or not self.shares(path[0]):
             raise forbidden(f"This user is not allowed to {verb} {name} on class {self.schema.name}")
 
 

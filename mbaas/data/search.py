@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from mbaas.data.admission import admit, refuse_unknown_class
+from mbaas.data.admission import admit, refuse_unknown_class, rules_for
 from mbaas.data.app import App
 from mbaas.data.classes import knows
 from mbaas.data.options import FindOptions
@@ -84,7 +84,7 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     known = await app.classes.sought(class_name, names)
     refuse_unknown_class(app, caller, class_name)
     exists, schema = known is not None, known or app.classes.blank(class_name)
-    rules = app.classes.rules(class_name)
+    rules = rules_for(app, caller, class_name)
     scope = scope_of(app, caller, schema)
     read_as = "where", schema, scope.max_depth, scope.regex
     where = options.memo.get(read_as)
@@ -236,7 +236,7 @@ async def _may_follow(app: App, caller: Caller, node: ast.RelatedTo) -> bool:
     if caller.omnipotent:
         return True
     schema = await app.classes.sought(node.class_name)
-    rules = app.classes.rules(node.class_name)
+    rules = rules_for(app, caller, node.class_name)
     rules.refuse_protected(caller, tuple(node.key.split(".")), "query")
     if schema is None:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mbaas.data.admission import admit
+from mbaas.data.admission import admit, rules_for
 from mbaas.data.app import App
 from mbaas.data.options import FindOptions
 from mbaas.data.search import refuse_protected, scope_of
@@ -23,7 +23,7 @@ class Sight:
     def __init__(self, app: App, caller: Caller, class_name: str) -> None:
         """Raises what a find would: 119, or 101 to the signed-out."""
         policy = self._policy = admit(app, caller, "find", class_name)
-        self.rules = app.classes.rules(class_name)
+        self.rules = rules_for(app, caller, class_name)
         self.rules.check(caller, "find")
         where = ast.both(policy.scope(caller, "find"), self.rules.narrowed(caller, "find"))
         self._caller = caller

@@ -17,7 +17,7 @@ from mbaas.jobs.owner import Owner
 from mbaas.kernel.errors import Conflict, Duplicate
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
-from mbaas.storage.ports import ChangeRow, PutRow, Row, Step
+from mbaas.storage.ports import ChangeRow, DropRow, PutRow, Row, Step
 
 _LOOK_SECONDS = 1.0
 """How often it is looked whether something is due that nobody here put."""
@@ -62,16 +62,21 @@ class Task:
         """Hold it until then."""
         await self._change(due=due)
 
-    async def end(self, again: int | None) -> None:
-        """Hold it no more: it is done, or due again then. The queue does so after a run, unless that has done it."""
+    async def end(self, again: int | None, beside: Sequence[Step] = ()) -> None:
+        """Hold it no more: it is done, or due again then. The queue does so after a run, unless that has done it.
+
+        What is done leaves in one commit with the steps `beside` it, none of which is on objects.
+        """
         if self.ended:
             return
         if again is not None:
             await self._change(due=again, owner=None)
             return
         async with self._turn:
-            if not await self.app.store.rows.drop(self.table, self.key, self.row.fence):
-                raise Lost
+            try:
+                await self.app.store.documents.commit([DropRow(self.table, self.key, self.row.fence), *beside])
+            except Conflict:
+                raise Lost from None
         self.ended = True
 
     async def _change(self, beside: Sequence[Step] = (), **new: Any) -> None:

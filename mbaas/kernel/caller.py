@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mbaas.kernel.acl import PUBLIC
@@ -27,6 +28,9 @@ class Caller:
     """True for a user who has no more than an anonymous id (`authData.anonymous`)."""
     roles: frozenset[str] = frozenset()
     principals: frozenset[str] = EVERYBODY
+    shared: Mapping[str, frozenset[str]] | None = None
+    """For a partner service: what the app shares with it, fields by class (`*`: all of them); it reads no more, and writes nothing.
+    None for everybody else."""
     session_id: str | None = None
     session_token: str | None = None
     session_expires: int | None = None

@@ -17,7 +17,7 @@ from typing import Any, Literal, TextIO
 
 MASK = "***"
 _SECRET_NAMES = re.compile(r"password|passwd|secret|token|authorization|cookie|(?:^|[-_])key$|[a-z]Key$|authData", re.IGNORECASE)
-_SHAPES = r"r:[0-9a-f]{32}|mk_(?:live|test)_\w+|(?<=Bearer )[\w.~+/-]+=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+_SHAPES = r"r:[0-9a-f]{32}|[mp]k_(?:live|test)_\w+|(?<=Bearer )[\w.~+/-]+=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 _COUNT = itertools.count(1)
 _PREFIX = os.urandom(4).hex()
 

@@ -17,6 +17,7 @@ from mbaas.outbound.reach import Forbidden, Reach
 
 if TYPE_CHECKING:
     from mbaas.outbound.client import Client
+    from mbaas.outbound.tls import Certificate
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """The addresses of a host. OSError if it has none."""
@@ -67,15 +68,28 @@ class Outbound:
         self._named: set[str] = set()
         """Addresses of hosts that the operator allows."""
 
-    async def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, most: int) -> Reply:
-        """Send a request, and read an answer of at most so many bytes. Failed says why there is none; a redirect is an answer."""
+    async def send(
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        seconds: float,
+        most: int,
+        certificate: Certificate | None = None,
+    ) -> Reply:
+        """Send a request, and read an answer of at most so many bytes. Failed says why there is none; a redirect is an answer.
+
+        With a `certificate` the server shows it to the other end.
+        """
         try:
             self.reach.check(url)
         except Forbidden as error:
             raise Failed("forbidden", str(error)) from error
         try:
             async with asyncio.timeout(seconds):
-                return await self._connected().send(method, url, body, headers, most)
+                return await self._connected().send(method, url, body, headers, most, certificate)
         except TimeoutError:
             raise Failed("late", f"no answer within {seconds:g} s") from None
 

@@ -11,6 +11,7 @@ from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from mbaas.outbound.calls import Failed, Reply
+from mbaas.outbound.tls import Certificate, context
 
 _CONNECT_SECONDS = 2.0
 _IDLE_SECONDS = 4.0
@@ -74,10 +75,13 @@ class Client:
         made.setblocking(False)
         return made
 
-    async def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str], most: int) -> Reply:
+    async def send(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str], most: int, certificate: Certificate | None = None
+    ) -> Reply:
         """As `Outbound.send`, without its time limit and its look at the URL."""
         try:
-            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+            shown = True if certificate is None else context(certificate)
+            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False, ssl=shown) as response:
                 return Reply(response.status, response.headers, await self._read(response, most))
         except aiohttp.ConnectionTimeoutError as error:
             raise Failed("unreachable", f"connect ETIMEDOUT {_place(error, url)}") from error

@@ -94,10 +94,11 @@ class PutRow:
 
 @dataclass(frozen=True, slots=True)
 class DropRow:
-    """Remove a row, if there."""
+    """Remove a row, if there. With a `fence`: Conflict unless it is there and its fence is that."""
 
     table: str
     key: str
+    fence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

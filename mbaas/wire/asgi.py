@@ -60,8 +60,8 @@ _OTHER_HEADERS = frozenset(
 _NONE: dict[bytes, bytes] = {}
 _TEXT = b"text/plain; charset=utf-8"
 _PREFLIGHT = Answer(body=b"OK", content_type=_TEXT)
-_PREFLIGHT_IF_MATCH = Answer(body=b"OK", content_type=_TEXT, headers=[(b"access-control-allow-headers", b"If-Match")])
-"""For who asks whether it may be sent: to all others the list is that of Parse Server."""
+_ON_REQUEST = ("If-Match", "Idempotency-Key")
+"""Headers that those are told of who ask whether they may be sent: to all others the list is that of Parse Server."""
 
 
 class Wire:
@@ -249,7 +249,8 @@ def _no_route(request: Request) -> Refused:
 
 def _preflight(request: Request) -> Answer:
     asked = request.header(b"access-control-request-headers")
-    return _PREFLIGHT_IF_MATCH if asked and "if-match" in asked.lower() else _PREFLIGHT
+    more = [name for name in _ON_REQUEST if asked and name.lower() in asked.lower()]
+    return replace(_PREFLIGHT, headers=[(b"access-control-allow-headers", ", ".join(more).encode())]) if more else _PREFLIGHT
 
 
 def _failure(error: Exception, request: Request, told: Callable[[Exception], Exception] | None) -> Answer:
@@ -259,7 +260,12 @@ def _failure(error: Exception, request: Request, told: Callable[[Exception], Exc
     if not isinstance(error, MbaasError):
         headers.append((b"x-request-id", errors.record(error, f"{request.method} {request.path}").encode()))
     if isinstance(error, TooMany):
-        headers += ((b"retry-after", b"%d" % error.retry_after_s), (b"ratelimit-policy", error.limit.encode()))
+        used_up = f"{error.limit.partition(';')[0]}; r=0; t={error.retry_after_s}"
+        headers += (
+            (b"retry-after", b"%d" % error.retry_after_s),
+            (b"ratelimit-policy", error.limit.encode()),
+            (b"ratelimit", used_up.encode()),
+        )
     if told is not None:
         error = told(error)
     kind = None if isinstance(error, errors.Unauthorized) else JSON_TYPE[1]

@@ -181,13 +181,19 @@ class Limits:
             await self._use(f"{kind}-account", name, own.by_account * self._factor, window, account, tell=True)
         return Accounts(self._counters, f"{kind}-account", names)
 
-    async def _use(self, limit: str, who: str, most: float, window_ms: float, text: str, *, tell: bool = False) -> None:
+    async def read(self, partner: str, most: int) -> tuple[str, str]:
+        """Count a request that a partner makes with its key; what `RateLimit-Policy` and `RateLimit` say of that."""
+        return await self._use(f"{partner} reads", partner, most, 60_000, "Too many requests of this partner.", tell=True)
+
+    async def _use(self, limit: str, who: str, most: float, window_ms: float, text: str, *, tell: bool = False) -> tuple[str, str]:
+        """The policy and the state of a limit after one more use; TooMany if it is used up."""
         now = self._clock.now()
         count, ends = await self._counters.hit(limit, who, window_ms, now)
+        seconds = max(1, -(-(ends - now) // 1000))
+        policy = f'"{_QUOTED.sub("", limit)}"; q={most:g}; w={window_ms / 1000:g}'
         if count > most:
-            seconds = max(1, -(-(ends - now) // 1000))
-            policy = f'"{_QUOTED.sub("", limit)}"; q={most:g}; w={window_ms / 1000:g}'
             raise TooMany(f"{text} Try again in {seconds} s." if tell else text, seconds, policy)
+        return policy, f'"{_QUOTED.sub("", limit)}"; r={most - count:g}; t={seconds}'
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,22 @@ _LOGS = {
     "wait": "Seconds to wait for a line if there is none, 10 at most",
 }
 _GET = ("keys", "excludeKeys", "include")
+_USAGE = {
+    "by": "`hour` (unless given), `day` or `month`",
+    "from": "The first span, as `2026-01`, `2026-01-31` or `2026-01-31T09`",
+    "to": "The last one, in the same form",
+    "format": "`json` (unless given), `csv` or `ndjson`",
+}
 _ARGUMENTS: dict[str, dict[str, str]] = {
     "follow": _CHANGES,
     "find": _FIND,
     "get": {key: _FIND[key] for key in _GET},
+    "find_shared": _FIND,
+    "get_shared": {key: _FIND[key] for key in _GET},
+    "follow_shared": _CHANGES,
+    "usage": _USAGE,
+    "usage_of_all": _USAGE,
+    "own_usage": _USAGE,
     "aggregate": _AGGREGATE,
     "deployments": _DEPLOYMENTS,
     "read_logs": _LOGS,
@@ -221,7 +233,10 @@ def document(mount: str = "/parse") -> Object:
         "paths": paths,
         "components": {
             "schemas": _SCHEMAS,
-            "securitySchemes": {name: {"type": "apiKey", "in": "header", "name": header} for name, header in _KEYS.items()},
+            "securitySchemes": {
+                **{name: {"type": "apiKey", "in": "header", "name": header} for name, header in _KEYS.items()},
+                "partnerKey": {"type": "http", "scheme": "bearer"},
+            },
             "responses": {
                 "Error": {"description": "What was wrong", "content": _json("Error")},
                 "Refused": {"description": _REFUSED, "content": _json("Error")},
@@ -262,7 +277,7 @@ def _operation(route: Route) -> Object:
         made["parameters"].append(
             {"name": "X-Parse-Request-Id", "in": "header", "schema": _TEXT, "description": "Makes the request unrepeatable"}
         )
-    if route.method in ("POST", "PUT"):
+    if route.method in ("POST", "PUT", "PATCH"):
         made["requestBody"] = {"content": _octets() if route.raw else _json("Batch" if route.tag == "batch" else "Anything")}
     return made
 
@@ -284,6 +299,8 @@ def _query(route: Route) -> list[Object]:
 
 
 def _security(route: Route) -> list[Object]:
+    if route.tag == "partner":
+        return [{"partnerKey": []}]
     if not route.keys:
         return []
     return [{"appId": [], "masterKey": []}] if route.master else [{"appId": [], "restKey": []}, {"appId": [], "restKey": [], "session": []}]
@@ -307,7 +324,7 @@ def _failures(route: Route) -> Object:
     found: Object = {"403": {"$ref": "#/components/responses/Refused"}} if route.keys and not route.base else {}
     if _conditional(route):
         found["409"] = {"description": _CHANGED, "content": _json("Error")}
-    if name == "follow":
+    if name in ("follow", "follow_shared"):
         found["410"] = {"description": _GONE, "content": _json("Error")}
     if name == "download":
         found["404"] = {"description": "There is no such file", "content": {"text/plain": {"schema": _TEXT}}}

@@ -31,6 +31,7 @@ _HEADER, _HEADER_VALUE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,200}"), re.compi
 _OWN = ("access-control-", "connection", "content-length", "date", "keep-alive", "server", "trailer", "transfer-encoding", "upgrade")
 _SECRET = ("x-parse-session-token", "x-parse-master-key", "x-parse-maintenance-key", "authorization", "cookie", "proxy-authorization")
 """Headers that no function is shown."""
+_NOT_SECRET = ("idempotency-key",)
 TOO_LARGE = "request entity too large"
 _JUDGED = 16 * 1024
 
@@ -98,7 +99,7 @@ class Request:
     def told_headers(self) -> dict[str, str]:
         """The headers that a function is shown: none with keys, tokens and cookies."""
         named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
-        return {name: value for name, value in named if name not in _SECRET and not name.endswith("-key")}
+        return {name: value for name, value in named if name not in _SECRET and (not name.endswith("-key") or name in _NOT_SECRET)}
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""

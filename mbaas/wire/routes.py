@@ -10,7 +10,7 @@ from mbaas.kernel.values import Json
 from mbaas.wire.limits import Kind
 from mbaas.wire.request import Answer, Request
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[[Request], Awaitable[bytes | Answer | Json]]
 """Bytes are JSON already; an Answer says everything itself; anything else is encoded and sent with 200."""
 

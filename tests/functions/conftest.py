@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from bson import ObjectId
 
 from mbaas.testing.process import TestServer
+from tests.functions.partnership import Partnership, partnership
 from tests.functions.web import Web, web
 from tests.secantus import database
 
@@ -19,6 +20,16 @@ APPS = Path(__file__).parent / "apps"
 def elsewhere() -> Iterator[Web]:
     """Somebody else's web server."""
     with web() as running:
+        yield running
+
+
+@pytest.fixture(params=["embedded", "mongodb"])
+async def partners(request: pytest.FixtureRequest, tmp_path: Path, elsewhere: Web) -> AsyncIterator[Partnership]:
+    """A server that partners are registered with, on one store and then on the other."""
+    url = database(request.getfixturevalue("mongo"), f"partners_{ObjectId()}") if request.param == "mongodb" else None
+    elsewhere.on.clear()
+    elsewhere.received.clear()
+    async with partnership(tmp_path, elsewhere, url) as running:
         yield running
 
 

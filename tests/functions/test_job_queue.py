@@ -15,12 +15,13 @@ from mbaas.data.app import App
 from mbaas.data.find import find_objects
 from mbaas.data.options import EVERYTHING
 from mbaas.jobs.owner import Owner
+from mbaas.jobs.queue import Lost, Task
 from mbaas.kernel.caller import MASTER
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.options import AppOptions, ServerOptions
 from mbaas.kernel.values import Json, Object
 from mbaas.services import Services
-from mbaas.storage.ports import Row
+from mbaas.storage.ports import PutRow, Row
 from mbaas.testing.clock import FakeClock
 from mbaas_functions.jobs import STATUS, Jobs
 from tests.secantus import database
@@ -273,3 +274,17 @@ async def test_a_job_that_nobody_knows_cannot_be_cancelled(app: App) -> None:
     assert refused.value.code == Code.OBJECT_NOT_FOUND
     assert await app.store.rows.get("jobs", "nosuchjob") is None
     await process.close()
+
+
+async def test_what_takes_the_place_of_a_task_is_written_under_its_claim_alone(app: App, clock: FakeClock) -> None:
+    """A process that lost its lease leaves nothing behind it."""
+    rows = app.store.rows
+    await rows.put_many("work", [Row("k", {"n": 1}, due=clock.now())])
+    [late] = [Task(app, "work", row) for row in await rows.claim("work", clock.now(), "one", LEASE_MS)]
+    clock.advance(LEASE_MS)
+    [holder] = [Task(app, "work", row) for row in await rows.claim("work", clock.now(), "other", LEASE_MS)]
+    with pytest.raises(Lost):
+        await late.end(None, [PutRow("given up", "k", "one")])
+    assert await rows.get("given up", "k") is None
+    await holder.end(None, [PutRow("given up", "k", "other")])
+    assert (await rows.get("work", "k"), await rows.get("given up", "k")) == (None, Row("k", "other"))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,9 @@ from mbaas.outbound.reach import Reach
 from mbaas.services import Services
 from mbaas.storage.ports import Row
 from mbaas.testing.clock import FakeClock
-from mbaas_functions.partners.events import DELIVERIES
+from mbaas_functions.partners.deliveries import DELIVERIES
 from mbaas_functions.room import Functions, opened
+from tests.functions.partnership import until
 from tests.functions.web import Web, respond, web
 
 MINUTE = 60_000
@@ -87,16 +87,6 @@ async def live(functions: Functions, url: str, classes: dict[str, list[str]], na
         await registry.move(name, state)
     await registry.enable(name, {"environment": "live", "classes": classes})
     return str(secrets["live"])
-
-
-async def until(holds: Callable[[], bool | Awaitable[bool]], then: Callable[[], Awaitable[None]] | None = None) -> None:
-    """Wait until something holds; `then` is done again and again meanwhile."""
-    async with asyncio.timeout(100):
-        for _ in itertools.count():
-            held = holds()
-            if held if isinstance(held, bool) else await held:
-                return
-            await (then() if then is not None else asyncio.sleep(0))
 
 
 class Waiting:

@@ -45,6 +45,14 @@ class Web:
         return [each for each in self.received if each.path.partition("?")[0] == path]
 
 
+def _decoded(raw: bytes) -> Any:
+    """The body; None where it is not JSON."""
+    try:
+        return json.loads(raw or b"null")
+    except ValueError:
+        return None
+
+
 @contextmanager
 def web() -> Iterator[Web]:
     """A server on a free port of this machine."""
@@ -53,7 +61,7 @@ def web() -> Iterator[Web]:
     class Answering(BaseHTTPRequestHandler):
         def answer(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = json.loads(raw or b"null")
+            body = _decoded(raw)
             made.received.append(Received(self.command, self.path, dict(self.headers.items()), raw, body))
             answer = made.on.get(self.path.partition("?")[0], {})
             if callable(answer):

@@ -60,13 +60,13 @@ def test_no_secret_is_shown_whatever_way_it_takes(lines: Any) -> None:
     """As a named field, deep in a body, within a text, in a traceback, in a database address."""
     log = get_logger("mbaas")
     log.info("login", password="p4ss", body={"authData": {"x": 1}, "nested": [{"sessionToken": "s"}]}, headers={"X-Parse-Master-Key": "m"})
-    log.info(f"session {TOKEN} for mk_live_abc123 at mongodb://user:pw123@host/db", note="the-master-key")
+    log.info(f"session {TOKEN} for mk_live_abc123 and pk_test_taxi_def456 at mongodb://user:pw123@host/db", note="the-master-key")
     try:
         raise ValueError(f"bad token {TOKEN} and the-master-key")
     except ValueError:
         log.exception("failed")
     text = json.dumps(lines())
-    for secret in ("p4ss", '"x"', '"s"', '"m"', TOKEN, "abc123", "pw123", "the-master-key"):
+    for secret in ("p4ss", '"x"', '"s"', '"m"', TOKEN, "abc123", "def456", "pw123", "the-master-key"):
         assert secret not in text
     assert "Traceback" in text
 

@@ -1,16 +1,15 @@
 """Calling a partner's operation: who may, what is sent, how long it may take, and what becomes of a bad answer.
 
-In this order: the partner is enabled and serves, the params meet its schema, the quotas have room, the breaker is closed, one of its places
-is free; then a signed call by `mbaas.outbound`, whose answer must meet the declared schema. An operation that is idempotent is tried
-once more under the same `webhook-id` if there is time left.
+In this order: the partner is enabled and serves, the params meet its schema, one of its places is free, the quotas have room, the
+breaker is closed; then a signed call by `mbaas.outbound`, whose answer must meet the declared schema. An operation that is idempotent
+is tried once more under the same `webhook-id` if there is time left.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import orjson
@@ -21,72 +20,26 @@ from mbaas.kernel.errors import Code, ParseError, TooMany
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Failed, Outbound, Reply
-from mbaas_functions.partners import signatures
-from mbaas_functions.partners.breaker import Breaker
+from mbaas_functions.partners.environments import Environment
+from mbaas_functions.partners.keys import Keys
+from mbaas_functions.partners.line import Line
+from mbaas_functions.partners.once import Once
 from mbaas_functions.partners.operations import Operation
-from mbaas_functions.partners.registry import Environment, Partner, Registry
-from mbaas_functions.partners.usage import Called, Usage
+from mbaas_functions.partners.promotion import Promotion
+from mbaas_functions.partners.quotas import Quotas
+from mbaas_functions.partners.registry import Partner, Registry
+from mbaas_functions.partners.rehearsal import rehearse
+from mbaas_functions.partners.subjects import Subjects
+from mbaas_functions.partners.usage import Usage
 
-_MOST_BYTES = 1_000_000
+Tell = Callable[[str, str], None]
+"""Adds a header to the answer."""
 _AGAIN = (502, 503, 504)
 """Statuses after which an idempotent call is worth another attempt."""
-_ASKED = "$sandbox"
-"""The param by which a caller asks a sandbox of examples for trouble: `{"status": 503, "latencyMs": 200}`."""
-_MOST_LATENCY_MS = 10_000
 
 
-Sent = tuple[str, str, bytes, dict[str, str]]
-"""Method, URL, body and headers of a request."""
-
-
-class Line:
-    """The line to partners: signed attempts, each counted, and the breakers that they are made through."""
-
-    def __init__(self, app: App, outbound: Outbound, usage: Usage) -> None:
-        self._app, self._outbound, self._usage = app, outbound, usage
-        self._breakers: dict[tuple[str, Environment], Breaker] = {}
-
-    def wait(self, partner: Partner, environment: Environment) -> float:
-        """Seconds until an attempt may be made; 0: now, and whoever is told so makes one."""
-        return self._breaker(partner, environment).wait()
-
-    def _breaker(self, partner: Partner, environment: Environment) -> Breaker:
-        return self._breakers.setdefault((partner.name, environment), Breaker(self._seconds))
-
-    def _seconds(self) -> float:
-        return self._app.clock.now() / 1000
-
-    async def send(
-        self, partner: Partner, environment: Environment, operation: str, sent: Sent, message_id: str, seconds: float
-    ) -> Reply | Failed:
-        """One attempt, counted under the operation's name whatever comes of it."""
-        method, url, body, headers = sent
-        began, now = time.monotonic(), self._app.clock.now()
-        headers = {
-            "Content-Type": "application/json",
-            **headers,
-            **signatures.headers(partner.keys(environment, now), message_id, now // 1000, body),
-            "X-Deadline-Ms": str(max(0, round(seconds * 1000))),
-        }
-        outcome: Reply | Failed = Failed("late", "the call was given up")
-        try:
-            outcome = await self._outbound.send(method, url, body, headers, seconds=seconds, most=_MOST_BYTES)
-        except Failed as error:
-            outcome = error
-            get_logger(__name__).warning("a partner failed", partner=partner.name, operation=operation, reason=error.detail)
-        finally:
-            reached = isinstance(outcome, Reply) or outcome.reached
-            well = isinstance(outcome, Reply) and outcome.status < 500 and outcome.status != 429
-            self._breaker(partner, environment).went(well=well, reached=reached)
-        called = Called(
-            ok=isinstance(outcome, Reply) and outcome.status < 300,
-            reached=reached,
-            ms=round((time.monotonic() - began) * 1000),
-            sent=len(body),
-            received=len(outcome.body) if isinstance(outcome, Reply) else 0,
-        )
-        await self._usage.add(partner.name, environment, operation, called)
-        return outcome
+def nobody(name: str, value: str) -> None:
+    """For who cannot be told."""
 
 
 class Partners:
@@ -94,13 +47,23 @@ class Partners:
 
     def __init__(self, app: App, outbound: Outbound) -> None:
         self.registry = Registry(app, outbound.reach)
-        self.usage = Usage(app)
+        self.promotion = Promotion(app, self.registry, outbound)
+        self.subjects = Subjects(app)
+        self.keys = Keys(app, self.registry)
+        self.usage, self.quotas = Usage(app), Quotas(app)
         self.line = Line(app, outbound, self.usage)
-        self._app = app
+        self._app, self._once = app, Once(app)
         self._running: dict[tuple[str, Environment], int] = {}
 
-    async def call(self, function: str, caller: Caller, params: Object) -> Object:
-        """`{"result": …}` of `partner.operation`. ParseError 141 if there is none, 142 for wrong params, 141 as it fails; TooMany."""
+    async def close(self) -> None:
+        """Write what was counted."""
+        await self.usage.close()
+
+    async def call(self, function: str, caller: Caller, params: Object, key: str | None = None, tell: Tell = nobody) -> Object:
+        """`{"result": …}` of `partner.operation`. ParseError 141 if there is none, 142 for wrong params, 141 as it fails; TooMany.
+
+        `key` is the caller's Idempotency-Key. `tell` is given the headers that say what is left of the quotas.
+        """
         name, _, called = function.partition(".")
         partner, operation = await self._found(function, name, called)
         grant = partner.grant
@@ -111,12 +74,25 @@ class Partners:
             raise _failed(f"The partner {name} is {partner.state}.")
         if operation.require_user and caller.user_id is None and not caller.master:
             raise ParseError(Code.VALIDATION_ERROR, "Validation failed. Please login to continue.")
+        if operation.subject is not None:
+            params = await self._with_subject(partner, environment, operation, operation.subject, caller, params)
         if environment == "sandbox" and partner.url("sandbox") is None:
-            return {"result": await _rehearsed(operation, params)}
+            return {"result": await rehearse(operation, params)}
         operation.check_params(params)
-        await self.usage.reserve(partner, environment)
-        with self._place(partner, environment):
-            return {"result": await self._send(partner, environment, operation, params)}
+
+        async def run(message_id: str) -> Json:
+            with self._place(partner, environment):
+                lefts = await self.quotas.reserve(partner, environment)
+                tell("RateLimit-Policy", ", ".join(left.policy for left in lefts))
+                tell("RateLimit", ", ".join(left.state for left in lefts))
+                return await self._send(partner, environment, operation, params, message_id)
+
+        if key is None:
+            return {"result": await run(f"msg_{self._app.ids.uuid()}")}
+        result, again = await self._once.answer(f"{environment} {function}", caller, key, params, run)
+        if again:
+            tell("Idempotent-Replayed", "true")
+        return {"result": result}
 
     async def _found(self, function: str, name: str, called: str) -> tuple[Partner, Operation]:
         try:
@@ -127,6 +103,19 @@ class Partners:
         if operation is None:
             raise _failed(f'Invalid function: "{function}"')
         return partner, operation
+
+    async def _with_subject(
+        self, partner: Partner, environment: Environment, operation: Operation, name: str, caller: Caller, params: Object
+    ) -> Object:
+        """The params with the partner's own id of the user. ParseError 142 if it is not known, or not to be told, and needed."""
+        if name in params:
+            raise ParseError(Code.VALIDATION_ERROR, f"{name} is filled in by the server.")
+        known = await self.subjects.external(partner.name, environment, caller.user_id)
+        if known is not None:
+            return {**params, name: known}
+        if not operation.accepts(params) and operation.accepts({**params, name: "1"}):
+            raise ParseError(Code.VALIDATION_ERROR, f"{operation.name} needs the user's consent to be known to {partner.name}.")
+        return params
 
     @contextmanager
     def _place(self, partner: Partner, environment: Environment) -> Iterator[None]:
@@ -140,11 +129,11 @@ class Partners:
         finally:
             self._running[key] -= 1
 
-    async def _send(self, partner: Partner, environment: Environment, operation: Operation, params: Object) -> Json:
+    async def _send(self, partner: Partner, environment: Environment, operation: Operation, params: Object, message_id: str) -> Json:
         base = partner.url(environment)
         assert base is not None
         url, body, headers = operation.request(base, params)
-        message_id, until = f"msg_{self._app.ids.uuid()}", time.monotonic() + operation.seconds
+        until = time.monotonic() + operation.seconds
         attempts = 2 if operation.idempotent else 1
         while True:
             attempts -= 1
@@ -158,23 +147,6 @@ class Partners:
             worth = outcome.status in _AGAIN if isinstance(outcome, Reply) else outcome.reason == "unreachable"
             if attempts == 0 or not worth or until - time.monotonic() < operation.seconds / 4:
                 raise _failed(_complaint(partner, operation, outcome))
-
-
-async def _rehearsed(operation: Operation, params: Object) -> Json:
-    """What a sandbox of examples answers: the example with these params, else the first one that has none, else the first."""
-    given = dict(params)
-    asked = given.pop(_ASKED, None)
-    operation.check_params(given)
-    if isinstance(asked, dict):
-        latency = asked.get("latencyMs", 0)
-        if isinstance(latency, (int, float)) and 0 < latency <= _MOST_LATENCY_MS:
-            await asyncio.sleep(latency / 1000)
-        if asked.get("status", 200) != 200:
-            raise _failed(f"{operation.name} failed: the answer has the status {asked['status']}.")
-    if not operation.examples:
-        raise _failed(f"{operation.name} has no examples, and its sandbox no URL.")
-    same = [each for each in operation.examples if each.get("params") == given]
-    return (same or [each for each in operation.examples if "params" not in each] or list(operation.examples))[0]["reply"]
 
 
 def _read(partner: Partner, operation: Operation, reply: Reply) -> Json:

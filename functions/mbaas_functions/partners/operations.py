@@ -1,8 +1,9 @@
 """What a partner offers: operations, each a function `partner.operation`, as a manifest of ours or an OpenAPI 3 document says.
 
-A manifest is `{"operations": {name: {"method", "path", "params", "reply", "idempotent", "timeout", "requireUser", "examples"}}}`:
-`params` and `reply` are JSON Schemas, `examples` a list of `{"params", "reply"}` that the sandbox answers with. Of an OpenAPI
-document each operation with an `operationId` becomes one; its parameters and the fields of its JSON body are the params.
+A manifest is `{"operations": {name: {…}}}`, each with `method`, `path`, `params`, `reply`, `idempotent`, `timeout`, `requireUser`,
+`subject` and `examples`: `params` and `reply` are JSON Schemas, `examples` a list of `{"params", "reply"}` that the sandbox answers with,
+`subject` the param that the server puts the partner's own id of the user in. Of an OpenAPI document each operation with an `operationId`
+becomes one; its parameters and the fields of its JSON body are the params, and `x-subject` is the `subject`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _PATH = re.compile(r"/|(/(?!\.\.?(/|\Z))([A-Za-z0-9._~!$&'()*+,;=:@-]|\{[A-Za-z0
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _SECONDS, _MOST_SECONDS = 10.0, 30.0
 _MOST_OPERATIONS, _MOST_BYTES, _DEEPEST = 200, 1_000_000, 32
-_KEYS = {"method", "path", "params", "reply", "idempotent", "timeout", "requireUser", "examples", "summary"}
+_KEYS = {"method", "path", "params", "reply", "idempotent", "timeout", "requireUser", "subject", "examples", "summary"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Operation:
     idempotent: bool
     seconds: float
     require_user: bool
+    subject: str | None
     examples: tuple[Object, ...]
     places: Mapping[str, str]
 
@@ -50,6 +52,10 @@ class Operation:
         """ParseError 142 with the first thing that is wrong."""
         if (wrong := _wrong(self.params, params)) is not None:
             raise ParseError(Code.VALIDATION_ERROR, f"The params of {self.name} are wrong: {wrong}")
+
+    def accepts(self, params: Object) -> bool:
+        """True if the params meet their schema."""
+        return _wrong(self.params, params) is None
 
     def misanswered(self, reply: Json) -> str | None:
         """What is wrong with a partner's answer, if anything."""
@@ -127,7 +133,7 @@ def _of_manifest(given: Object) -> Iterator[tuple[str, Operation]]:
 
 
 def _operation(name: str, given: Object, places: Mapping[str, str]) -> Operation:
-    seconds, examples = given.get("timeout", _SECONDS), given.get("examples", [])
+    seconds, examples, subject = given.get("timeout", _SECONDS), given.get("examples", []), given.get("subject")
     if not _NAME.fullmatch(name):
         raise _bad(f"{name!r} is not the name of an operation: a letter, then letters, digits and _")
     if given["method"] not in _METHODS:
@@ -138,6 +144,8 @@ def _operation(name: str, given: Object, places: Mapping[str, str]) -> Operation
         raise _bad(f"the timeout of {name} is not a number of seconds up to {_MOST_SECONDS:g}")
     if not isinstance(examples, list) or not all(isinstance(each, dict) for each in examples):
         raise _bad(f"the examples of {name} are not a list of objects")
+    if subject is not None and (not isinstance(subject, str) or not subject):
+        raise _bad(f"the subject of {name} is not the name of a param")
     return Operation(
         name=name,
         method=given["method"],
@@ -147,6 +155,7 @@ def _operation(name: str, given: Object, places: Mapping[str, str]) -> Operation
         idempotent=given.get("idempotent", given["method"] in ("GET", "PUT", "DELETE")) is True,
         seconds=float(seconds),
         require_user=given.get("requireUser") is True,
+        subject=subject,
         examples=tuple(examples),
         places=places,
     )
@@ -190,6 +199,7 @@ def _of_operation(name: str, method: str, path: str, each: Object, defined: Obje
             "path": path,
             "params": params,
             "reply": True if reply is None else {"allOf": [reply], **defined},
+            "subject": each.get("x-subject"),
             "examples": shown,
         },
         places,

@@ -1,29 +1,36 @@
-"""What partners were called: counted per hour and operation, read as totals, as a score, and line by line for invoices.
+"""What partners were called: counted per hour and operation, read by hour, day or month, as a score, and line by line for invoices.
 
 A row per (partner, environment, hour, operation) counts calls by how they ended, bytes, and times by class, from which the 95th
-percentile is told to within its class.
+percentile is told to within its class. Counts are gathered in memory and written by one writer, once a second at most; what was
+gathered since is lost when the process is killed. How often a partner was called at all is counted before each call (`quotas`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Literal, get_args
 
 import orjson
 
 from mbaas.data.app import App
-from mbaas.kernel.errors import TooMany
 from mbaas.kernel.values import Object
+from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Row
-from mbaas_functions.partners.registry import Environment, Partner
+from mbaas_functions.partners.environments import Environment
 
-_TABLE, _QUOTAS = "partner_usage", "partner_quotas"
+By = Literal["hour", "day", "month"]
+_LENGTH: dict[By, int] = {"hour": len("2026-01-31T09"), "day": len("2026-01-31"), "month": len("2026-01")}
+_TABLE = "partner_usage"
 _CLASSES_MS = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000)
 _KEPT_MS = 400 * 24 * 3600 * 1000
-COLUMNS = ("partner", "environment", "hour", "operation", "calls", "ok", "failed", "unreachable", "ms", "sent", "received")
+_GATHER_SECONDS = 1.0
+_COUNTS = ("calls", "ok", "failed", "unreachable", "ms", "sent", "received")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,79 +49,130 @@ class Usage:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._gathered: dict[str, Object] = {}
+        self._turn = asyncio.Lock()
+        self._writer: asyncio.Task[None] | None = None
 
-    async def reserve(self, partner: Partner, environment: Environment) -> None:
-        """Use up one call of the minute's and the month's quota. TooMany names the one that is used up."""
-        now = datetime.fromtimestamp(self._app.clock.now() / 1000, UTC)
-        month = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
-        minute_left, month_left = 60 - now.second, round((month - now).total_seconds())
-        for name, span, left in (("perMinute", f"{now:%Y-%m-%dT%H:%M}", minute_left), ("perMonth", f"{now:%Y-%m}", month_left)):
-            most = partner.limit(environment, name)
-            expires = self._app.clock.now() + (left + 60) * 1000
-            if await self._app.store.rows.count_up(_QUOTAS, f"{partner.name}|{environment}|{name}|{span}", expires=expires) > most:
-                text = f"The partner {partner.name} may be called {most} times {_SPAN[name]}. Try again in {left} s."
-                raise TooMany(text, left, f'"{partner.name} {name}"; q={most}; w={60 if name == "perMinute" else 2592000}')
-
-    async def add(self, partner: str, environment: Environment, operation: str, called: Called) -> None:
+    def add(self, partner: str, environment: Environment, operation: str, called: Called) -> None:
         """Count a call."""
-        now = self._app.clock.now()
-        key = f"{partner}|{environment}|{_hour(now)}|{operation}"
+        key = f"{partner}|{environment}|{_hour(self._app.clock.now())}|{operation}"
+        times = [0] * (len(_CLASSES_MS) + 1)
+        times[sum(called.ms > limit for limit in _CLASSES_MS)] = 1
+        counts = (1, called.ok, not called.ok, not called.reached, called.ms, called.sent, called.received)
+        self._gather(key, {**dict(zip(_COUNTS, map(int, counts), strict=True)), "times": times})
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
 
-        def counted(row: Row | None) -> Row:
-            value: Object = dict(row.value) if row else dict.fromkeys(("calls", "ok", "failed", "unreachable", "ms", "sent", "received"), 0)
-            value["calls"] += 1
-            value["ok" if called.ok else "failed"] += 1
-            value["unreachable"] += not called.reached
-            for name, amount in (("ms", called.ms), ("sent", called.sent), ("received", called.received)):
-                value[name] += amount
-            times = list(value.get("times") or [0] * (len(_CLASSES_MS) + 1))
-            times[sum(called.ms > limit for limit in _CLASSES_MS)] += 1
-            return Row(key, {**value, "times": times}, expires=now + _KEPT_MS)
+    def _gather(self, key: str, value: Object) -> None:
+        self._gathered[key] = _sum(self._gathered[key], value) if key in self._gathered else value
 
-        await self._app.store.rows.alter(_TABLE, key, counted)
+    async def _write(self) -> None:
+        try:
+            while self._gathered:
+                # What has been begun is written, even when the server stops.
+                await asyncio.shield(self.flush())
+                await asyncio.sleep(_GATHER_SECONDS)
+        finally:
+            self._writer = None
 
-    async def read(self, partner: str, since: str = "", until: str = "~") -> list[Object]:
-        """The counters of a partner, one for each environment, hour (`2026-01-31T09`) and operation."""
-        found: list[Object] = []
-        after = ""
-        while rows := await self._app.store.rows.scan(_TABLE, after, prefix=f"{partner}|"):
+    async def flush(self) -> None:
+        """Write what was gathered. What cannot be written now is kept for the next time."""
+        async with self._turn:
+            gathered, self._gathered = self._gathered, {}
+            for key, more in gathered.items():
+                try:
+                    await self._app.store.rows.alter(_TABLE, key, partial(self._added, key, more))
+                except Exception:
+                    get_logger(__name__).exception("what a partner was called cannot be counted; it is tried again", key=key)
+                    self._gather(key, more)
+
+    def _added(self, key: str, more: Object, row: Row | None) -> Row:
+        return Row(key, more if row is None else _sum(row.value, more), expires=self._app.clock.now() + _KEPT_MS)
+
+    async def close(self) -> None:
+        """Write what was gathered."""
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        await self.flush()
+
+    async def read(self, partners: Iterable[str], since: str = "", until: str = "", by: By = "hour") -> list[Object]:
+        """The counters of partners, one for each environment, span and operation: `{partner, environment, <by>, operation, calls, …}`.
+
+        `since` and `until` are the first and the last span, as `2026-01`, `2026-01-31` or `2026-01-31T09`.
+        """
+        await self.flush()
+        found: dict[tuple[str, ...], Object] = {}
+        for partner in partners:
+            for environment in get_args(Environment):
+                for hour, operation, value in await self._hours(f"{partner}|{environment}|", since, until):
+                    key = partner, environment, hour[: _LENGTH[by]], operation
+                    found[key] = _sum(found[key], value) if key in found else value
+        return [
+            {**dict(zip(("partner", "environment", by, "operation"), key, strict=True)), **_told(value)} for key, value in found.items()
+        ]
+
+    async def _hours(self, prefix: str, since: str, until: str) -> list[tuple[str, str, Object]]:
+        found: list[tuple[str, str, Object]] = []
+        after = prefix + since
+        while rows := await self._app.store.rows.scan(_TABLE, after, prefix=prefix):
             for row in rows:
-                name, environment, hour, operation = row.key.split("|")
-                if since <= hour <= until:
-                    found.append({"partner": name, "environment": environment, "hour": hour, "operation": operation, **row.value})
+                hour, operation = row.key.removeprefix(prefix).split("|")
+                if until and hour[: len(until)] > until:
+                    return found
+                found.append((hour, operation, row.value))
             after = rows[-1].key
         return found
 
     async def score(self, partner: str) -> Object:
         """How the live partner did in the last day: what an app's developer chooses by. Shares are None while there were no calls."""
         since = _hour(self._app.clock.now() - 24 * 3600 * 1000)
-        rows = [each for each in await self.read(partner, since) if each["environment"] == "live"]
+        rows = [each for each in await self.read([partner], since) if each["environment"] == "live"]
         calls = sum(each["calls"] for each in rows)
-        times = [sum(column) for column in zip(*(each["times"] for each in rows), strict=True)]
+        total = _told(_total(rows)) if rows else {"latencyMs": None, "p95Ms": None}
         return {
             "calls": calls,
             "successRate": sum(each["ok"] for each in rows) / calls if calls else None,
             "availability": 1 - sum(each["unreachable"] for each in rows) / calls if calls else None,
-            "latencyMs": round(sum(each["ms"] for each in rows) / calls, 1) if calls else None,
-            "p95Ms": _percentile(times, 0.95) if calls else None,
+            "latencyMs": total["latencyMs"],
+            "p95Ms": total["p95Ms"],
         }
 
 
-def as_csv(rows: Iterable[Object]) -> str:
+def as_csv(rows: Iterable[Object], by: By = "hour") -> str:
     """Counters as CSV with a header."""
     written = io.StringIO()
-    writer = csv.DictWriter(written, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(written, columns(by), extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return written.getvalue()
 
 
-def as_ndjson(rows: Iterable[Object]) -> bytes:
+def as_ndjson(rows: Iterable[Object], by: By = "hour") -> bytes:
     """Counters as one JSON object a line."""
-    return b"".join(orjson.dumps({name: row[name] for name in COLUMNS}) + b"\n" for row in rows)
+    return b"".join(orjson.dumps({name: row[name] for name in columns(by)}) + b"\n" for row in rows)
 
 
-_SPAN = {"perMinute": "a minute", "perMonth": "a month"}
+def columns(by: By) -> tuple[str, ...]:
+    """What an export has of each counter."""
+    return ("partner", "environment", by, "operation", *_COUNTS)
+
+
+def _sum(one: Object, other: Object) -> Object:
+    counts = {name: one[name] + other[name] for name in _COUNTS}
+    return {**counts, "times": [a + b for a, b in zip(one["times"], other["times"], strict=True)]}
+
+
+def _total(rows: list[Object]) -> Object:
+    total = rows[0]
+    for row in rows[1:]:
+        total = _sum(total, row)
+    return total
+
+
+def _told(value: Object) -> Object:
+    """A counter with the mean and the 95th percentile of its calls' times."""
+    return {**value, "latencyMs": round(value["ms"] / value["calls"], 1), "p95Ms": _percentile(value["times"], 0.95)}
 
 
 def _hour(at: int) -> str:

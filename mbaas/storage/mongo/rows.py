@@ -82,9 +82,10 @@ class MongoRows:
         except DuplicateKeyError as error:
             raise Duplicate(table) from error
 
-    async def drop_one(self, table: str, key: str, session: AsyncClientSession | None) -> None:
-        """Remove a row inside a unit."""
-        await self._rows.delete_one({"_id": row_id(table, key)}, session=session)
+    async def drop_one(self, table: str, key: str, fence: int | None, session: AsyncClientSession | None) -> bool:
+        """Remove a row inside a unit; says whether."""
+        result: DeleteResult = await self._rows.delete_one(_held(table, key, fence), session=session)
+        return result.deleted_count > 0
 
     async def put_several(self, rows: Sequence[tuple[str, Row]], session: AsyncClientSession | None) -> None:
         """Put rows, each with its table, inside a unit."""

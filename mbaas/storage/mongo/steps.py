@@ -93,7 +93,8 @@ class Steps:
         return NOTHING
 
     async def _drop_row(self, step: DropRow, session: Session) -> Written:
-        await self._rows.drop_one(step.table, step.key, session)
+        if not await self._rows.drop_one(step.table, step.key, step.fence, session) and step.fence is not None:
+            raise Conflict
         return NOTHING
 
     async def _change_row(self, step: ChangeRow, session: Session) -> Written:

@@ -181,7 +181,9 @@ class Steps:
         return NOTHING
 
     def _drop_row(self, step: DropRow) -> Written:
-        self._execute("DELETE FROM rows WHERE tbl=? AND key=?", (step.table, step.key))
+        dropped = "DELETE FROM rows WHERE tbl=? AND key=? AND (?3 IS NULL OR fence=?3) RETURNING 1"
+        if self._execute(dropped, (step.table, step.key, step.fence)).get is None and step.fence is not None:
+            raise Conflict
         return NOTHING
 
     def _change_row(self, step: ChangeRow) -> Written:

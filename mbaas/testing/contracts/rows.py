@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mbaas.kernel.errors import Conflict
-from mbaas.storage.ports import ChangeRow, PutRow, Row, Store
+from mbaas.storage.ports import ChangeRow, DropRow, PutRow, Row, Store
 from mbaas.testing.clock import FakeClock
 
 VALUES = [None, True, 1, 2.5, "text", "Zoë\u0000", [1, [2]], {"a": {"b": None}}]
@@ -90,6 +90,19 @@ async def test_a_worker_that_lost_its_lease_can_do_nothing(store: Store) -> None
     assert await store.rows.drop("jobs", "a", new.fence)
     assert not await store.rows.drop("jobs", "a", new.fence)
     assert not await store.rows.change("jobs", new, new.fence)
+
+
+async def test_a_row_leaves_under_its_fence_with_what_takes_its_place(store: Store) -> None:
+    await store.rows.put_many("jobs", [Row("a", 1, due=1)])
+    [old] = await store.rows.claim("jobs", 5, "w1", 10)
+    [new] = await store.rows.claim("jobs", 15, "w2", 10)
+    with pytest.raises(Conflict):
+        await store.documents.commit([DropRow("jobs", "a", old.fence), PutRow("done", "a", "w1")])
+    assert (await store.rows.get("jobs", "a"), await store.rows.get("done", "a")) == (new, None)
+    await store.documents.commit([DropRow("jobs", "a", new.fence), PutRow("done", "a", "w2")])
+    assert (await store.rows.get("jobs", "a"), await store.rows.get("done", "a")) == (None, Row("a", "w2"))
+    with pytest.raises(Conflict):
+        await store.documents.commit([DropRow("jobs", "a", new.fence)])
 
 
 async def test_a_replaced_row_is_no_longer_its_old_holders(store: Store) -> None:

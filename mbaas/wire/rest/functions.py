@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import orjson
+
 from mbaas.kernel.values import Json
+from mbaas.wire.cors import Header
 from mbaas.wire.request import Answer, Request, parse_pairs
 from mbaas.wire.rest.classes import saved_answer
 from mbaas.wire.routes import Route
@@ -11,10 +14,16 @@ from mbaas_functions.kinds import JOB
 from mbaas_functions.room import functions_of
 
 
-async def call(request: Request) -> Json:
+async def call(request: Request) -> Answer | Json:
     """Call a function. Its params are those of the body, then those of the query string."""
     params = {**request.object(), **parse_pairs(request.query)} if request.query else request.object()
-    return await functions_of(request.app).call(request.params[0], request.caller, params, request.told_headers())
+    headers: list[Header] = []
+
+    def tell(name: str, value: str) -> None:
+        headers.append((name.lower().encode(), value.encode()))
+
+    result = await functions_of(request.app).call(request.params[0], request.caller, params, request.told_headers(), tell)
+    return Answer(headers=headers, body=orjson.dumps(result)) if headers else result
 
 
 async def start_job(request: Request) -> Answer:
