@@ -23,6 +23,7 @@ from mbaas.kernel.errors import ParseError, TooMany
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas_functions.code import Code
+from mbaas_functions.isolation import Found
 from mbaas_functions.lines import Line
 from mbaas_functions.process import Call, Gone, Process
 
@@ -49,6 +50,7 @@ class Pool:
     def __init__(self, code: Code, answer: Callable[[Process, Call, Object], None], say: Callable[[Line], None]) -> None:
         self.code = code
         self.manifest: list[Object] = []
+        self.isolation: Found = {}
         self._answer, self._say = answer, say
         self._workers: list[Process] = []
         self._free: list[Process] = []
@@ -65,7 +67,8 @@ class Pool:
 
     async def open(self) -> None:
         """Start the first worker. Gone says why `main.py` cannot be loaded."""
-        self.manifest = (await self._start()).manifest
+        first = await self._start()
+        self.manifest, self.isolation = first.manifest, first.isolation
 
     async def call(self, call: Call) -> Object:
         """What the worker says of a call when it has ended: its `value`, or how it `failed`. ParseError if it cannot say."""

@@ -25,10 +25,11 @@ from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.values import Object
 from mbaas_functions.code import Code
 from mbaas_functions.frames import Frames
+from mbaas_functions.isolation import STRICT, Found
 from mbaas_functions.lines import Line
 from mbaas_functions.page import PAGE_BYTES, PLACES, Page
 
-_START = "import sys; sys.path += sys.argv[6:]; from mbaas_functions.worker.main import main; main()"
+_START = "import sys; sys.path += sys.argv[7:]; from mbaas_functions.worker.main import main; main()"
 _START_SECONDS = 30.0
 _TAIL = 20
 """Lines of a worker's last words that are kept for the error that tells of its end."""
@@ -87,6 +88,7 @@ class Process:
         self.code = code
         self.calls: dict[str, Call] = {}
         self.manifest: list[Object] = []
+        self.isolation: Found = {}
         self.stalled = False
         """True while it takes no messages."""
         self.spent = False
@@ -114,7 +116,8 @@ class Process:
         counter = self._file.fileno()
         roots = [str(Path(room.__file__ or "").parents[1]) for room in (mbaas, mbaas_functions)]
         code = self.code
-        arguments = [str(theirs.fileno()), str(counter), str(code.folder), str(self._scratch), str(code.packages or ""), *roots]
+        places = [str(code.folder), str(self._scratch), str(code.packages or "")]
+        arguments = [str(theirs.fileno()), str(counter), *places, STRICT if code.strict else "", *roots]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -230,8 +233,10 @@ class Process:
         elif "returned" in message:
             self._gave_back([call for each in message["returned"] if (call := self.take_back(each)) is not None])
         elif "ready" in message:
-            self.manifest = message["ready"]
+            self.manifest, self.isolation = message["ready"], message["isolation"]
             self._ready.set_result(None)
+        elif "unsafe" in message and not self._ready.done():
+            self._ready.set_exception(Gone(message["unsafe"]))
         elif "broken" in message and not self._ready.done():
             self._ready.set_exception(Gone(self.code.told(f"{self.code.main} cannot be loaded:\n{message['broken']}")))
 

@@ -20,6 +20,7 @@ from mbaas_functions.cloud.calls import CURRENT, Call
 from mbaas_functions.cloud.definitions import DEFINED
 from mbaas_functions.cloud.errors import SCRIPT_FAILED, Error
 from mbaas_functions.frames import Frames
+from mbaas_functions.isolation import Found, missing, refusal
 from mbaas_functions.page import Page
 from mbaas_functions.worker.invoke import FAILS, invoke
 from mbaas_functions.worker.said import Printed, Said
@@ -63,17 +64,23 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop
         self._thread = threading.get_ident()
 
-    async def serve(self, connection: socket.socket, own: Sequence[Path]) -> None:
-        """Serve until the server lets go. `own`: the code's folder, and that of its packages if it has some."""
+    async def serve(self, connection: socket.socket, own: Sequence[Path], found: Found, *, strict: bool) -> None:
+        """Serve until the server lets go. `own`: the code's folder, and that of its packages if it has some.
+
+        `found` are the layers of isolation that it has; if `strict`, nothing is loaded where one is missing.
+        """
         self._loop = asyncio.get_running_loop()
         await self._loop.create_connection(lambda: self._frames, sock=connection)
+        if strict and (lacking := missing(found)):
+            self._frames.send({"unsafe": f"{refusal(lacking)}; mbaas doctor says how to get it"})
+            return
         sys.stdout, sys.stderr = Printed(sys.stdout, "info"), Printed(sys.stderr, "error")
         try:
             load(own)
         except BaseException as error:
             self._frames.send({"broken": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
             return
-        self._frames.send({"ready": DEFINED.manifest()})
+        self._frames.send({"ready": DEFINED.manifest(), "isolation": found})
         await self._ended.wait()
 
     def _lost(self) -> None:
