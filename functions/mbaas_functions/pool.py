@@ -75,12 +75,17 @@ class Pool:
         if len(self._waiting) >= _MOST_CALLS:
             raise TooMany("Too many functions are running; try again.", 1, code=Error.REQUEST_LIMIT_EXCEEDED)
         self._give(call)
+        name = (call.kind, call.name)
         try:
             ended = await call.result
         except asyncio.CancelledError:
             self._withdraw(call)
             raise
-        name, took = (call.kind, call.name), float(ended["took"])
+        except ParseError:
+            # It did not end by itself: nobody is to wait behind the next one.
+            self._took[name] = max(self._took.get(name, 0), 2 * _SHORT_SECONDS)
+            raise
+        took = float(ended["took"])
         known = self._took.get(name, took)
         # A call that was held up by something else says little of its function.
         self._took[name] = 0.9 * known + 0.1 * min(took, 4 * known)

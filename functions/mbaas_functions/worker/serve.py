@@ -56,7 +56,7 @@ class Worker:
         self._since = 0.0
         """When a call was begun last, by the loop's clock."""
         self._returning: asyncio.TimerHandle | None = None
-        self._frames = Frames(self._receive, self._lost)
+        self._frames = Frames(self._receive, self._lost, self._go_on)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[int, asyncio.Future[Json]] = {}
         self._next = 0
@@ -89,7 +89,7 @@ class Worker:
 
     def _receive(self, message: Body) -> None:
         if "call" in message:
-            if message["queued"] and self._running:
+            if message["queued"] and (self._running or self._frames.full):
                 self._queue.append(message)
                 self._return_later()
             else:
@@ -109,7 +109,11 @@ class Worker:
 
     def _done(self, call: str, task: asyncio.Task[None]) -> None:
         self._running.pop(call, None)
-        if self._queue and not self._running:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin the next call when the server has been told of the one before it: it may be one that ends the process."""
+        if self._queue and not self._running and not self._frames.full:
             self._begin(self._queue.popleft())
 
     def _cancel(self, call: str) -> None:

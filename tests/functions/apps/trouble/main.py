@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,22 @@ async def eat(request: Any) -> None:
 
 @cloud.define("leave")
 async def leave(request: Any) -> None:
+    os._exit(3)
+
+
+@cloud.define("hangUp")
+def hang_up(request: Any) -> None:
+    """Closes its connection to the server, and goes on."""
+    os.close(int(sys.argv[1]))
+    time.sleep(3600)
+
+
+@cloud.define("leaveChild")
+def leave_child(request: Any) -> None:
+    """Ends, and leaves a process of another group behind that holds its output and its connection."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(5)
     os._exit(3)
 
 
