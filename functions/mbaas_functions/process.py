@@ -60,8 +60,6 @@ class Call:
     number: int = 0
     place: int = 0
     """Where the worker writes the number down when it begins the call."""
-    alone: bool = False
-    """True if it waited for one that turned out to be long, and is not to wait again."""
     since: float = field(default_factory=time.monotonic)
     cancelled: bool = False
     """True once it has been asked to end."""
@@ -77,15 +75,15 @@ class Gone(MbaasError):
 
 
 class Process:
-    """A worker with its connection. `ask` is called with each question, `done` after each call, `gave_back` with calls
-    that it has not begun and will not, `lost` once when it has ended, `say` with each line for the log."""
+    """A worker with its connection. `ask` is called with each question, `done` after each call and when it has none left, `gave_back`
+    with calls that it has not begun and will not, `lost` once when it has ended, `say` with each line for the log."""
 
     def __init__(
         self,
         code: Code,
         ask: Callable[[Process, Call, Object], None],
         done: Callable[[Process], None],
-        gave_back: Callable[[list[Call]], None],
+        gave_back: Callable[[Process, list[Call]], None],
         lost: Callable[[Process], None],
         say: Callable[[Line], None],
     ) -> None:
@@ -261,10 +259,12 @@ class Process:
             self._log(message)
         elif "pong" in message:
             self.pinged, self.stalled = None, False
+            if not self.calls:
+                self._told(self)
         elif "spent" in message:
             self.spent = True
         elif "returned" in message:
-            self._gave_back([call for each in message["returned"] if (call := self.take_back(each)) is not None])
+            self._returned(message["returned"])
         elif "ready" in message:
             self.manifest, self.isolation = message["ready"], message["isolation"]
             self._ready.set_result(None)
@@ -278,6 +278,15 @@ class Process:
         if call is not None and not call.result.done():
             call.result.set_result(message)
         self._told(self)
+
+    def _returned(self, returned: list[tuple[str, int]]) -> None:
+        """It will not begin some of its calls, by their numbers: the server may have sent one again meanwhile."""
+        there = [call for call_id, number in returned if (call := self.calls.get(call_id)) is not None and call.number == number]
+        for call in there:
+            self.take_back(call.id)
+        self._gave_back(self, there)
+        if not self.calls:
+            self._told(self)
 
     def _asked(self, message: Object) -> None:
         call = self.calls.get(message.get("of", ""))

@@ -129,7 +129,7 @@ class Worker:
     def _return(self) -> None:
         self._returning = None
         if self._queue and asyncio.get_running_loop().time() - self._since >= _LONG_SECONDS:
-            self._frames.send({"returned": [waiting["call"] for waiting in self._queue]})
+            self._frames.send({"returned": [[waiting["call"], waiting["number"]] for waiting in self._queue]})
             self._queue.clear()
         elif self._queue:
             self._return_later()
@@ -145,7 +145,7 @@ class Worker:
 
     async def _run(self, call: str, message: Body) -> None:
         if not self._page.begin(message["place"], message["number"]):
-            self._frames.send({"returned": [call]})
+            # The server has it back, and knows.
             return
         said = Said(partial(self._send_log, call))
         CURRENT.set(Call(partial(self._ask, call), said.line, said.text))
