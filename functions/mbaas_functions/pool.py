@@ -296,6 +296,7 @@ class Pool:
             raise
         self._workers.append(worker)
         self._done(worker)
+        self._look()
         return worker
 
     def _lost(self, worker: Process) -> None:

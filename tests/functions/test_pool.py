@@ -52,3 +52,45 @@ async def test_without_calls_it_ends_at_once(tmp_path: Path) -> None:
     await made.open()
     async with asyncio.timeout(10):
         await made.drain()
+
+
+async def test_when_all_is_quiet_one_worker_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one was on its way when the last call ended."""
+    monkeypatch.setattr(pool, "_IDLE_SECONDS", 0.2)
+    made = Pool(Code(folder_with(tmp_path, main=CODE)), lambda *_: None, print)
+    await made.open()
+    assert [(await each)["value"] for each in [asyncio.create_task(made.call(call(n))) for n in range(3)]] == [
+        {"result": n} for n in range(3)
+    ]
+    async with asyncio.timeout(30):
+        while True:
+            if len(made._workers) == 1 and made._starting is None and not made._ending:
+                break
+            await asyncio.sleep(0.01)
+    assert made._free == made._workers
+    await made.close()
+
+
+async def test_short_calls_are_answered_in_turn_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than there is room for, while one that takes long has a worker to itself: none is overtaken by all of those that come later."""
+    monkeypatch.setattr(pool, "_MOST_WORKERS", 2)
+    code = CODE.replace("time.sleep(0.2)", "time.sleep(request.params['seconds'])")
+    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, print)
+    await made.open()
+    ended: list[int] = []
+
+    async def one(n: int) -> None:
+        asked = call(n)
+        asked.request = {"params": {"n": n, "seconds": 0}}
+        ended.append((await made.call(asked))["value"]["result"])
+
+    async def some(first: int) -> None:
+        for n in range(first, first + 20):
+            await one(n)
+
+    async with asyncio.timeout(60):
+        await some(0)
+        await asyncio.gather(*(some(100 * each) for each in range(1, 201)))
+    late = {n // 100: at for at, n in enumerate(ended) if n % 100 == 9}
+    assert max(late.values()) - min(late.values()) < 3000
+    await made.close()
