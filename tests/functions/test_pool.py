@@ -1,8 +1,9 @@
-"""A pool that is to end does first what it was asked to do."""
+"""A pool hands out calls in turn, hears what its workers said, and does first what it was asked to do before it ends."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mbaas_functions.process import Call
 from tests.functions.deploying import folder_with
 
 CODE = """
+import os
 import time
 from mbaas_functions import cloud
 
@@ -93,4 +95,27 @@ async def test_short_calls_are_answered_in_turn_however_many_there_are(tmp_path:
         await asyncio.gather(*(some(100 * each) for each in range(1, 201)))
     late = {n // 100: at for at, n in enumerate(ended) if n % 100 == 9}
     assert max(late.values()) - min(late.values()) < 3000
+    await made.close()
+
+
+async def test_what_a_worker_said_before_it_ended_is_heard_although_the_server_was_writing_to_it(tmp_path: Path) -> None:
+    code = CODE.replace("time.sleep(0.2)", "request.params['n'] == 'last' and __import__('os')._exit(3)")
+    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, lambda _: None)
+    await made.open()
+    (worker,) = made._workers
+    earlier = [call(n) for n in range(5)]
+    last = call(5)
+    last.request = {"params": {"n": "last"}}
+    waiting = [asyncio.create_task(made.call(each)) for each in [*earlier, last]]
+    for _ in range(2):
+        await asyncio.sleep(0)
+    # The loop is held up until the worker has ended; it writes before it reads.
+    worker.ping()
+    assert worker._process is not None
+    os.waitid(os.P_PID, worker._process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 -- the loop is held up
+    worker.cancel(last)
+    async with asyncio.timeout(30):
+        *answers, failed = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [each["value"]["result"] for each in answers if isinstance(each, dict)] == list(range(5))
+    assert "function block did not end: its worker ended with status 3" in str(failed)
     await made.close()
