@@ -38,6 +38,8 @@ from mbaas.wire.limits import Limits
 from mbaas.wire.live.socket import Live
 from mbaas.wire.v1 import dialect as v1
 from mbaas.wire.v1.table import table as v1_table
+from mbaas_functions.hosted import Hosted
+from mbaas_functions.isolation import missing, told
 from mbaas_functions.room import functions_of
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
@@ -87,6 +89,8 @@ class Server:
                 app.options = replace(options, rate_limits=(*options.rate_limits, *functions.hosted.limits))
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())
+            if self._services.place[0] == 0:
+                _tell_isolation([functions_of(app).hosted for app in self.apps])
             hubs = {app_id: Hub(app, app.rooms["sessions"]) for app_id, app in apps.items()}
             for app_id, hub in hubs.items():
                 apps[app_id].unfed.append(hub.reconsider)
@@ -147,6 +151,27 @@ def _limit_anew(app: App, own: tuple[RateLimit, ...], limits: Limits) -> None:
 
     hosted.changed.append(limit)
     limit()
+
+
+def _tell_isolation(hosted: Sequence[Hosted]) -> None:
+    """Say in the log, once, which layers of isolation functions run in, as soon as there are some in one of the apps."""
+
+    def tell() -> None:
+        found = next((each.isolation for each in hosted if each.isolation is not None), None)
+        if found is None:
+            return
+        for each in hosted:
+            each.changed.remove(tell)
+        lacking = [layer.name for layer in missing(found)]
+        log = get_logger("mbaas.functions")
+        if lacking:
+            log.warning("functions run without a layer of isolation; see mbaas doctor", missing=lacking, isolation=told(found))
+        else:
+            log.info("functions run in isolation", isolation=told(found))
+
+    for each in hosted:
+        each.changed.append(tell)
+    tell()
 
 
 def _below(path: str, mount: str) -> bool:

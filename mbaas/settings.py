@@ -118,6 +118,7 @@ class Settings(BaseSettings):
     live_subscriptions: int = Field(200, ge=1, description="Subscriptions of one live-query socket")
     live_queue_bytes: int = Field(1024 * 1024, ge=1024, description="What may wait to be sent to one live-query socket")
     functions: Path | None = Field(None, description="Folder with the cloud functions' main.py")
+    functions_isolation: Literal["strict"] | None = Field(None, description="strict: no functions where a layer of isolation is missing")
     live_ping: Duration = Field(30_000, gt=0, description="How often an idle live-query socket is pinged, and how long it has to answer")
     feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
     outbound_allow: Names = Field((), description="Hosts that may be called wherever they are, by http, and at any port")

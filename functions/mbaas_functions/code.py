@@ -20,6 +20,8 @@ class Code:
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of its workers."""
     number: int | None = None
+    strict: bool = False
+    """True if it is to run nowhere where a layer of isolation is missing."""
 
     @property
     def main(self) -> str:

@@ -15,16 +15,28 @@ _HEAD = 4
 
 
 class Frames(asyncio.Protocol):
-    """One end of the connection. `lost` is called once, when it has ended or the other end sends what is no message."""
+    """One end of the connection. `lost` is called once, when it has ended or the other end sends what is no message; `drained`
+    when `full` has become False again."""
 
-    def __init__(self, receive: Callable[[Object], None], lost: Callable[[], None]) -> None:
-        self._receive, self._lost = receive, lost
+    def __init__(self, receive: Callable[[Object], None], lost: Callable[[], None], drained: Callable[[], None] = lambda: None) -> None:
+        self._receive, self._lost, self._drained = receive, lost, drained
+        self.full = False
+        """True while the other end has not taken all that was sent: it would be lost with this process."""
         self._buffer = bytearray()
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        # What is written is handed to the system at once, or else known not to have been.
+        self._transport.set_write_buffer_limits(high=0)
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        self._drained()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

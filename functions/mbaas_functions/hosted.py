@@ -26,6 +26,7 @@ from mbaas_functions.code import Code
 from mbaas_functions.deploying import Deploying
 from mbaas_functions.deployments import Deployments
 from mbaas_functions.durable import Durable
+from mbaas_functions.isolation import STRICT, Found
 from mbaas_functions.jobs import Jobs
 from mbaas_functions.kinds import FUNCTION, HTTP, JOB, PROVIDER
 from mbaas_functions.lines import Lines
@@ -89,14 +90,14 @@ class Hosted:
 
     async def load(self, number: int | None, secrets: Mapping[str, str] | None = None) -> Revision | None:
         """A deployment or the server's own folder, with its first worker. MbaasError says why it cannot be."""
-        secrets = await self.secrets.values() if secrets is None else secrets
+        secrets, strict = await self.secrets.values() if secrets is None else secrets, self._app.options.functions_isolation == STRICT
         if number is not None:
             record = await self.deployments.get(number)
             folder = await self._builds.code(record["digest"], partial(self.deployments.archive, record))
-            code = Code(folder, await self._builds.packages(folder), secrets, number)
+            code = Code(folder, await self._builds.packages(folder), secrets, number, strict)
         elif self._folder is not None:
             own = local(self._folder) if self._app.options.preset == "development" else {}
-            code = Code(self._folder, None, {**secrets, **own})
+            code = Code(self._folder, None, {**secrets, **own}, None, strict)
         else:
             return None
         pool = Pool(code, Answers(self._app, self._call).take, self.lines.add)
@@ -117,7 +118,7 @@ class Hosted:
         for key, each in canary.defined.items() if canary else ():
             if key[0] != JOB:
                 self._defined.setdefault(key, each)
-        for changed in self.changed:
+        for changed in tuple(self.changed):
             changed()
         if active is None or active.pool is None:
             # Jobs wait for code that can run them.
@@ -133,6 +134,12 @@ class Hosted:
     def limits(self) -> tuple[RateLimit, ...]:
         """How often functions may be called, where that was declared."""
         return self.switch.active.limits if self.switch.active is not None else ()
+
+    @property
+    def isolation(self) -> Found | None:
+        """The layers of isolation that workers have here; None while nothing runs."""
+        active = self.switch.active
+        return None if active is None or active.pool is None else active.pool.isolation
 
     def names(self, kind: str) -> list[str]:
         """The names of what is declared of a kind, in the order of their declaration."""

@@ -41,7 +41,7 @@ class Jobs:
 
     def __init__(self, app: App, run: RunJob, retries: Callable[[str], int], owner: Owner) -> None:
         self._app, self._run, self._retries = app, run, retries
-        self._queue = Queue(app, _TABLE, self._work, owner)
+        self._queue = Queue(app, _TABLE, self._work, owner, handed_over=_handed_over)
 
     def start(self) -> None:
         """Begin to run jobs, those that another process left included."""
@@ -90,7 +90,7 @@ class Jobs:
         if "ended" not in task.value:
             await task.keep({**task.value, "attempts": task.value["attempts"] + 1})
             failures: int = task.value["failures"]
-            cut_short = task.value["attempts"] - failures > _CUT_SHORT
+            cut_short = task.value["attempts"] - failures - task.value.get("handedOver", 0) > _CUT_SHORT
             outcome = _failed("The server ended each time the job ran.") if cut_short else await self._run_once(task.value)
             if outcome["status"] == "failed" and not cut_short and failures < self._retries(task.value["name"]):
                 await task.keep({**task.value, "failures": failures + 1})
@@ -128,6 +128,11 @@ class Jobs:
                     raise
             else:
                 return
+
+
+def _handed_over(value: Object) -> Object:
+    """A run that ended with a process that was told to stop is not the job's fault."""
+    return {**value, "handedOver": value.get("handedOver", 0) + 1}
 
 
 def _failed(message: str) -> Object:

@@ -25,27 +25,29 @@ class Page:
         self._barrier = threading.Lock()
 
     def begin(self, place: int, number: int) -> bool:
-        """The worker's: write down that a call begins. False if the server has taken it back."""
+        """The worker's: write down that a call begins. False if the server has taken it back, or another one that had its place since."""
+        if self._at(PLACES + place) >= number:
+            return False
         _NUMBER.pack_into(self._memory, place * _NUMBER.size, number)
         self._fence()
-        return not self._is(PLACES + place, number)
+        return self._at(PLACES + place) < number
 
     def begun(self, place: int, number: int) -> bool:
         """The server's: whether the worker has begun a call."""
-        return self._is(place, number)
+        return self._at(place) == number
 
     def take_back(self, place: int, number: int) -> bool:
         """The server's: whether a call can be had back that has not been begun."""
         _NUMBER.pack_into(self._memory, (PLACES + place) * _NUMBER.size, number)
         self._fence()
-        return not self._is(place, number)
+        return self._at(place) != number
 
     def close(self) -> None:
         """Let it go."""
         self._memory.close()
 
-    def _is(self, place: int, number: int) -> bool:
-        return bool(_NUMBER.unpack_from(self._memory, place * _NUMBER.size)[0] == number)
+    def _at(self, place: int) -> int:
+        return int(_NUMBER.unpack_from(self._memory, place * _NUMBER.size)[0])
 
     def _fence(self) -> None:
         """What was written is seen by the other side before what is read next: taking a lock is a barrier for the processor."""

@@ -2,8 +2,10 @@
 
 A worker runs one call at a time, so that one which crashes, hangs or eats memory costs nobody else anything, and another worker is
 started where all are busy. Calls of functions that are known to be short wait in the worker for one another, which saves waking
-many processes. Only when there are as many as may be, and a call has waited, do calls that wait for something themselves get
-company. What a function calls in turn runs beside it: it ends with it in any case.
+many processes; those that it has no room for wait here for their turn. One that takes long gets a worker of its own as soon as one
+has done what waits there; a worker is kept for the short ones while there are any. Only when there are as many as may be, and a call
+has waited, do calls that wait for something themselves get company. What a function calls in turn runs beside it: it ends with it
+in any case.
 
 A worker that takes no messages gets no calls, and those that it has not begun are taken back. A call that has not ended by its
 deadline is asked to, and `_GRACE_SECONDS` later its worker is killed. Calls that a worker had not begun when it ended are given to
@@ -23,6 +25,7 @@ from mbaas.kernel.errors import ParseError, TooMany
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas_functions.code import Code
+from mbaas_functions.isolation import Found
 from mbaas_functions.lines import Line
 from mbaas_functions.process import Call, Gone, Process
 
@@ -49,6 +52,7 @@ class Pool:
     def __init__(self, code: Code, answer: Callable[[Process, Call, Object], None], say: Callable[[Line], None]) -> None:
         self.code = code
         self.manifest: list[Object] = []
+        self.isolation: Found = {}
         self._answer, self._say = answer, say
         self._workers: list[Process] = []
         self._free: list[Process] = []
@@ -65,7 +69,8 @@ class Pool:
 
     async def open(self) -> None:
         """Start the first worker. Gone says why `main.py` cannot be loaded."""
-        self.manifest = (await self._start()).manifest
+        first = await self._start()
+        self.manifest, self.isolation = first.manifest, first.isolation
 
     async def call(self, call: Call) -> Object:
         """What the worker says of a call when it has ended: its `value`, or how it `failed`. ParseError if it cannot say."""
@@ -76,6 +81,10 @@ class Pool:
             ended = await call.result
         except asyncio.CancelledError:
             self._withdraw(call)
+            raise
+        except ParseError:
+            # It did not end by itself.
+            self._took_long(call)
             raise
         name, took = (call.kind, call.name), float(ended["took"])
         known = self._took.get(name, took)
@@ -107,13 +116,32 @@ class Pool:
     def _is_short(self, call: Call) -> bool:
         return self._took.get((call.kind, call.name), 0) < _SHORT_SECONDS
 
-    def _queue_of_short(self, call: Call) -> Process | None:
-        """A worker with nothing but short calls that has room for another one."""
-        if call.alone or not self._is_short(call):
-            return None
+    def _room(self, worker: Process, call: Call) -> bool:
+        """True for a worker with nothing but short calls that has room for this one."""
         most = min(_MOST_TOGETHER, _QUEUED_SECONDS / max(self._took.get((call.kind, call.name), 0), 1e-6))
-        fit = (w for w in self._workers if w.calls and w.short and len(w.calls) < most and not w.stalled and not w.spent)
-        return next(fit, None)
+        return _is_queue(worker) and len(worker.calls) < most
+
+    def _queue_of_short(self, call: Call) -> Process | None:
+        """A worker where it may wait, unless others wait for that already."""
+        if not self._is_short(call) or any(map(self._is_short, self._waiting)):
+            return None
+        return next((worker for worker in self._workers if self._room(worker, call)), None)
+
+    def _refill(self, worker: Process) -> None:
+        """Give short calls that wait to a worker that has done one, unless it is wanted by a call that takes long."""
+        only = sum(map(_is_queue, self._workers)) == 1
+        at = 0
+        while at < len(self._waiting):
+            call = self._waiting[at]
+            if not self._is_short(call):
+                if not only:
+                    return
+                at += 1
+            elif self._room(worker, call):
+                del self._waiting[at]
+                self._send(call, worker, queued=True)
+            else:
+                return
 
     def _send(self, call: Call, worker: Process, *, queued: bool = False) -> None:
         try:
@@ -123,24 +151,52 @@ class Pool:
             self._done(worker)
 
     def _done(self, worker: Process) -> None:
-        """A worker has ended a call."""
-        if worker.calls or worker not in self._workers:
+        """A worker has ended a call, or has none any more."""
+        if worker not in self._workers:
             return
-        if worker.spent:
+        if worker.calls:
+            if self._waiting and _is_queue(worker):
+                self._refill(worker)
+        elif worker.spent:
             worker.kill()
+        elif worker.stalled:
+            # It is heard of when it takes messages again, or ended.
+            return
         elif self._waiting:
-            self._send(self._waiting.popleft(), worker, queued=True)
+            self._serve(worker)
         elif self._drained is not None:
             worker.kill()
-        else:
+        elif worker not in self._free:
             worker.free_since = time.monotonic()
             self._free.append(worker)
 
-    def _gave_back(self, calls: list[Call]) -> None:
-        """They waited for a call that turned out to be long: another worker has them."""
-        for call in calls:
-            call.alone = True
-            self._give(call)
+    def _gave_back(self, worker: Process, calls: list[Call]) -> None:
+        """They waited for one that turned out to be long."""
+        for held_up in worker.calls.values():
+            self._took_long(held_up)
+        self._again(calls)
+
+    def _took_long(self, call: Call) -> None:
+        """Nobody is to wait behind the next one of its function, until that is seen to be short again."""
+        name = (call.kind, call.name)
+        self._took[name] = max(self._took.get(name, 0), 2 * _SHORT_SECONDS)
+
+    def _again(self, calls: list[Call]) -> None:
+        """Other workers have them, before what came later."""
+        self._waiting.extendleft(reversed(calls))
+        while self._waiting and self._free:
+            self._serve(self._free.pop())
+        for worker in filter(_is_queue, self._workers):
+            self._refill(worker)
+        if self._waiting:
+            self._grow()
+        self._look()
+
+    def _serve(self, worker: Process) -> None:
+        """Give what waits to a worker that has nothing to do."""
+        self._send(self._waiting.popleft(), worker, queued=True)
+        if _is_queue(worker):
+            self._refill(worker)
 
     def _look(self) -> None:
         """Watch the workers for as long as anything runs, or may be given back."""
@@ -156,7 +212,7 @@ class Pool:
         self._looking = None
         now = time.monotonic()
         for worker in list(self._workers):
-            if worker.calls:
+            if worker.calls or worker.pinged is not None:
                 self._watch(worker, now)
         for worker in self._free[:-1]:
             if now - worker.free_since > _IDLE_SECONDS:
@@ -170,7 +226,10 @@ class Pool:
         """Ask a worker whether it still listens, its calls to end whose time is over, and end it if they do not."""
         worker.stalled = worker.pinged is not None and now - worker.pinged > _STALLED_SECONDS
         if worker.stalled:
-            self._gave_back(worker.recall())
+            self._gave_back(worker, worker.recall())
+            if not worker.calls and worker.pinged is not None and now - worker.pinged > _GRACE_SECONDS:
+                worker.kill()
+                return
         worker.ping()
         for call in list(worker.calls.values()):
             if now < call.deadline:
@@ -185,18 +244,28 @@ class Pool:
                 self._tell(call, "the call did not end in time; its worker is killed")
                 _fail(call, Error.TIMEOUT, _TOO_LONG.format(call.title))
                 worker.kill()
+        if not worker.calls:
+            self._done(worker)
 
     def _share(self, now: float) -> None:
         """Put calls that have waited beside others that wait for something themselves."""
         waiting, self._waiting = self._waiting, deque()
         for call in waiting:
-            fit = [w for w in self._workers if not w.stalled and not w.spent and len(w.calls) < _MOST_TOGETHER]
             if now >= call.deadline:
                 _fail(call, Error.TIMEOUT, _TOO_LONG.format(call.title))
-            elif fit and self._starting is None and now - call.since > _LOOK_SECONDS:
+            elif self._starting is None and now - call.since > _LOOK_SECONDS and (fit := self._company(call)):
                 self._send(call, min(fit, key=lambda worker: len(worker.calls)))
             else:
                 self._waiting.append(call)
+
+    def _company(self, call: Call) -> list[Process]:
+        """The workers where a call may run beside others: where short ones queue only if it has no other way."""
+        queues = [worker for worker in self._workers if _is_queue(worker)]
+        if queues and (self._is_short(call) or len(queues) > 1):
+            # Its turn comes there.
+            return []
+        fit = [w for w in self._workers if not w.stalled and not w.spent and len(w.calls) < _MOST_TOGETHER]
+        return [worker for worker in fit if worker not in queues] or fit
 
     def _grow(self) -> None:
         """One more worker, unless there are enough or one is on its way."""
@@ -227,6 +296,7 @@ class Pool:
             raise
         self._workers.append(worker)
         self._done(worker)
+        self._look()
         return worker
 
     def _lost(self, worker: Process) -> None:
@@ -236,9 +306,7 @@ class Pool:
                 kept.remove(worker)
         calls, worker.calls = list(worker.calls.values()), {}
         begun = [call for call in calls if self._closed or worker.begun(call)]
-        for call in calls:
-            if call not in begun:
-                self._give(call)
+        self._again([call for call in calls if call not in begun])
         if self._waiting or (not self._workers and self._drained is None):
             self._grow()
         task = asyncio.create_task(self._bury(worker, begun))
@@ -288,3 +356,8 @@ class Pool:
 def _fail(call: Call, code: int, message: str) -> None:
     if not call.result.done():
         call.result.set_exception(ParseError(code, message))
+
+
+def _is_queue(worker: Process) -> bool:
+    """True for a worker that takes messages and has short calls alone."""
+    return bool(worker.calls) and worker.short and not worker.stalled and not worker.spent

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import mbaas
 import mbaas_functions
@@ -25,11 +26,15 @@ from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.values import Object
 from mbaas_functions.code import Code
 from mbaas_functions.frames import Frames
+from mbaas_functions.isolation import STRICT, Found
 from mbaas_functions.lines import Line
 from mbaas_functions.page import PAGE_BYTES, PLACES, Page
 
-_START = "import sys; sys.path += sys.argv[6:]; from mbaas_functions.worker.main import main; main()"
+_START = "import sys; sys.path += sys.argv[7:]; from mbaas_functions.worker.main import main; main()"
 _START_SECONDS = 30.0
+_END_SECONDS = 1.0
+_PART_BYTES, _MOST_PARTS = 64 * 1024, 400
+"""What is read after the end of a connection: no more than a system keeps of one, and a message at least."""
 _TAIL = 20
 """Lines of a worker's last words that are kept for the error that tells of its end."""
 _RECYCLED = 100_000
@@ -55,8 +60,6 @@ class Call:
     number: int = 0
     place: int = 0
     """Where the worker writes the number down when it begins the call."""
-    alone: bool = False
-    """True if it waited for one that turned out to be long, and is not to wait again."""
     since: float = field(default_factory=time.monotonic)
     cancelled: bool = False
     """True once it has been asked to end."""
@@ -72,21 +75,22 @@ class Gone(MbaasError):
 
 
 class Process:
-    """A worker with its connection. `ask` is called with each question, `done` after each call, `gave_back` with calls
-    that it has not begun and will not, `lost` once when it has ended, `say` with each line for the log."""
+    """A worker with its connection. `ask` is called with each question, `done` after each call and when it has none left, `gave_back`
+    with calls that it has not begun and will not, `lost` once when it has ended, `say` with each line for the log."""
 
     def __init__(
         self,
         code: Code,
         ask: Callable[[Process, Call, Object], None],
         done: Callable[[Process], None],
-        gave_back: Callable[[list[Call]], None],
+        gave_back: Callable[[Process, list[Call]], None],
         lost: Callable[[Process], None],
         say: Callable[[Line], None],
     ) -> None:
         self.code = code
         self.calls: dict[str, Call] = {}
         self.manifest: list[Object] = []
+        self.isolation: Found = {}
         self.stalled = False
         """True while it takes no messages."""
         self.spent = False
@@ -95,6 +99,8 @@ class Process:
         self.free_since = 0.0
         self._ask, self._told, self._gave_back, self._lost, self._say = ask, done, gave_back, lost, say
         self._frames = Frames(self._receive, self._ended)
+        self._rest: socket.socket | None = None
+        """The connection once more, for what it holds when it has ended."""
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._scratch = Path(tempfile.mkdtemp(prefix="mbaas-functions-"))
@@ -107,30 +113,40 @@ class Process:
         self._page = Page(mmap.mmap(self._file.fileno(), PAGE_BYTES))
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._exit: asyncio.Task[int] | None = None
 
     async def start(self) -> None:
         """Run the worker until it has loaded `main.py`. Gone says why it could not."""
         ours, theirs = socket.socketpair()
+        self._rest = ours.dup()
+        said, says = os.pipe()
+        output = os.fdopen(said, "rb", buffering=0)
         counter = self._file.fileno()
         roots = [str(Path(room.__file__ or "").parents[1]) for room in (mbaas, mbaas_functions)]
         code = self.code
-        arguments = [str(theirs.fileno()), str(counter), str(code.folder), str(self._scratch), str(code.packages or ""), *roots]
+        places = [str(code.folder), str(self._scratch), str(code.packages or "")]
+        arguments = [str(theirs.fileno()), str(counter), *places, STRICT if code.strict else "", *roots]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-I", "-c", _START, *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=says,
                 stderr=asyncio.subprocess.STDOUT,
                 pass_fds=(theirs.fileno(), counter),
                 env={**code.secrets, "LANG": "C.UTF-8", "TMPDIR": str(self._scratch)},
                 cwd=code.folder,
                 start_new_session=True,
             )
+        except BaseException:
+            output.close()
+            raise
         finally:
+            os.close(says)
             theirs.close()
             self._file.close()
-        self._reading = asyncio.create_task(self._read_output())
+        self._reading = asyncio.create_task(self._read_output(output))
+        self._exit = asyncio.create_task(self._exited(self._process))
         await asyncio.get_running_loop().create_connection(lambda: self._frames, sock=ours)
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -201,20 +217,38 @@ class Process:
     async def close(self) -> None:
         """End it, and wait until it has."""
         self.kill()
-        if self._process is not None:
-            await self._process.wait()
-        if self._reading is not None:
-            await self._reading
+        await self._wait()
+        if self._rest is not None:
+            self._rest.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._page.close()
 
     async def end(self) -> str:
         """How it ended, once it has. Its last words are for the log: they may tell what no client should know."""
-        assert self._process is not None
-        status = await self._process.wait()
-        if self._reading is not None:
-            await self._reading
+        status = await self._wait()
         return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+
+    async def _wait(self) -> int:
+        """Its status, when it and its output have ended; neither is waited for for long."""
+        if self._exit is None:
+            return 0
+        await asyncio.wait([self._exit], timeout=_END_SECONDS)
+        if not self._exit.done():
+            # It has closed its connection, and goes on.
+            self.kill()
+        status = await self._exit
+        if self._reading is not None:
+            # What it has started may hold its output open.
+            await asyncio.wait([self._reading], timeout=_END_SECONDS)
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        return status
+
+    async def _exited(self, process: asyncio.subprocess.Process) -> int:
+        """Its status. What it has started may hold the connection open."""
+        status = await process.wait()
+        self._frames.abort()
+        return status
 
     def _receive(self, message: Object) -> None:
         if "done" in message:
@@ -225,13 +259,17 @@ class Process:
             self._log(message)
         elif "pong" in message:
             self.pinged, self.stalled = None, False
+            if not self.calls:
+                self._told(self)
         elif "spent" in message:
             self.spent = True
         elif "returned" in message:
-            self._gave_back([call for each in message["returned"] if (call := self.take_back(each)) is not None])
+            self._returned(message["returned"])
         elif "ready" in message:
-            self.manifest = message["ready"]
+            self.manifest, self.isolation = message["ready"], message["isolation"]
             self._ready.set_result(None)
+        elif "unsafe" in message and not self._ready.done():
+            self._ready.set_exception(Gone(message["unsafe"]))
         elif "broken" in message and not self._ready.done():
             self._ready.set_exception(Gone(self.code.told(f"{self.code.main} cannot be loaded:\n{message['broken']}")))
 
@@ -240,6 +278,15 @@ class Process:
         if call is not None and not call.result.done():
             call.result.set_result(message)
         self._told(self)
+
+    def _returned(self, returned: list[tuple[str, int]]) -> None:
+        """It will not begin some of its calls, by their numbers: the server may have sent one again meanwhile."""
+        there = [call for call_id, number in returned if (call := self.calls.get(call_id)) is not None and call.number == number]
+        for call in there:
+            self.take_back(call.id)
+        self._gave_back(self, there)
+        if not self.calls:
+            self._told(self)
 
     def _asked(self, message: Object) -> None:
         call = self.calls.get(message.get("of", ""))
@@ -264,18 +311,34 @@ class Process:
         )
 
     def _ended(self) -> None:
+        self._read_rest()
         if not self._ready.done():
             self._ready.set_exception(Gone(f"the worker ended before it had loaded {self.code.main}: " + "\n".join(self._tail)))
         self._lost(self)
 
-    async def _read_output(self) -> None:
+    def _read_rest(self) -> None:
+        """Take what it said before it ended: where the server was writing to it just then, nobody has read that."""
+        assert self._rest is not None
+        # It is given nothing more.
+        self.spent = True
+        with self._rest, suppress(OSError):
+            self._rest.setblocking(False)
+            for _ in range(_MOST_PARTS):
+                if not (data := self._rest.recv(_PART_BYTES)):
+                    break
+                self._frames.data_received(data)
+
+    async def _read_output(self, output: IO[bytes]) -> None:
         """What the code prints outside of calls is for the log."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        while line := await _line(self._process.stdout):
-            text = self.code.masked(line.decode(errors="replace").rstrip())
-            self._tail.append(text)
-            self._say(Line(text, number=self.code.number))
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), output)
+        try:
+            while line := await _line(reader):
+                text = self.code.masked(line.decode(errors="replace").rstrip())
+                self._tail.append(text)
+                self._say(Line(text, number=self.code.number))
+        finally:
+            transport.close()
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:

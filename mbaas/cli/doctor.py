@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import importlib
 import os
@@ -17,6 +18,10 @@ import typer
 
 from mbaas import settings
 from mbaas.configuration import Configuration, configure
+from mbaas.kernel.errors import MbaasError
+from mbaas_functions import isolation
+from mbaas_functions.code import Code
+from mbaas_functions.pool import Pool
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = ("apsw", "httptools", "orjson", "passlib", "pydantic", "re2", "regex", "starlette", "structlog", "uvicorn", "websockets")
@@ -25,6 +30,8 @@ RELEASED = 1_790_000_000
 """A moment shortly before this version was made: a clock that shows less is wrong."""
 
 _VARIABLE = re.compile(r"MBAAS_\w+")
+_LACKS = "lacks  "
+"""What a line begins with that names something to know of, and nothing wrong."""
 _NEEDS_KEYS = "`mbaas serve` needs MBAAS_APP_ID and MBAAS_MASTER_KEY, which `mbaas keys` prints for a .env file"
 
 
@@ -41,7 +48,7 @@ def doctor(parse_config: Path | None) -> None:
     try:
         keyless = _keyless(parse_config)
         for fine in _checks(parse_config, keyless):
-            typer.echo(f"ok     {fine}")
+            typer.echo(fine if fine.startswith(_LACKS) else f"ok     {fine}")
     except Wrong as wrong:
         typer.echo(f"wrong  {wrong.what}\nmend   {wrong.remedy}")
         raise SystemExit(1) from None
@@ -68,6 +75,7 @@ def _checks(parse_config: Path | None, keyless: bool) -> Iterator[str]:
     checks: tuple[Callable[[Configuration], str], ...] = (_data_dir, _sqlite, _databases, _port)
     for check in checks:
         yield check(configuration)
+    yield from _isolation(configuration)
 
 
 def _python() -> str:
@@ -175,3 +183,28 @@ def _port(configuration: Configuration) -> str:
         remedy = _OTHERWISE.get(getattr(error.__cause__, "errno", 0), "set MBAAS_HOST to an address of this machine, or to 0.0.0.0")
         raise Wrong(str(error).partition(";")[0], remedy) from error
     return f"port {server.port} is free"
+
+
+def _isolation(configuration: Configuration) -> Iterator[str]:
+    """What workers of cloud functions are kept apart by here, as one of them says that is started for it; then what they lack."""
+    try:
+        found = asyncio.run(_layers())
+    except (MbaasError, OSError) as error:
+        raise Wrong(f"a worker of cloud functions cannot be started: {error}", "correct that, or functions cannot run here") from error
+    lacking = isolation.missing(found)
+    if lacking and any(app.functions_isolation == isolation.STRICT for app in configuration.apps):
+        raise Wrong(isolation.refusal(lacking), "; ".join(layer.remedy for layer in lacking))
+    yield f"functions are kept apart by {isolation.told(found)}"
+    for layer in lacking:
+        yield f"{_LACKS}{layer.name}: without it {layer.without}; to have it, {layer.remedy}"
+
+
+async def _layers() -> isolation.Found:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "main.py").touch()
+        pool = Pool(Code(Path(folder)), lambda *_: None, lambda _: None)
+        try:
+            await pool.open()
+        finally:
+            await pool.close()
+        return pool.isolation

@@ -43,6 +43,8 @@ class FindOptions:
     redirect_key: str | None = None
     hint: str | None = None
     explain: Json = None
+    asked: FindOptions | None = None
+    """What the client asked for, where a trigger that may ask for protected fields has changed it."""
     memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
     """Where a search keeps what it worked out for these options, by class definition."""
 

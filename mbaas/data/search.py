@@ -83,7 +83,7 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
     names = _named(options)
     known = await app.classes.sought(class_name, names)
     refuse_unknown_class(app, caller, class_name)
-    exists, schema = known is not None, known or app.classes.blank(class_name)
+    exists, schema, asked = known is not None, known or app.classes.blank(class_name), options.asked or options
     rules = rules_for(app, caller, class_name)
     scope = scope_of(app, caller, schema)
     read_as = "where", schema, scope.max_depth, scope.regex
@@ -92,17 +92,20 @@ async def prepare(app: App, caller: Caller, class_name: str, options: FindOption
         try:
             where = parse_where(options.where, scope)
         except ParseError:
-            _refuse_named(rules, caller, options.where)
+            _refuse_named(rules, caller, asked.where)
             rules.check(caller, "count" if options.limit == 0 and options.count else "find")
             raise
         # A column that is unknown now may be known by the next time.
         if known is not None and knows(known, names) and b"$relativeTime" not in orjson.dumps(options.where):
             options.remember(read_as, where)
     assert isinstance(where, ast.Node)
-    own = isinstance(options.where, dict) and rules.owns(caller, options.where.get("objectId"))
+    own = isinstance(asked.where, dict) and rules.owns(caller, asked.where.get("objectId"))
     if rules.protects and not own and not caller.omnipotent:
-        refuse_protected(rules, caller, where)
-        for name, _ in options.order:
+        if asked is options:
+            refuse_protected(rules, caller, where)
+        else:
+            _refuse_named(rules, caller, asked.where)
+        for name, _ in asked.order:
             rules.refuse_protected(caller, tuple(name.split(".")), "sort by")
     resolved = await resolve(app, caller, policy.rewrite(caller, where), nested or Subqueries())
     for part in where.parts if isinstance(where, ast.And) else (where,):
@@ -151,7 +154,7 @@ def refuse_protected(rules: Rules, caller: Caller, where: ast.Node) -> None:
 
 
 def _refuse_named(rules: Rules, caller: Caller, where: Json) -> None:
-    """The same for a `where` that could not be read: what may not be asked is refused before how it is asked."""
+    """The same for a `where` that was not read, or could not be: what may not be asked is refused before how it is asked."""
     for key, value in where.items() if isinstance(where, dict) else ():
         if key in GROUPS:
             for part in value if isinstance(value, list) else ():

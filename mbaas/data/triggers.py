@@ -120,7 +120,8 @@ async def before_find(
     if outcome.query is None:
         return caller, options, outcome.objects
     changed = FindOptions.parse({**outcome.query, "count": options.count})
-    return caller, replace(changed, redirect_key=options.redirect_key), outcome.objects
+    asked = options if app.options.protected_fields_trigger_exempt else None
+    return caller, replace(changed, redirect_key=options.redirect_key, asked=asked), outcome.objects
 
 
 async def after_find(app: App, caller: Caller, class_name: str, options: FindOptions, rows: list[Object]) -> list[Json]:

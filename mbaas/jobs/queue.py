@@ -79,6 +79,10 @@ class Task:
                 raise Lost from None
         self.ended = True
 
+    async def hand_over(self, value: Json) -> None:
+        """Hold it no more, although it is not done: whoever is next begins it anew, at once, with this value."""
+        await self._change(value=value, due=self.app.clock.now(), owner=None)
+
     async def _change(self, beside: Sequence[Step] = (), **new: Any) -> None:
         async with self._turn:
             writing = asyncio.ensure_future(self._write(replace(self.row, **new), beside))
@@ -104,11 +108,18 @@ Run = Callable[[Task], Awaitable[int | None]]
 """Does a task. None: it is done; else when it is due again, in ms."""
 
 
-class Queue:
-    """The tasks of one table, and those of them that this process does."""
+def _as_it_is(value: Object) -> Object:
+    return value
 
-    def __init__(self, app: App, table: str, run: Run, owner: Owner, *, most: int = 8) -> None:
-        self._app, self._table, self._run = app, table, run
+
+class Queue:
+    """The tasks of one table, and those of them that this process does. `handed_over` makes a task's value what the next one is to
+    know, where this process stops before it is done."""
+
+    def __init__(
+        self, app: App, table: str, run: Run, owner: Owner, *, most: int = 8, handed_over: Callable[[Object], Object] = _as_it_is
+    ) -> None:
+        self._app, self._table, self._run, self._handed_over = app, table, run, handed_over
         self._owner, self._most = owner, most
         self._working: dict[asyncio.Task[None], Task] = {}
         self._woken = asyncio.Event()
@@ -223,9 +234,8 @@ class Queue:
             if not task.held:
                 self._log_lost(task)
                 return
-            # For the next process, at once.
             with suppress(Lost):
-                await task.end(self._app.clock.now())
+                await task.hand_over(self._handed_over(task.value))
             raise
         except Exception:
             # It stays held until its lease is over, and is tried again then.

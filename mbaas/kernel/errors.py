@@ -86,27 +86,23 @@ HTTP_STATUS: dict[int, int] = {Code.OBJECT_NOT_FOUND: 404, Code.INTERNAL_SERVER_
 
 
 class MbaasError(Exception):
-    """What a client may be told: `message` is public, `__cause__` stays in the log."""
+    """What a client may be told: `message`, or where `sanitized` is a text, that one, by apps that keep the default
+    `enableSanitizedErrorResponse: true`; the precise message then goes to the log only."""
 
     status = 400
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, sanitized: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.sanitized = sanitized
 
 
 class ParseError(MbaasError):
-    """An error with a Parse code.
-
-    `sanitized` is the text sent instead of `message` to apps that keep the default
-    `enableSanitizedErrorResponse: true`; the precise message then goes to the log only. `told` is sent instead of
-    `message` where the app's own code said it with something else than a text.
-    """
+    """An error with a Parse code. `told` is sent instead of `message` where the app's own code said it with something else than a text."""
 
     def __init__(self, code: int, message: str, *, sanitized: str | None = None, status: int | None = None, told: Any = None) -> None:
-        super().__init__(message)
+        super().__init__(message, sanitized=sanitized)
         self.code = int(code)
-        self.sanitized = sanitized
         self.told = told
         self.status = status or HTTP_STATUS.get(code, 400)
 
@@ -138,8 +134,8 @@ class TooMany(ParseError):
 class Refused(MbaasError):
     """An answer without a Parse code: unknown application, wrong key, missing master key."""
 
-    def __init__(self, message: str = "unauthorized", status: int = 403) -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "unauthorized", status: int = 403, *, sanitized: str | None = None) -> None:
+        super().__init__(message, sanitized=sanitized)
         self.status = status
 
 

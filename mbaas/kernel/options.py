@@ -154,6 +154,8 @@ class AppOptions:
     database_standalone: bool = False
     """A MongoDB that is no replica set will do."""
     functions: Path | None = None
+    functions_isolation: Literal["strict"] | None = None
+    """Strict: no code runs where a layer of its workers' isolation is missing."""
     installer_environment: Mapping[str, str] = field(default_factory=dict)
     """What the installer of a deployment's packages is shown of the server's environment."""
 

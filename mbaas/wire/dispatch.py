@@ -37,7 +37,7 @@ class Dispatcher:
         """Check what the route asks of the caller, then hand over to its handler."""
         caller = request.caller
         if route.master and not caller.master:
-            raise master_needed(request.app.options)
+            raise master_needed()
         if caller.read_only and route.read_only:
             refuse_read_only(caller, route.read_only)
         if route.limit and (route.limit != "sign-up" or request.params[:1] in ((), ("_User",))):

@@ -9,7 +9,6 @@ import logging
 
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, MbaasError, ParseError, Refused, forbidden
-from mbaas.kernel.options import AppOptions
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import begin_request, request_id
 
@@ -24,14 +23,16 @@ class Unauthorized(Refused):
 
 
 def body_of(error: BaseException, sanitized: bool) -> Object:
-    """The JSON that tells a client about an error."""
-    if isinstance(error, ParseError):
-        if error.told is not None:
-            return {"code": error.code, "error": error.told}
-        return {"code": error.code, "error": error.sanitized if sanitized and error.sanitized is not None else error.message}
-    if isinstance(error, MbaasError):
-        return {"error": error.message}
-    return {"code": int(Code.INTERNAL_SERVER_ERROR), "message": "Internal server error."}
+    """The JSON that tells a client about an error. What she is not told of it is in the log."""
+    if not isinstance(error, MbaasError):
+        return {"code": int(Code.INTERNAL_SERVER_ERROR), "message": "Internal server error."}
+    text = error.message
+    if sanitized and error.sanitized is not None:
+        log.info("refused: %s", text)
+        text = error.sanitized
+    if not isinstance(error, ParseError):
+        return {"error": text}
+    return {"code": error.code, "error": text if error.told is None else error.told}
 
 
 def status_of(error: BaseException) -> int:
@@ -39,9 +40,9 @@ def status_of(error: BaseException) -> int:
     return error.status if isinstance(error, MbaasError) else 500
 
 
-def master_needed(options: AppOptions | None) -> Refused:
+def master_needed() -> Refused:
     """403 for a route that only the master key opens."""
-    return Refused(MASTER_NEEDED if options and not options.sanitized_errors else PERMISSION_DENIED)
+    return Refused(MASTER_NEEDED, sanitized=PERMISSION_DENIED)
 
 
 def refuse_read_only(caller: Caller, action: str) -> None:

@@ -26,6 +26,8 @@ ERRORS = {
     "block": (124, "function block did not end in time."),
     "eat": (141, "function eat ran out of memory."),
     "leave": (141, "function leave did not end: its worker ended with status 3"),
+    "hangUp": (141, "function hangUp did not end: its worker ended by SIGKILL"),
+    "leaveChild": (141, "function leaveChild did not end: its worker ended with status 3"),
     "crash": (141, "function crash did not end: its worker ended by SIGSEGV"),
     "unsendable": (111, "a object cannot be sent to the server"),
     "deeper": (141, "Functions and triggers call one another more than 20 times deep."),

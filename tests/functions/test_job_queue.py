@@ -220,6 +220,25 @@ async def test_a_job_whose_process_dies_each_time_is_not_begun_for_ever(app: App
     await last.close()
 
 
+async def test_a_process_that_is_told_to_stop_does_not_use_up_a_job(app: App) -> None:
+    """However often the server is started anew, and with a process that died among them."""
+    job_id = ""
+    for _ in range(BEGUN + 3):
+        stopped = Process(app)
+        job_id = job_id or await stopped.jobs.put("x", {})
+        await stopped.has_begun(1)
+        await stopped.close()
+    row = await app.store.rows.get("jobs", job_id)
+    assert row is not None
+    assert (row.owner, row.value["attempts"], row.value["handedOver"]) == (None, BEGUN + 3, BEGUN + 3)
+    last = Process(app)
+    await last.has_begun(1)
+    last.ends.put_nowait("done")
+    told = await ended(app, job_id)
+    assert (told["status"], told["message"], told["attempts"]) == ("succeeded", "done", BEGUN + 4)
+    await last.close()
+
+
 async def test_a_job_that_runs_here_is_cancelled_at_once(app: App) -> None:
     process = Process(app, retries=3)
     job_id = await process.jobs.put("x", {})

@@ -27,3 +27,12 @@ def test_a_place_forgets_the_call_that_was_there_before() -> None:
     assert not page.begun(0, 2)
     assert page.take_back(0, 2)
     assert page.begin(0, 3)
+
+
+def test_a_call_that_was_taken_back_stays_so_when_another_one_had_its_place() -> None:
+    page = Page(mmap(-1, PAGE_BYTES))
+    assert page.take_back(5, 7)
+    assert page.take_back(5, 9)
+    assert not page.begin(5, 7)
+    assert not page.begun(5, 7)
+    assert page.begin(5, 10)

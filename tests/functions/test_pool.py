@@ -1,8 +1,9 @@
-"""A pool that is to end does first what it was asked to do."""
+"""A pool hands out calls in turn, hears what its workers said, and does first what it was asked to do before it ends."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mbaas_functions.process import Call
 from tests.functions.deploying import folder_with
 
 CODE = """
+import os
 import time
 from mbaas_functions import cloud
 
@@ -52,3 +54,68 @@ async def test_without_calls_it_ends_at_once(tmp_path: Path) -> None:
     await made.open()
     async with asyncio.timeout(10):
         await made.drain()
+
+
+async def test_when_all_is_quiet_one_worker_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one was on its way when the last call ended."""
+    monkeypatch.setattr(pool, "_IDLE_SECONDS", 0.2)
+    made = Pool(Code(folder_with(tmp_path, main=CODE)), lambda *_: None, print)
+    await made.open()
+    assert [(await each)["value"] for each in [asyncio.create_task(made.call(call(n))) for n in range(3)]] == [
+        {"result": n} for n in range(3)
+    ]
+    async with asyncio.timeout(30):
+        while True:
+            if len(made._workers) == 1 and made._starting is None and not made._ending:
+                break
+            await asyncio.sleep(0.01)
+    assert made._free == made._workers
+    await made.close()
+
+
+async def test_short_calls_are_answered_in_turn_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than there is room for, while one that takes long has a worker to itself: none is overtaken by all of those that come later."""
+    monkeypatch.setattr(pool, "_MOST_WORKERS", 2)
+    code = CODE.replace("time.sleep(0.2)", "time.sleep(request.params['seconds'])")
+    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, print)
+    await made.open()
+    ended: list[int] = []
+
+    async def one(n: int) -> None:
+        asked = call(n)
+        asked.request = {"params": {"n": n, "seconds": 0}}
+        ended.append((await made.call(asked))["value"]["result"])
+
+    async def some(first: int) -> None:
+        for n in range(first, first + 20):
+            await one(n)
+
+    async with asyncio.timeout(60):
+        await some(0)
+        await asyncio.gather(*(some(100 * each) for each in range(1, 201)))
+    late = {n // 100: at for at, n in enumerate(ended) if n % 100 == 9}
+    assert max(late.values()) - min(late.values()) < 3000
+    await made.close()
+
+
+async def test_what_a_worker_said_before_it_ended_is_heard_although_the_server_was_writing_to_it(tmp_path: Path) -> None:
+    code = CODE.replace("time.sleep(0.2)", "request.params['n'] == 'last' and __import__('os')._exit(3)")
+    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, lambda _: None)
+    await made.open()
+    (worker,) = made._workers
+    earlier = [call(n) for n in range(5)]
+    last = call(5)
+    last.request = {"params": {"n": "last"}}
+    waiting = [asyncio.create_task(made.call(each)) for each in [*earlier, last]]
+    for _ in range(2):
+        await asyncio.sleep(0)
+    # The loop is held up until the worker has ended; it writes before it reads.
+    worker.ping()
+    assert worker._process is not None
+    os.waitid(os.P_PID, worker._process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 -- the loop is held up
+    worker.cancel(last)
+    async with asyncio.timeout(30):
+        *answers, failed = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [each["value"]["result"] for each in answers if isinstance(each, dict)] == list(range(5))
+    assert "function block did not end: its worker ended with status 3" in str(failed)
+    await made.close()

@@ -2,7 +2,8 @@
 
 Landlock (kernel documentation, "Landlock: unprivileged access control") where the kernel has it: nothing is readable but Python,
 the libraries and the deployment's own folder; nothing is writable but the scratch folder; no signal and no abstract socket
-reaches another process. It is called by its numbers, since there is no call in the standard library.
+reaches another process. It is called by its numbers, since there is no call in the standard library. What `seccomp.py` refuses is
+refused last.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from mbaas_functions import isolation
+from mbaas_functions.worker.seccomp import refuse_calls
+
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _ASK_VERSION = 1
 _PATH_BENEATH = 1
@@ -28,8 +32,10 @@ _ON_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15
 """The rights that a rule for a single file may name."""
 _FILES_SINCE = {1: 13, 2: 14, 3: 15, 5: 16}
 """How many rights on files a version of the interface knows."""
-_SCOPES = 0b11
+_SCOPES, _SCOPES_SINCE = 0b11, 6
 """Abstract sockets and signals."""
+_TRUNCATE_SINCE = 3
+"""Before that version Landlock lets files be truncated that cannot be written."""
 _SYSTEM = (
     "/usr/lib",
     "/usr/local/lib",
@@ -55,20 +61,30 @@ def landlock_version() -> int:
     return max(0, int(_libc().syscall(_CREATE, None, 0, _ASK_VERSION)))
 
 
-def confine(own: Iterable[Path], scratch: Path, memory: int) -> None:
-    """Give up what the worker does not need; it reads its `own` folders. What a system lacks is left out: `mbaas doctor` says so."""
+def confine(own: Iterable[Path], scratch: Path, memory: int) -> dict[str, str]:
+    """Give up what the worker does not need; it reads its `own` folders. The layers that this system has for it (`isolation.Found`)."""
+    found = {isolation.PROCESS.name: ""}
     if sys.platform == "win32":
-        return
+        return found
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         # A server that is killed ends nobody: code that never gives way would not hear of it.
         _libc().prctl(_DEATH_SIGNAL, signal.SIGKILL)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    if version := landlock_version():
-        _restrict(version, [*map(Path, _SYSTEM), *_python(), *own], scratch)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+            found[isolation.LIMITS.name] = f"{memory // 1024 // 1024} MB of memory"
+        if _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0:
+            found[isolation.PRIVILEGES.name] = ""
+        version = landlock_version()
+        if version and _restrict(version, [*map(Path, _SYSTEM), *_python(), *own], scratch):
+            found[isolation.FILES.name] = f"version {version}"
+            if version >= _SCOPES_SINCE:
+                found[isolation.SCOPES.name] = ""
+        if count := refuse_calls(truncate=0 < version < _TRUNCATE_SINCE):
+            found[isolation.CALLS.name] = f"{count} system calls are refused"
+    return found
 
 
 def _python() -> Iterable[Path]:
@@ -81,22 +97,23 @@ def _python() -> Iterable[Path]:
         *(Path(at) for at in sys.path if Path(at).is_relative_to(sys.prefix) or Path(at).is_relative_to(sys.base_prefix)),
         *(Path(room.__file__).parent for room in (mbaas, mbaas_functions) if room.__file__),
         Path(sys.executable).resolve(),
+        Path(sys.prefix) / "pyvenv.cfg",
     ]
 
 
-def _restrict(version: int, readable: Iterable[Path], scratch: Path) -> None:
+def _restrict(version: int, readable: Iterable[Path], scratch: Path) -> bool:
     rights = (1 << max(count for since, count in _FILES_SINCE.items() if since <= version)) - 1
     attributes = struct.pack("QQQ", rights, 0, _SCOPES)
-    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    size = 24 if version >= _SCOPES_SINCE else 16 if version >= 4 else 8
     ruleset = _libc().syscall(_CREATE, attributes, size, 0)
     if ruleset < 0:
-        return
+        return False
     for path in readable:
         _allow(ruleset, path, _READ & rights)
     _allow(ruleset, scratch, rights)
-    _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    _libc().syscall(_RESTRICT, ruleset, 0)
+    restricted = int(_libc().syscall(_RESTRICT, ruleset, 0)) == 0
     os.close(ruleset)
+    return restricted
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:

@@ -1,5 +1,6 @@
 """The first lines of a worker process. Its arguments: the descriptors of its connection to the server and of the page that counts
-begun calls, its deployment's folder, a folder to write to, and the folder of the packages that its code needs, if there is one."""
+begun calls, its deployment's folder, a folder to write to, the folder of the packages that its code needs, if there is one, and
+`strict` if it is to run nothing where a layer of isolation is missing."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
+from mbaas_functions.isolation import STRICT
 from mbaas_functions.page import PAGE_BYTES, Page
 from mbaas_functions.worker.limits import confine
 from mbaas_functions.worker.serve import Worker
@@ -20,15 +22,15 @@ MEMORY_BYTES = 512 * 1024 * 1024
 
 def main() -> None:
     """Serve until the server lets go."""
-    descriptor, counter, folder, scratch, packages = sys.argv[1:6]
+    descriptor, counter, folder, scratch, packages, isolation = sys.argv[1:7]
     own = [Path(folder), *([Path(packages)] if packages else [])]
     connection = socket.socket(fileno=int(descriptor))
     begun = mmap.mmap(int(counter), PAGE_BYTES)
     os.close(int(counter))
-    confine(own, Path(scratch), MEMORY_BYTES)
+    found = confine(own, Path(scratch), MEMORY_BYTES)
 
     async def serve() -> None:
-        await Worker(Page(begun)).serve(connection, own)
+        await Worker(Page(begun)).serve(connection, own, found, strict=isolation == STRICT)
 
     if sys.platform == "win32":
         asyncio.run(serve())

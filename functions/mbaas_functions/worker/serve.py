@@ -20,6 +20,7 @@ from mbaas_functions.cloud.calls import CURRENT, Call
 from mbaas_functions.cloud.definitions import DEFINED
 from mbaas_functions.cloud.errors import SCRIPT_FAILED, Error
 from mbaas_functions.frames import Frames
+from mbaas_functions.isolation import Found, missing, refusal
 from mbaas_functions.page import Page
 from mbaas_functions.worker.invoke import FAILS, invoke
 from mbaas_functions.worker.said import Printed, Said
@@ -55,7 +56,7 @@ class Worker:
         self._since = 0.0
         """When a call was begun last, by the loop's clock."""
         self._returning: asyncio.TimerHandle | None = None
-        self._frames = Frames(self._receive, self._lost)
+        self._frames = Frames(self._receive, self._lost, self._go_on)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[int, asyncio.Future[Json]] = {}
         self._next = 0
@@ -63,17 +64,23 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop
         self._thread = threading.get_ident()
 
-    async def serve(self, connection: socket.socket, own: Sequence[Path]) -> None:
-        """Serve until the server lets go. `own`: the code's folder, and that of its packages if it has some."""
+    async def serve(self, connection: socket.socket, own: Sequence[Path], found: Found, *, strict: bool) -> None:
+        """Serve until the server lets go. `own`: the code's folder, and that of its packages if it has some.
+
+        `found` are the layers of isolation that it has; if `strict`, nothing is loaded where one is missing.
+        """
         self._loop = asyncio.get_running_loop()
         await self._loop.create_connection(lambda: self._frames, sock=connection)
+        if strict and (lacking := missing(found)):
+            self._frames.send({"unsafe": f"{refusal(lacking)}; mbaas doctor says how to get it"})
+            return
         sys.stdout, sys.stderr = Printed(sys.stdout, "info"), Printed(sys.stderr, "error")
         try:
             load(own)
         except BaseException as error:
             self._frames.send({"broken": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
             return
-        self._frames.send({"ready": DEFINED.manifest()})
+        self._frames.send({"ready": DEFINED.manifest(), "isolation": found})
         await self._ended.wait()
 
     def _lost(self) -> None:
@@ -82,7 +89,7 @@ class Worker:
 
     def _receive(self, message: Body) -> None:
         if "call" in message:
-            if message["queued"] and self._running:
+            if message["queued"] and (self._running or self._frames.full):
                 self._queue.append(message)
                 self._return_later()
             else:
@@ -102,7 +109,11 @@ class Worker:
 
     def _done(self, call: str, task: asyncio.Task[None]) -> None:
         self._running.pop(call, None)
-        if self._queue and not self._running:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin the next call when the server has been told of the one before it: it may be one that ends the process."""
+        if self._queue and not self._running and not self._frames.full:
             self._begin(self._queue.popleft())
 
     def _cancel(self, call: str) -> None:
@@ -118,7 +129,7 @@ class Worker:
     def _return(self) -> None:
         self._returning = None
         if self._queue and asyncio.get_running_loop().time() - self._since >= _LONG_SECONDS:
-            self._frames.send({"returned": [waiting["call"] for waiting in self._queue]})
+            self._frames.send({"returned": [[waiting["call"], waiting["number"]] for waiting in self._queue]})
             self._queue.clear()
         elif self._queue:
             self._return_later()
@@ -134,7 +145,7 @@ class Worker:
 
     async def _run(self, call: str, message: Body) -> None:
         if not self._page.begin(message["place"], message["number"]):
-            self._frames.send({"returned": [call]})
+            # The server has it back, and knows.
             return
         said = Said(partial(self._send_log, call))
         CURRENT.set(Call(partial(self._ask, call), said.line, said.text))

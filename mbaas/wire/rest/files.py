@@ -39,9 +39,8 @@ async def unnamed(request: Request) -> Json:
 
 async def upload(request: Request) -> Answer:
     """Store a file."""
-    options = request.app.options
     if request.caller.read_only:
-        raise Refused(PERMISSION_DENIED if options.sanitized_errors else "read-only masterKey isn't allowed to create a file.")
+        raise Refused("read-only masterKey isn't allowed to create a file.", sanitized=PERMISSION_DENIED)
     wanted = _from_json(request) if request.incoming is None else _from_stream(request)
     stored = await files.upload(request.app, request.caller, wanted)
     return Answer(201, orjson.dumps(stored), [(b"location", stored["url"].encode())])
@@ -107,7 +106,7 @@ def _own_limit(request: Request) -> int | None:
     if not text:
         return None
     if not request.caller.master:
-        raise master_needed(request.app.options)
+        raise master_needed()
     found = _SIZE.match(text.strip())
     if not found:
         raise ParseError(Code.FILE_SAVE_ERROR, f"Invalid maxUploadSize override value: {text}")
@@ -198,8 +197,7 @@ async def metadata(request: Request) -> Json:
 async def delete(request: Request) -> Answer:
     """Remove a file."""
     if request.caller.read_only:
-        text = "read-only masterKey isn't allowed to delete a file."
-        raise Refused(PERMISSION_DENIED if request.app.options.sanitized_errors else text)
+        raise Refused("read-only masterKey isn't allowed to delete a file.", sanitized=PERMISSION_DENIED)
     await files.delete(request.app, request.caller, request.params[0])
     return Answer(content_type=None)
 

@@ -22,7 +22,7 @@ def told(error: Exception) -> Exception:
             return error
         return ParseError(error.code, error.message, sanitized=error.sanitized, status=_STATUS[error.code])
     if isinstance(error, MbaasError):
-        return ParseError(_CODE.get(error.status, Code.INVALID_JSON), error.message, status=error.status)
+        return ParseError(_CODE.get(error.status, Code.INVALID_JSON), error.message, sanitized=error.sanitized, status=error.status)
     return ParseError(Code.INTERNAL_SERVER_ERROR, "Internal server error.")
 
 

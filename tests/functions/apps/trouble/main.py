@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import importlib
 import os
 import socket
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +75,22 @@ async def eat(request: Any) -> None:
 
 @cloud.define("leave")
 async def leave(request: Any) -> None:
+    os._exit(3)
+
+
+@cloud.define("hangUp")
+def hang_up(request: Any) -> None:
+    """Closes its connection to the server, and goes on."""
+    os.close(int(sys.argv[1]))
+    time.sleep(3600)
+
+
+@cloud.define("leaveChild")
+def leave_child(request: Any) -> None:
+    """Ends, and leaves a process of another group behind that holds its output and its connection."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(5)
     os._exit(3)
 
 
@@ -176,11 +196,25 @@ async def descriptors(request: Any) -> Any:
     return found
 
 
-@cloud.define("socketOf")
-async def socket_of(request: Any) -> Any:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
-        own.connect(request.params["path"])
-    return "reached"
+@cloud.define("tryCall")
+async def try_call(request: Any) -> Any:
+    return importlib.import_module("probes").tried(request.params["call"])
+
+
+@cloud.define("ordinary")
+def ordinary(request: Any) -> Any:
+    """What code does all the time: threads, processes, connections, files of its own."""
+    found: list[str] = []
+    thread = threading.Thread(target=found.append, args=("thread",))
+    thread.start()
+    thread.join()
+    found.append(subprocess.run([sys.executable, "-c", "print('process', end='')"], capture_output=True, text=True, check=True).stdout)
+    with socket.create_connection(("127.0.0.1", request.params["port"]), 10) as own:
+        found.append(own.recv(100).decode())
+    file = Path(os.environ["TMPDIR"], "own")
+    file.write_text("file and more")
+    os.truncate(file, 4)
+    return [*found, file.read_text()]
 
 
 @cloud.define("modules")
