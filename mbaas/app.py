@@ -81,6 +81,7 @@ class Server:
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
                 stack.push_async_callback(app.close)
+                await stack.enter_async_context(mbaas_auth.room.opened(app, self._services.outbound))
                 functions = await stack.enter_async_context(mbaas_functions.room.opened(app, _read_limits))
                 app.options = replace(options, rate_limits=(*options.rate_limits, *functions.hosted.limits))
                 stack.push_async_callback(keep_up(app))

@@ -136,6 +136,10 @@ class Policy:
         """An object as an event tells of it, beyond `reveal`; `body` is the policy's to change."""
         return body
 
+    def private(self, caller: Caller, hidden: Object) -> Object:
+        """What the caller may see of an object's hidden fields."""
+        return {}
+
     def single(self, caller: Caller, body: Object) -> Object:
         """What a get of one object shows beyond `reveal`."""
         return body

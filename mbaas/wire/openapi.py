@@ -312,7 +312,7 @@ def _failures(route: Route) -> Object:
     if name == "download":
         found["404"] = {"description": "There is no such file", "content": {"text/plain": {"schema": _TEXT}}}
     found["4XX"] = {"$ref": "#/components/responses/Error"}
-    if name == "request_mail":
+    if name in ("request_password_reset", "request_verification"):
         found["500"] = {"description": _NO_MAIL, "content": _json("Error")}
     return found
 

@@ -125,8 +125,8 @@ def test_names_of_the_tools_around_the_server_are_ignored(given: Any) -> None:
 
 
 def test_what_is_not_built_yet_is_named_in_one_warning(given: Any) -> None:
-    [warning] = given(**KEYS, MBAAS_SMTP_URL="smtp://localhost", MBAAS_APNS_TOPIC="com.example").warnings
-    assert "MBAAS_APNS_TOPIC, MBAAS_SMTP_URL" in warning
+    [warning] = given(**KEYS, MBAAS_APNS_KEY_ID="key", MBAAS_APNS_TOPIC="com.example").warnings
+    assert "MBAAS_APNS_KEY_ID, MBAAS_APNS_TOPIC" in warning
 
 
 def test_env_file_is_read_below_the_environment(given: Any, tmp_path: Path) -> None:
