@@ -13,7 +13,6 @@ from mbaas_auth.mail.http import HttpMailer
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import ROOM, Outbox
 from mbaas_auth.mail.ports import Mailer
-from mbaas_auth.mail.smtp import SmtpMailer
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import RolePolicy
 from mbaas_auth.sessions import SessionPolicy, Sessions
@@ -53,5 +52,7 @@ def _mailer(app: App, outbound: Outbound) -> Mailer | None:
     if options.email_adapter is not None and options.email_adapter.get("module") == "http":
         return HttpMailer(outbound, str(options.email_adapter["options"]["url"]))
     if options.smtp is not None:
+        from mbaas_auth.mail.smtp import SmtpMailer
+
         return SmtpMailer(options.smtp, Links(app).host())
     return ConsoleMailer() if options.preset == "development" else None
