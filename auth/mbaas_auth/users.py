@@ -312,7 +312,8 @@ class UserPolicy(Policy):
         """The maintenance key is shown what of hidden fields Parse Server shows to it, but for hashes of passwords."""
         if not caller.maintenance:
             return {}
-        return {**self._links.shown(hidden), **{name: hidden[name] for name in (COUNT, EXPIRES, CHANGED) if name in hidden}}
+        shown = {**self._links.shown(hidden), **{name: hidden[name] for name in (COUNT, EXPIRES, CHANGED) if name in hidden}}
+        return {name: value["iso"] if isinstance(value, dict) else value for name, value in shown.items()}
 
     def announce(self, caller: Caller, body: Object) -> Object:
         """How people sign in elsewhere is told to those who ask, not sent about."""
