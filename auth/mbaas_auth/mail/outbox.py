@@ -69,6 +69,9 @@ class Outbox:
             await self._mailer.send(self._written(value, user, link))
         except Undelivered as error:
             return await self._again(task, error)
+        except Exception as error:
+            get_logger(__name__).exception("a mail could not be made")
+            return await self._again(task, Undelivered(type(error).__name__, again=True))
         return None
 
     def _written(self, value: Object, user: Document, link: str) -> Letter:

@@ -44,13 +44,14 @@ class SmtpMailer:
                     tls_context=ssl.create_default_context() if server.tls in ("always", "required") else _unproved(),
                 )
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise Undelivered(_reason(error), again=any(each.code not in _PERMANENT for each in error.recipients)) from error
+            codes = [each.code for each in error.recipients]
+            raise Undelivered(f"the recipient was refused: {codes}", again=any(code not in _PERMANENT for code in codes)) from error
         except aiosmtplib.SMTPResponseException as error:
             # A wrong password is the operator's mistake, which she may put right before the mail is too old.
             lasting = error.code in _PERMANENT and not isinstance(error, aiosmtplib.SMTPAuthenticationError)
-            raise Undelivered(_reason(error), again=not lasting) from error
+            raise Undelivered(f"{type(error).__name__}: {error.code}", again=not lasting) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            raise Undelivered(_reason(error), again=True) from error
+            raise Undelivered(f"{type(error).__name__}: {error}"[:300], again=True) from error
 
     def _message(self, letter: Letter) -> EmailMessage:
         subject, text = compose(letter)
@@ -60,8 +61,9 @@ class SmtpMailer:
             message["To"] = Address(addr_spec=letter.to)
             sender = self._server.sender or f"noreply@{self._host}"
             message["From"] = sender if "<" in sender else Address(line(letter.app_name), addr_spec=sender)
-        except (ValueError, IndexError, AttributeError) as error:
-            raise Undelivered(f"no address that a mail can be sent to or from: {error}", again=False) from error
+        except Exception as error:
+            # The library's reader of addresses stumbles in many ways.
+            raise Undelivered("it has no address that a mail can be sent to, or from", again=False) from error
         message["Subject"] = subject
         message["Date"] = format_datetime(email.utils.localtime())
         message["Message-ID"] = make_msgid(domain=self._host)
@@ -75,7 +77,3 @@ def _unproved() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
