@@ -11,7 +11,7 @@ from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
 from mbaas_auth.lockout import UNLOCKED
 from mbaas_auth.mail.links import FIELDS, Links
-from mbaas_auth.mail.outbox import address_of, outbox_of
+from mbaas_auth.mail.outbox import address_of, evenly, outbox_of
 
 INVALID = "Failed to reset password: username / email / token is invalid"
 EXPIRED = "The password reset link has expired"
@@ -34,11 +34,16 @@ class PasswordReset:
 
         204 for neither, 162 and 125 for what is no text; 101 for an address that nobody has, where the app wants that to be told.
         """
-        outbox = outbox_of(self._app)
+        outbox_of(self._app)
         if not email and not token:
             raise ParseError(Code.EMAIL_MISSING, "you must provide an email")
         if token and not isinstance(token, str):
             raise ParseError(Code.INVALID_VALUE, "token must be a string")
+        async with evenly():
+            await self._request(caller, email, token)
+
+    async def _request(self, caller: Caller, email: Json, token: Json) -> None:
+        outbox = outbox_of(self._app)
         if token:
             user = await self._links.owner("reset", token)
             if user is not None and not self._links.expired("reset", user):

@@ -15,7 +15,7 @@ from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
 from mbaas_auth.mail.links import Links
-from mbaas_auth.mail.outbox import address_of, outbox_if_any, outbox_of
+from mbaas_auth.mail.outbox import address_of, evenly, outbox_if_any, outbox_of
 
 
 class Verification:
@@ -69,6 +69,10 @@ class Verification:
             raise ParseError(Code.EMAIL_MISSING, "you must provide an email")
         if not isinstance(email, str):
             raise ParseError(Code.INVALID_EMAIL_ADDRESS, "you must provide a valid email string")
+        async with evenly():
+            await self._request(email)
+
+    async def _request(self, email: str) -> None:
         user = await self._one(ast.Equals(("email",), email))
         if user is None and not self._options.silent:
             raise ParseError(Code.EMAIL_NOT_FOUND, f"No user found with email {email}")
@@ -78,17 +82,21 @@ class Verification:
 
     async def resend(self, username: Json, token: Json) -> bool:
         """The same for who has the name, or a link that has expired. False where there is nobody to write to, unless that is a secret."""
+        async with evenly():
+            sent = await self._send_again(await self._named(username, token))
+        return sent or self._options.silent
+
+    async def _named(self, username: Json, token: Json) -> Document | None:
+        """The user of a name, of a token, or of both."""
         parts: list[ast.Node] = [ast.Equals(("username",), username)] if isinstance(username, str) and username else []
         if token:
             owner = await self._links.owner("verification", token)
-            parts.append(ast.NOTHING if owner is None else ast.Equals(("objectId",), owner.body["objectId"]))
-        user = await self._one(ast.And(tuple(parts))) if parts else None
-        sent = await self._send_again(user)
-        return sent or self._options.silent
+            if owner is None:
+                return None
+            parts.append(ast.Equals(("objectId",), owner.body["objectId"]))
+        return await self._one(ast.And(tuple(parts))) if parts else None
 
     async def _one(self, where: ast.Node) -> Document | None:
-        if where == ast.NOTHING:
-            return None
         found = await self._app.store.documents.find(Find(self._app.classes.known_or_blank("_User"), where, limit=1))
         return found[0] if found else None
 

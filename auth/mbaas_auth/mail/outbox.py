@@ -1,10 +1,14 @@
 """The outbox: mails wait in the store until somebody has taken them, so that a crash loses none and a slow server holds up nobody.
 
 What waits is no text and no link, but whom to write to and why: a copy of the database has no links in it. Who asks for a mail is
-answered as soon as it waits, and there is something to wait for an address that nobody has, too: it takes as long.
+answered as soon as it waits; for an address that nobody has there is something to wait, too, and no answer comes sooner than another.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
@@ -21,6 +25,8 @@ _TABLE = "mails"
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 600_000
 """How long a mail waits that was not taken: twice as long each time, up to a bound."""
 _TOO_OLD_MS = 24 * 3600 * 1000
+_EVEN_SECONDS = 0.15
+"""How long every answer takes: more than the store needs, so that nobody learns from it what the store did."""
 _KEY = 20
 _LANGUAGE = ("locale", "localeIdentifier", "language")
 """Columns that apps keep a person's language in."""
@@ -91,6 +97,15 @@ class Outbox:
         log.warning("a mail was not taken; it is tried again", seconds=wait / 1000)
         await task.keep({**value, "tries": value["tries"] + 1})
         return int(now + wait)
+
+
+@asynccontextmanager
+async def evenly() -> AsyncIterator[None]:
+    """What is done inside takes as long, whatever is done; an error is told at once."""
+    loop = asyncio.get_running_loop()
+    over = loop.time() + _EVEN_SECONDS
+    yield
+    await asyncio.sleep(over - loop.time())
 
 
 def address_of(user: Document) -> Json:

@@ -8,6 +8,7 @@ import ssl
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from functools import cache
 
 from mbaas.kernel.options import SmtpServer
 from mbaas_auth.mail.ports import Letter, Undelivered
@@ -41,7 +42,7 @@ class SmtpMailer:
                     timeout=server.timeout_s,
                     use_tls=server.tls == "always",
                     start_tls={"required": True, "offered": None}.get(server.tls, False),
-                    tls_context=ssl.create_default_context() if server.tls in ("always", "required") else _unproved(),
+                    tls_context=_proved() if server.tls in ("always", "required") else _unproved(),
                 )
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [each.code for each in error.recipients]
@@ -72,8 +73,15 @@ class SmtpMailer:
         return message
 
 
+@cache
+def _proved() -> ssl.SSLContext:
+    """Made once: to read the authorities' certificates takes long, and nothing else is done meanwhile."""
+    return ssl.create_default_context()
+
+
+@cache
 def _unproved() -> ssl.SSLContext:
     """For a server that need not have TLS at all: what it offers is taken as it is."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
