@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -20,10 +21,13 @@ LINK = re.compile(r"https?://\S+")
 
 
 class Post:
-    """`answers` are given to the next recipients and contents, one each; then all is taken. While `held`, no mail is taken."""
+    """`answers` are given to the next recipients, one each; then all are taken. Unless `free` is set, no mail is taken.
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    Into a `folder` each mail is written, as `<address>.<number>`.
+    """
+
+    def __init__(self, port: int, folder: Path | None = None) -> None:
+        self.port, self.folder = port, folder
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.answers: list[str] = []
@@ -49,6 +53,11 @@ class Post:
         assert isinstance(message, EmailMessage)
         self.recipients.append(envelope.rcpt_tos)
         self.mails.append(message)
+        if self.folder is not None:
+            number = sum(mail["To"] == message["To"] for mail in self.mails)
+            part = self.folder / f".{len(self.mails)}"
+            part.write_text(message.get_content())
+            part.rename(self.folder / f"{message['To']}.{number}")
         return "250 taken"
 
     def until(self, count: int) -> list[EmailMessage]:
@@ -71,10 +80,10 @@ def link_in(message: EmailMessage) -> str:
 
 
 @contextmanager
-def post(port: int | None = None, **more: Any) -> Iterator[Post]:
-    """A mail server on a free port, or on this one; `more` is what the library's server takes."""
-    made = Post(port or free_port())
-    controller = Controller(made, hostname="127.0.0.1", port=made.port, **more)
+def post(port: int | None = None, folder: Path | None = None) -> Iterator[Post]:
+    """A mail server on a free port, or on this one."""
+    made = Post(port or free_port(), folder)
+    controller = Controller(made, hostname="127.0.0.1", port=made.port)
     controller.start()
     try:
         yield made

@@ -213,9 +213,13 @@ async def test_nothing_is_sent_in_plain_where_tls_is_required(office: Post) -> N
 async def test_a_mail_takes_no_longer_than_it_may() -> None:
     """A mail server that says nothing is given up after a while, and the mail is tried again."""
 
+    left = asyncio.Event()
+
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        left.set()
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
@@ -223,3 +227,4 @@ async def test_a_mail_takes_no_longer_than_it_may() -> None:
         with pytest.raises(Undelivered) as caught:
             await mailer.send(Letter("reset", "ann@example.org", "https://x", "App", {}, "en"))
         assert caught.value.again
+        await left.wait()
