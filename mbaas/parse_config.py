@@ -289,7 +289,10 @@ def _fields(name: str, value: Mapping[str, Any], fields: Mapping[str, tuple[str,
         if f"{name}.{inner}" in LATER:
             out.ignored.append(f"{name}.{inner}")
         if inner in fields:
-            _put(fields[inner], inner_value, into)
+            try:
+                _put(fields[inner], inner_value, into)
+            except ValueError as error:
+                raise ValueError(f"has {inner}, which {error}") from None
         elif f"{name}.{inner}" not in LATER:
             raise ValueError(f"has no option {inner!r}{nearest(inner, fields)}")
 

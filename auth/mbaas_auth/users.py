@@ -261,7 +261,7 @@ class UserPolicy(Policy):
         if outbox is not None and write.hidden.get(FIELDS["verification"].token):
             outbox.wake()
         if write.creating and not write.caller.omnipotent and self.verification.refuses_sign_up:
-            raise unverified()
+            write.refusal = unverified()
 
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self.sessions.forget_user(document.body["objectId"])

@@ -228,7 +228,10 @@ async def _finish(policy: Policy, write: Write, answer: Object) -> Object:
         triggers.told(write, answer, hidden)
     await policy.after(write)
     answer.update(write.answer)
-    return await triggers.after_save(write, answer, hidden) if called else answer
+    answer = await triggers.after_save(write, answer, hidden) if called else answer
+    if write.refusal is not None:
+        raise write.refusal
+    return answer
 
 
 async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str, still: Node) -> None:

@@ -53,6 +53,8 @@ class Write:
     """Further keys of the answer."""
     reply: Saved | None = None
     """Set to end the pipeline with this answer, nothing written by it."""
+    refusal: MbaasError | None = None
+    """What is told instead of the answer, once everything is done."""
     triggered: Object = field(default_factory=dict)
     """Fields that a trigger changed, with what it did to them."""
     expect: int | None = None
