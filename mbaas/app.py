@@ -36,6 +36,7 @@ from mbaas.wire import docs
 from mbaas.wire.asgi import Wire
 from mbaas.wire.limits import Limits
 from mbaas.wire.live.socket import Live
+from mbaas.wire.rest.table import table
 from mbaas.wire.v1 import dialect as v1
 from mbaas.wire.v1.table import table as v1_table
 from mbaas_functions.hosted import Hosted
@@ -84,6 +85,7 @@ class Server:
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
                 stack.push_async_callback(app.close)
+                await stack.enter_async_context(mbaas_auth.room.opened(app, self._services.outbound))
                 await stack.enter_async_context(mbaas_push.room.opened(app, server.push, self._services.outbound.reach))
                 functions = await stack.enter_async_context(mbaas_functions.room.opened(app, _read_limits))
                 app.options = replace(options, rate_limits=(*options.rate_limits, *functions.hosted.limits))
@@ -95,7 +97,13 @@ class Server:
             for app_id, hub in hubs.items():
                 apps[app_id].unfed.append(hub.reconsider)
                 stack.push_async_callback(hub.close)
-            self._wire = wire = Wire(apps, mount=self._mount, trusted_proxies=server.trusted_proxies, metrics=self._services.metrics)
+            self._wire = wire = Wire(
+                apps,
+                mount=self._mount,
+                trusted_proxies=server.trusted_proxies,
+                metrics=self._services.metrics,
+                routes=table(frozenset(app.options.pages.endpoint for app in apps.values())),
+            )
             for app_id, app in apps.items():
                 _limit_anew(app, self._services.apps[app_id].rate_limits, wire.keyring.doors[app_id].limits)
             self._v1 = Wire(

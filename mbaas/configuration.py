@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mbaas.kernel.options import AppOptions, PushOptions, ServerOptions
+from mbaas.kernel.options import AppOptions, EmailVerification, PushOptions, ServerOptions
 from mbaas.kernel.processors import processors
 from mbaas.parse_config import DEFAULTS, Translated, translate
-from mbaas.settings import PRESETS, Settings, SettingsError, installer_environment, not_built_yet, retention
+from mbaas.settings import PRESETS, Settings, SettingsError, installer_environment, retention
+from mbaas.smtp_url import smtp_server
 
 KEYS = ("master_key", "read_only_master_key", "maintenance_key", "rest_api_key", "javascript_key", "client_key", "webhook_key")
 
@@ -35,8 +36,12 @@ class Configuration:
         """The same with the port that was bound, where any free one was asked for."""
         if self.server.port == port:
             return self
-        apps = tuple(replace(app, public_url=app.public_url.replace("http://localhost:0", f"http://localhost:{port}")) for app in self.apps)
-        return replace(self, server=replace(self.server, port=port), apps=apps)
+
+        def bound(url: str) -> str:
+            return url.replace("http://localhost:0", f"http://localhost:{port}")
+
+        apps = (replace(app, public_url=bound(app.public_url), link_url=app.link_url and bound(app.link_url)) for app in self.apps)
+        return replace(self, server=replace(self.server, port=port), apps=tuple(apps))
 
 
 def configure(
@@ -49,15 +54,18 @@ def configure(
     own = {**common, **_identity(settings, keys or {}), **({"database_url": settings.database_url} if settings.database_url else {})}
     server = _server(settings, file, pretty=preset == "development", outbound_open=bool(parse_config) or preset == "development")
     several = _from_apps_file(settings)
+    if not parse_config:
+        own |= {"app_name": settings.app_name or own.get("app_id"), "email_verification": EmailVerification(settings.verify_user_emails)}
     apps = [_app(own, file.app, server, server.data_dir)] if not several or parse_config or settings.app_id else []
     folder = server.data_dir / "apps"
     for position, entry in enumerate(several, 1):
         own_folder = folder / _folder(entry.app.get("app_id", ""))
         apps.append(_app(common, entry.app, server, own_folder, place=f"{settings.apps_file}, app {position}"))
     _distinct(apps)
+    unsent = [sentence for app in apps if (sentence := _mail(app))]
     server = replace(server, workers=settings.workers or _workers(preset, apps))
     ignored = sorted({*file.ignored, *(name for entry in several for name in entry.ignored)})
-    return Configuration(server, tuple(apps), tuple(_warnings(not_built_yet(settings), ignored)))
+    return Configuration(server, tuple(apps), (*_warnings(ignored), *unsent))
 
 
 def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open: bool) -> ServerOptions:
@@ -131,6 +139,8 @@ def _common(settings: Settings) -> dict[str, Any]:
         out["read_only_master_key_ips"] = settings.master_key_ips
     if settings.public_url:
         out["public_url"] = settings.public_url
+    if settings.smtp_url:
+        out["smtp"] = smtp_server(settings.smtp_url)
     out["database_shared"] = settings.mongo_shared
     out["database_standalone"] = settings.mongo_standalone == "allow"
     return out
@@ -163,7 +173,24 @@ def _app(common: Mapping[str, Any], own: Mapping[str, Any], server: ServerOption
     if "public_url" not in own:
         origin = merged.get("public_url") or f"http://localhost:{server.port}"
         merged["public_url"] = origin if mount and origin.endswith(mount) else origin + mount
+        if "public_url" in common or merged["preset"] == "development":
+            merged.setdefault("link_url", merged["public_url"])
     return AppOptions(**merged)
+
+
+def _mail(app: AppOptions) -> str | None:
+    """What to say of an app that is to send mails and cannot, if it is. A SettingsError where Parse Server would not start, either."""
+    adapter = app.email_adapter
+    sends = app.smtp is not None or app.preset == "development" or (adapter is not None and adapter.get("module") == "http")
+    if app.email_verification.wanted:
+        needed = None if sends or adapter is not None else "a mail server: MBAAS_SMTP_URL, or emailAdapter"
+        needed = needed or (None if app.app_name else "a name of the app: appName")
+        needed = needed or (None if app.link_url else "the server's address as people see it: MBAAS_PUBLIC_URL, or publicServerURL")
+        if needed:
+            raise SettingsError(f"addresses are to be verified (verifyUserEmails), which needs {needed}")
+    if adapter is not None and not sends:
+        return f"no mail is sent: emailAdapter {adapter.get('module')!r} has no counterpart here; name a mail server by MBAAS_SMTP_URL"
+    return None
 
 
 def _from_apps_file(settings: Settings) -> list[Translated]:
@@ -199,11 +226,6 @@ def _json(path: Path) -> Any:
         raise SettingsError(f"{path}: not valid JSON ({error})") from error
 
 
-def _warnings(settings: list[str], options: list[str]) -> list[str]:
-    """At most one sentence for settings and one for options of a file."""
-    out = []
-    if settings:
-        out.append(f"accepted, but without effect yet: {', '.join(settings)}")
-    if options:
-        out.append(f"options of Parse Server without effect here: {', '.join(options)}")
-    return out
+def _warnings(options: list[str]) -> list[str]:
+    """At most one sentence for the options of a file."""
+    return [f"options of Parse Server without effect here: {', '.join(options)}"] if options else []

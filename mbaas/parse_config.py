@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mbaas.kernel.options import EVERYWHERE, FileDownload, FileUpload
+from mbaas.kernel.options import EVERYWHERE, FileDownload, FileUpload, PagesOptions
+from mbaas.parse_mail import PAGES, VERIFICATION, email_adapter, email_verification, own_pages
 from mbaas.parse_policies import account_lockout, installation, password_policy
 from mbaas.parse_rate_limit import rate_limits
 from mbaas.parse_values import (
@@ -73,7 +74,7 @@ APP: dict[str, tuple[str, Reader]] = {
     "databaseURI": ("database_url", mongo),
     "defaultLimit": ("default_limit", positive),
     "dotNetKey": ("dotnet_key", text),
-    "emailAdapter": ("email_adapter", mapping),
+    "emailAdapter": ("email_adapter", email_adapter),
     "enableAnonymousUsers": ("enable_anonymous_users", flag),
     "enableSanitizedErrorResponse": ("sanitized_errors", flag),
     "enforcePrivateUsers": ("enforce_private_users", flag),
@@ -109,7 +110,6 @@ APP: dict[str, tuple[str, Reader]] = {
     "publicServerURL": ("public_url", url),
     "sessionLength": ("session_length_s", positive),
     "userSensitiveFields": ("protected_fields", texts),
-    "verifyUserEmails": ("verify_user_emails", flag),
     "webhookKey": ("webhook_key", text),
 }
 
@@ -153,6 +153,7 @@ RECORDS: dict[str, tuple[str, type[Any], dict[str, tuple[str, Reader]]]] = {
             "enableForAuthenticatedUser": ("authenticated_user", flag),
         },
     ),
+    "pages": ("pages", PagesOptions, PAGES),
 }
 
 DEFAULTS: dict[str, Any] = {
@@ -173,18 +174,17 @@ DEFAULTS: dict[str, Any] = {
 """Parse Server 9's defaults, where ours differ."""
 
 _LATER = """
-    analyticsAdapter cacheAdapter cacheMaxSize cacheTTL cloud cluster customPages databaseAdapter directAccess
-    emailAdapter emailVerifySuccessOnInvalidEmail emailVerifyTokenReuseIfValid emailVerifyTokenValidityDuration
+    analyticsAdapter cacheAdapter cacheMaxSize cacheTTL cloud cluster databaseAdapter directAccess
     enableCollationCaseComparison enableExpressErrorHandler enableInsecureAuthAdapters enableProductPurchaseLegacyApi encryptionKey
     filesAdapter graphQLPath graphQLPublicIntrospection graphQLSchema jsonLogs liveQueryServerOptions
-    logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground pages playgroundPath
-    preventLoginWithUnverifiedEmail preventSignupWithUnverifiedEmail requestContextMiddleware scheduledPush security
-    sendUserEmailVerification serverCloseComplete silent startLiveQueryServer verbose verifyServerUrl verifyUserEmails
+    logLevel logLevels loggerAdapter logsFolder masterKeyTtl maxLogFiles middleware mountGraphQL mountPlayground playgroundPath
+    requestContextMiddleware scheduledPush security serverCloseComplete silent startLiveQueryServer verbose verifyServerUrl
+    pages.customRoutes pages.enableRouter
     liveQuery.pubSubAdapter liveQuery.redisOptions liveQuery.redisURL liveQuery.regexTimeout liveQuery.wssAdapter
     requestComplexity.graphQLDepth requestComplexity.graphQLFields
 """
 _UNREAD = """
-    accountLockout allowExpiredAuthDataToken appName extendSessionOnUse schema
+    allowExpiredAuthDataToken extendSessionOnUse schema
 """
 """Translated already, but read by no room: whoever builds the part that does takes its option out of here (a test sees to it)."""
 _DATABASE = """
@@ -205,7 +205,15 @@ LATER = frozenset(_LATER.split()) | frozenset(_UNREAD.split()) | {f"databaseOpti
 def known() -> set[str]:
     """Every name that a file may use, nested ones with a dot."""
     nested = {**NESTED, **{name: fields for name, (_, _, fields) in RECORDS.items()}}
-    return {*SERVER, *APP, *LATER, *nested, *(f"{name}.{inner}" for name, fields in nested.items() for inner in fields)}
+    return {
+        *SERVER,
+        *APP,
+        *LATER,
+        *VERIFICATION,
+        "customPages",
+        *nested,
+        *(f"{name}.{inner}" for name, fields in nested.items() for inner in fields),
+    }
 
 
 def translate(document: Any, source: str = "the options file") -> Translated:
@@ -223,9 +231,23 @@ def translate(document: Any, source: str = "the options file") -> Translated:
             problems.append(f"{source}: {name} {error}")
     if problems:
         raise SettingsError("\n".join(problems))
+    _mail(document, source, out)
     if "protected_fields" in out.app:
         out.app["protected_fields"] = _protected(document, keep=out.app.get("protected_fields_owner_exempt") is False)
     return out
+
+
+def _mail(document: Mapping[str, Any], source: str, out: Translated) -> None:
+    """What several options say together: who is sent which mails, and where their links lead."""
+    if document.get("publicServerURL"):
+        out.app["link_url"] = out.app["public_url"]
+    try:
+        if verification := email_verification(document):
+            out.app["email_verification"] = verification
+        if custom := document.get("customPages"):
+            out.app["pages"] = own_pages(out.app.get("pages", PagesOptions()), custom)
+    except ValueError as error:
+        raise SettingsError(f"{source}: {error}") from None
 
 
 def _protected(document: Mapping[str, Any], keep: bool) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -258,7 +280,7 @@ def _option(name: str, value: Any, out: Translated) -> None:
         _put(SERVER[name], value, out.server)
     elif name in APP:
         _put(APP[name], value, out.app)
-    elif name not in LATER:
+    elif name not in LATER and name not in VERIFICATION and name != "customPages":
         raise ValueError(f"is not an option of Parse Server 9{nearest(name, {n for n in known() if '.' not in n})}")
 
 
@@ -267,7 +289,10 @@ def _fields(name: str, value: Mapping[str, Any], fields: Mapping[str, tuple[str,
         if f"{name}.{inner}" in LATER:
             out.ignored.append(f"{name}.{inner}")
         if inner in fields:
-            _put(fields[inner], inner_value, into)
+            try:
+                _put(fields[inner], inner_value, into)
+            except ValueError as error:
+                raise ValueError(f"has {inner}, which {error}") from None
         elif f"{name}.{inner}" not in LATER:
             raise ValueError(f"has no option {inner!r}{nearest(inner, fields)}")
 

@@ -6,19 +6,18 @@ from typing import Any
 
 import regex
 
-from mbaas.kernel.options import InstallationOptions, PasswordPolicy
+from mbaas.kernel.options import AccountLockout, InstallationOptions, PasswordPolicy
 from mbaas.kernel.values import is_number
 from mbaas.parse_values import mapping
 
-_LATER = ("resetTokenValidityDuration", "resetTokenReuseIfValid", "resetPasswordSuccessOnInvalidEmail", "validatorCallback")
-"""Of the password policy: read by whoever sends the mails, and a function, which no file can hold."""
+_RESET = ("resetTokenValidityDuration", "resetTokenReuseIfValid", "resetPasswordSuccessOnInvalidEmail")
 
 
 def password_policy(value: Any) -> PasswordPolicy:
     """The rules that a new password must meet."""
     given = mapping(value)
-    known = ("validatorPattern", "validationError", "doNotAllowUsername", "maxPasswordAge", "maxPasswordHistory", *_LATER)
-    _known(given, known)
+    known = ("validatorPattern", "validationError", "doNotAllowUsername", "maxPasswordAge", "maxPasswordHistory", *_RESET)
+    _known(given, (*known, "validatorCallback"))
     age, history, validity = (given.get(name) for name in ("maxPasswordAge", "maxPasswordHistory", "resetTokenValidityDuration"))
     if age is not None and (not is_number(age) or age < 0):
         raise ValueError("has maxPasswordAge, which must be a positive number")
@@ -41,6 +40,9 @@ def password_policy(value: Any) -> PasswordPolicy:
         forbid_username=bool(given.get("doNotAllowUsername")),
         max_age_days=float(age) if age else None,
         history=history or 0,
+        reset_valid_s=None if validity is None else float(validity),
+        reset_reuse=bool(given.get("resetTokenReuseIfValid")),
+        reset_silent=given.get("resetPasswordSuccessOnInvalidEmail") is not False,
     )
 
 
@@ -56,7 +58,7 @@ def _pattern(given: Any) -> str | None:
     return given
 
 
-def account_lockout(value: Any) -> dict[str, Any]:
+def account_lockout(value: Any) -> AccountLockout:
     """After how many wrong passwords an account is closed, and for how many minutes."""
     given = mapping(value)
     duration, threshold = given.get("duration"), given.get("threshold")
@@ -66,7 +68,7 @@ def account_lockout(value: Any) -> dict[str, Any]:
         raise ValueError("has threshold, which must be a whole number from 1 to 999")
     if not isinstance(given.get("unlockOnPasswordReset"), bool | None):
         raise ValueError("has unlockOnPasswordReset, which must be true or false")
-    return given
+    return AccountLockout(duration, threshold, bool(given.get("unlockOnPasswordReset")))
 
 
 def installation(value: Any) -> InstallationOptions:

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from mbaas.kernel.options import LOOPBACK, FileUpload
 from mbaas.quantities import duration_ms, size_bytes
+from mbaas.smtp_url import smtp_server
 
 PREFIX = "MBAAS_"
 OTHERS = (f"{PREFIX}CMD", f"{PREFIX}TEST_")
@@ -77,13 +78,6 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _networks(_split(value)))]
 Duration = Annotated[int, BeforeValidator(_milliseconds)]
 Key = Annotated[str | None, Field(default=None, repr=False)]
-SOON: dict[str, Any] = {"built": False}
-"""Marks a setting whose part of the server does not exist yet."""
-
-
-def soon(about: str) -> Any:
-    """A setting that is accepted but does nothing yet."""
-    return Field(default=None, description=about, json_schema_extra=SOON)
 
 
 class Settings(BaseSettings):
@@ -103,6 +97,8 @@ class Settings(BaseSettings):
     trusted_proxies: Networks = Field((), description="Proxies whose X-Forwarded-For is believed")
 
     app_id: str | None = Field(None, description="Application id")
+    app_name: str | None = Field(None, description="What the app is called in mails and on their pages; unset: its id")
+    verify_user_emails: bool = Field(False, description="Whoever gives a new address is sent a mail with a link that proves it")
     master_key: Key = Field(description="Passes every permission")
     read_only_master_key: Key = Field(description="Reads everything, writes nothing")
     maintenance_key: Key = Field(description="Passes permissions on objects, sets their times")
@@ -122,7 +118,7 @@ class Settings(BaseSettings):
     live_ping: Duration = Field(30_000, gt=0, description="How often an idle live-query socket is pinged, and how long it has to answer")
     feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
     outbound_allow: Names = Field((), description="Hosts that may be called wherever they are, by http, and at any port")
-    smtp_url: str | None = soon("Mail server")
+    smtp_url: str | None = Field(None, description="Mail server, smtp://user:password@host:587?from=…", repr=False)
     fcm_endpoint: str = Field("https://fcm.googleapis.com", description="Origin of Firebase Cloud Messaging")
     apns_endpoint: str = Field("https://api.push.apple.com", description="Origin of Apple's push service")
     fcm_credentials: Path | None = Field(None, description="Service-account JSON")
@@ -153,6 +149,13 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value and value.rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp_url(cls, value: str | None) -> str | None:
+        if value:
+            smtp_server(value)
+        return value
 
     @field_validator("feed_retention")
     @classmethod
@@ -214,12 +217,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?` for the most similar known name, or nothing."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
     return f"; the nearest is {found[0]}" if found else ""
-
-
-def not_built_yet(settings: Settings) -> list[str]:
-    """The variables that were given although the server has no part yet that reads them."""
-    fields = Settings.model_fields
-    return [PREFIX + name.upper() for name in sorted(settings.model_fields_set) if fields[name].json_schema_extra == SOON]
 
 
 def retention(text: str) -> tuple[int, int]:

@@ -17,8 +17,6 @@ from mbaas.kernel.values import Json, Object
 from mbaas_auth.sessions import invalid_token, sign_in_first, with_token
 from mbaas_auth.users import UserPolicy
 
-_NO_MAIL = "An appName, publicServerURL, and emailAdapter are required for password reset and email verification functionality."
-
 
 def _policy(app: App) -> UserPolicy:
     policy = app.policy("_User")
@@ -116,12 +114,37 @@ async def upgrade_session(app: App, caller: Caller, token: str | None) -> Object
     return with_token(replace(caller, session_id=insert.document.body["objectId"], session_token=made), dict(insert.document.body))
 
 
-async def request_mail(app: App) -> Object:
-    """`/requestPasswordReset` and `/verificationEmailRequest` while no mail can be sent.
+async def request_password_reset(app: App, caller: Caller, arguments: Object) -> Object:
+    """`/requestPasswordReset`: a mail with a link by which a new password is chosen."""
+    await _policy(app).password_reset.request(caller, arguments.get("email"), arguments.get("token"))
+    return {}
 
-    Where one is sent, `beforePasswordResetRequest` of its user comes before it (`triggers.fire`), as `beforeLogin` before a session.
-    """
-    raise ParseError(Code.INTERNAL_SERVER_ERROR, _NO_MAIL)
+
+async def request_verification(app: App, arguments: Object) -> Object:
+    """`/verificationEmailRequest`: once more the mail with the link that proves an address."""
+    await _policy(app).verification.request(arguments.get("email"))
+    return {}
+
+
+async def verify_address(app: App, token: Json) -> Object | None:
+    """The link of such a mail: the user whose address is proved by it now, or None."""
+    user = await _policy(app).verification.verify(token)
+    return None if user is None else user.body
+
+
+async def resend_verification(app: App, username: Json, token: Json) -> bool:
+    """The same mail for who has only the name, or a link that has expired; False where that is told to be impossible."""
+    return await _policy(app).verification.resend(username, token)
+
+
+async def reset_link(app: App, token: Json) -> Object:
+    """The link of a mail for a new password: the user whose it is. NoReset if it is not, or no longer, good for that."""
+    return (await _policy(app).password_reset.owner(token)).body
+
+
+async def reset_password(app: App, token: Json, password: str) -> None:
+    """Choose the password. NoReset says why that is not possible; a password that will not do leaves the link good."""
+    await _policy(app).password_reset.choose(token, password)
 
 
 async def challenge(app: App, caller: Caller, arguments: Object) -> Object:

@@ -13,6 +13,7 @@ from mbaas.kernel.values import Json, date, date_ms
 from mbaas.storage.ports import Document, Update
 from mbaas_auth.passwords import Passwords
 
+CHANGED = "_password_changed_at"
 _UNFIT = "Password does not meet the Password Policy requirements."
 _SECONDS = 0.5
 _DAY_MS = 24 * 3600 * 1000
@@ -58,7 +59,7 @@ class PasswordRules:
         """Hidden fields to keep with a new password."""
         hidden: dict[str, Json] = {}
         if self._policy.max_age_days is not None:
-            hidden["_password_changed_at"] = date(self._app.clock.now())
+            hidden[CHANGED] = date(self._app.clock.now())
         if user is not None and self._policy.history:
             hidden["_password_history"] = list[Json](self._earlier(user)[-max(1, self._policy.history - 1) :])
         return hidden
@@ -68,9 +69,9 @@ class PasswordRules:
         if self._policy.max_age_days is None:
             return
         now = self._app.clock.now()
-        changed = date_ms(user.hidden.get("_password_changed_at"))
+        changed = date_ms(user.hidden.get(CHANGED))
         if changed is None:
             schema = self._app.classes.known_or_blank("_User")
-            await self._app.store.documents.commit([Update(schema, user.body["objectId"], hidden={"_password_changed_at": date(now)})])
+            await self._app.store.documents.commit([Update(schema, user.body["objectId"], hidden={CHANGED: date(now)})])
         elif changed + self._policy.max_age_days * _DAY_MS < now:
             raise ParseError(Code.OBJECT_NOT_FOUND, "Your password has expired. Please reset your password.")

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from mbaas.data.app import App
+from mbaas.jobs.owner import Owner
+from mbaas.outbound.calls import Outbound
+from mbaas_auth.mail.console import ConsoleMailer
+from mbaas_auth.mail.http import HttpMailer
+from mbaas_auth.mail.links import Links
+from mbaas_auth.mail.outbox import ROOM, Outbox
+from mbaas_auth.mail.ports import Mailer
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import RolePolicy
 from mbaas_auth.sessions import SessionPolicy, Sessions
@@ -16,3 +26,33 @@ def join(app: App) -> None:
     app.register("_User", UserPolicy(app, sessions, Passwords(app.sharing)))
     app.register("_Session", SessionPolicy(app, sessions))
     app.register("_Role", RolePolicy(sessions.forget_all))
+
+
+@asynccontextmanager
+async def opened(app: App, outbound: Outbound) -> AsyncIterator[None]:
+    """The app with its outbox, if it has all that mails need: a way to send them, a name, and an address for their links."""
+    mailer = _mailer(app, outbound)
+    if mailer is None or not app.options.app_name or app.options.link_url is None:
+        yield
+        return
+    owner = Owner(app.options.data_dir, app.ids.uuid())
+    outbox = Outbox(app, mailer, owner)
+    outbox.start()
+    app.rooms[ROOM] = outbox
+    try:
+        yield
+    finally:
+        app.rooms.pop(ROOM, None)
+        await outbox.close()
+        owner.close()
+
+
+def _mailer(app: App, outbound: Outbound) -> Mailer | None:
+    options = app.options
+    if options.email_adapter is not None and options.email_adapter.get("module") == "http":
+        return HttpMailer(outbound, str(options.email_adapter["options"]["url"]))
+    if options.smtp is not None:
+        from mbaas_auth.mail.smtp import SmtpMailer
+
+        return SmtpMailer(options.smtp, Links(app).host())
+    return ConsoleMailer() if options.preset == "development" else None

@@ -22,10 +22,15 @@ from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
 from mbaas_auth import providers
-from mbaas_auth.password_rules import PasswordRules
+from mbaas_auth.lockout import COUNT, EXPIRES, Lockout
+from mbaas_auth.mail.links import FIELDS, Links
+from mbaas_auth.mail.outbox import outbox_if_any
+from mbaas_auth.password_reset import PasswordReset, forgotten
+from mbaas_auth.password_rules import CHANGED, PasswordRules
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import roles_of
 from mbaas_auth.sessions import Sessions
+from mbaas_auth.verification import Verification, unverified
 
 _DROPPED = frozenset({"sessionToken", "createdAt", "updatedAt"})
 _WHOLE = frozenset({"username", "password", "email", "emailVerified", "authData"})
@@ -46,6 +51,7 @@ class UserPolicy(Policy):
             "email_unique": {"email": 1},
             "username_unique": {"username": 1},
             "auth_data_anonymous": {"authData.anonymous.id": 1},
+            **{fields.token: {fields.token: 1} for fields in FIELDS.values()},
         },
         "unique": frozenset({"username_unique", "email_unique", "auth_data_anonymous"}),
         "folded": frozenset({"username_unique", "email_unique"}),
@@ -54,6 +60,8 @@ class UserPolicy(Policy):
     def __init__(self, app: App, sessions: Sessions, passwords: Passwords) -> None:
         self._app, self.sessions, self.passwords = app, sessions, passwords
         self._rules = PasswordRules(app, passwords)
+        self._links, self._lockout = Links(app), Lockout(app)
+        self.verification, self.password_reset = Verification(app), PasswordReset(app)
 
     def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
         """Nobody searches by what providers know of people, nor by passwords; such a condition holds for nobody."""
@@ -184,6 +192,9 @@ class UserPolicy(Policy):
         if "password" in body:
             await self._password(write)
         self._lower(body)
+        self.verification.demand(write)
+        if not write.creating and ("email" in body or "_hashed_password" in write.hidden):
+            write.hidden.update(forgotten())
         self._own_acl(write)
         if write.creating:
             await self._sign_up(write)
@@ -198,7 +209,6 @@ class UserPolicy(Policy):
         await self._rules.check(password, write.body.get("username"), user)
         write.hidden.update(self._rules.remembered(user))
         write.hidden["_hashed_password"] = await self.passwords.hash(password) if password else None
-        write.hidden["_perishable_token"] = None
         if write.creating:
             return
         assert write.object_id is not None
@@ -237,7 +247,7 @@ class UserPolicy(Policy):
         if write.caller.omnipotent:
             return
         linked = ",".join(body["authData"]) if isinstance(body.get("authData"), dict) else ""
-        if linked and write.caller.user_id is not None:
+        if (linked and write.caller.user_id is not None) or self.verification.bars:
             return
         created_with: Object = {"action": "login" if linked else "signup", "authProvider": linked or "password"}
         steps, token = await self.sessions.open(write.object_id, created_with, write.caller.installation_id)
@@ -247,6 +257,11 @@ class UserPolicy(Policy):
     async def after(self, write: Write) -> None:
         if write.object_id and not write.creating:
             self.sessions.forget_user(write.object_id)
+        outbox = outbox_if_any(self._app)
+        if outbox is not None and write.hidden.get(FIELDS["verification"].token):
+            outbox.wake()
+        if write.creating and not write.caller.omnipotent and self.verification.refuses_sign_up:
+            write.refusal = unverified()
 
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self.sessions.forget_user(document.body["objectId"])
@@ -293,6 +308,13 @@ class UserPolicy(Policy):
             body.pop("authData", None)
         return body
 
+    def private(self, caller: Caller, hidden: Object) -> Object:
+        """The maintenance key is shown what of hidden fields Parse Server shows to it, but for hashes of passwords."""
+        if not caller.maintenance:
+            return {}
+        shown = {**self._links.shown(hidden), **{name: hidden[name] for name in (COUNT, EXPIRES, CHANGED) if name in hidden}}
+        return {name: value["iso"] if isinstance(value, dict) else value for name, value in shown.items()}
+
     def announce(self, caller: Caller, body: Object) -> Object:
         """How people sign in elsewhere is told to those who ask, not sent about."""
         if not caller.omnipotent:
@@ -328,9 +350,11 @@ class UserPolicy(Policy):
             raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG)
         user = await self._named(username, email)
         hashed = user.hidden.get("_hashed_password") if user else None
-        right, renew = await self.passwords.verify(str(password), hashed if isinstance(hashed, str) else None)
+        known = hashed if isinstance(hashed, str) else None
+        right, renew = await self._lockout.verify(user, lambda: self.passwords.verify(str(password), known))
         if user is None or not right or (user.body.get("ACL") == {} and not caller.omnipotent):
             raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG)
+        self.verification.refuse(user, caller, arguments)
         await self._rules.refuse_expired(user)
         if renew:
             schema = self._app.classes.known_or_blank("_User")

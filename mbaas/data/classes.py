@@ -120,7 +120,12 @@ class Classes:
     async def complete(self, name: str) -> None:
         """Give a class what its room registered for it, where it lacks any. What is unique stays so."""
         made, known = self.blank(name), self._known.get(name)
-        if known is None or not set(made.fields) <= set(known.fields) or not made.unique <= known.unique:
+        if (
+            known is None
+            or not set(made.fields) <= set(known.fields)
+            or not made.unique <= known.unique
+            or not made.indexes.keys() <= known.indexes.keys()
+        ):
             try:
                 await self.alter(name, partial(self._completed, made))
             except Duplicate as error:

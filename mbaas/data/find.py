@@ -123,7 +123,7 @@ async def get_object(app: App, caller: Caller, class_name: str, object_id: str, 
         return await get_object(app, caller, class_name, object_id, options)
     if not found:
         raise not_found()
-    return (await _shaped(search, [found[0].body], shape))[0]
+    return (await _shaped(search, [_seen(search, found[0])], shape))[0]
 
 
 async def find_objects(app: App, caller: Caller, class_name: str, options: FindOptions, operation: str | None = None) -> list[Object]:
@@ -190,7 +190,12 @@ async def _rows(search: Search) -> list[bytes]:
 async def _objects(search: Search, operation: str) -> list[Object]:
     page = _page(search, operation)
     found = await search.app.store.documents.find(page) if page else []
-    return await _shaped(search, [document.body for document in found], _shape(search))
+    return await _shaped(search, [_seen(search, document) for document in found], _shape(search))
+
+
+def _seen(search: Search, document: ports.Document) -> Object:
+    private = search.policy.private(search.caller, document.hidden) if document.hidden else None
+    return {**document.body, **private} if private else document.body
 
 
 def _shape(search: Search) -> Shape:

@@ -6,6 +6,8 @@ class's own room says, types and new columns, defaults and required columns, cla
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mbaas.data import triggers
 from mbaas.data.admission import admit, refuse_unknown_class
 from mbaas.data.app import App
@@ -48,15 +50,29 @@ async def create(app: App, caller: Caller, class_name: str, body: Object, *, obj
     return await _insert(policy, write)
 
 
-async def update(app: App, caller: Caller, class_name: str, object_id: str, body: Object, *, updated_at: int | None = None) -> Saved:
-    """Change an object: set, unset, and the operators. Conflict unless it still has the `updatedAt` given, if one is."""
+async def update(
+    app: App,
+    caller: Caller,
+    class_name: str,
+    object_id: str,
+    body: Object,
+    *,
+    updated_at: int | None = None,
+    guard: Node = EVERYTHING,
+    hidden: Mapping[str, Json] | None = None,
+) -> Saved:
+    """Change an object: set, unset, and the operators. Conflict unless it still has the `updatedAt` given, if one is.
+
+    101 unless the stored object, with its hidden fields, matches `guard`; `hidden` are hidden fields to set with it.
+    """
     policy = admit(app, caller, "update", class_name)
     await app.classes.sought(class_name, body)
     refuse_unknown_class(app, caller, class_name)
     attempts = 1 if in_transaction(caller) or updated_at is not None else _ATTEMPTS
     while True:
         attempts -= 1
-        write = Write(app, caller, class_name, object_id, dict(body), creating=False, updated_at=updated_at)
+        write = Write(app, caller, class_name, object_id, dict(body), creating=False, updated_at=updated_at, guard=guard)
+        write.hidden.update(hidden or {})
         try:
             await policy.before(write)
             if write.reply is not None:
@@ -212,7 +228,10 @@ async def _finish(policy: Policy, write: Write, answer: Object) -> Object:
         triggers.told(write, answer, hidden)
     await policy.after(write)
     answer.update(write.answer)
-    return await triggers.after_save(write, answer, hidden) if called else answer
+    answer = await triggers.after_save(write, answer, hidden) if called else answer
+    if write.refusal is not None:
+        raise write.refusal
+    return answer
 
 
 async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, object_id: str, still: Node) -> None:

@@ -53,6 +53,8 @@ class Write:
     """Further keys of the answer."""
     reply: Saved | None = None
     """Set to end the pipeline with this answer, nothing written by it."""
+    refusal: MbaasError | None = None
+    """What is told instead of the answer, once everything is done."""
     triggered: Object = field(default_factory=dict)
     """Fields that a trigger changed, with what it did to them."""
     expect: int | None = None
@@ -135,6 +137,10 @@ class Policy:
     def announce(self, caller: Caller, body: Object) -> Object:
         """An object as an event tells of it, beyond `reveal`; `body` is the policy's to change."""
         return body
+
+    def private(self, caller: Caller, hidden: Object) -> Object:
+        """What the caller may see of an object's hidden fields."""
+        return {}
 
     def single(self, caller: Caller, body: Object) -> Object:
         """What a get of one object shows beyond `reveal`."""

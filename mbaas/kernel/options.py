@@ -65,6 +65,77 @@ class PasswordPolicy:
     max_age_days: float | None = None
     history: int = 0
     """So many passwords, the present one included, may not be taken again."""
+    reset_valid_s: float | None = None
+    """How long the link of a mail lets one choose a new password; None: until it was used, or another one was sent."""
+    reset_reuse: bool = False
+    """A mail that is asked for again has the same link as the one before, while that is valid."""
+    reset_silent: bool = True
+    """Whoever asks for a mail for an address that nobody has is answered as if somebody had it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLockout:
+    """After how many wrong passwords an account is closed, for how many minutes, and whether a new password by mail opens it."""
+
+    duration_min: float
+    threshold: int
+    unlock_on_reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmailVerification:
+    """What becomes of addresses that nobody has proved to be hers yet."""
+
+    wanted: bool = False
+    """A new address is sent a mail with a link."""
+    send: bool = True
+    """False: there is a link, but its mail is sent when it is asked for by nobody but the app's own code."""
+    prevent_login: bool = False
+    prevent_signup: bool = False
+    """A sign-up is answered with an error, once the user is there and the mail is sent."""
+    valid_s: float | None = None
+    reuse: bool = False
+    silent: bool = True
+    """As those of the password policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class PagesOptions:
+    """The pages that the links of mails lead to."""
+
+    endpoint: str = "apps"
+    """Below the mount."""
+    folder: Path | None = None
+    """Where the app's own pages are, as templates."""
+    localized: bool = False
+    """Redirects and the app's own pages are those of the `locale` that was asked for."""
+    fallback_locale: str = "en"
+    translations: Path | None = None
+    """A JSON file with texts for the app's own pages, by locale."""
+    placeholders: Mapping[str, Any] = field(default_factory=dict)
+    custom_urls: Mapping[str, str] = field(default_factory=dict)
+    """Addresses to send people to instead, by page."""
+    frame_url: str | None = None
+    """An address that stands in the links instead, and is told by `link` where they would have led."""
+    force_redirect: bool = False
+    encode_headers: bool = False
+
+
+Tls = Literal["always", "required", "offered", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where mails are handed over. `tls`: from the first byte, by STARTTLS or not at all, by STARTTLS if it is offered, never."""
+
+    host: str
+    port: int
+    tls: Tls
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    sender: str | None = None
+    """Whom mails are from; None: `noreply` at the host of the app's public address."""
+    timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +218,8 @@ class AppOptions:
     """The address of the mount as clients see it: Location headers, file URLs, mail links."""
     public_url_given: bool = False
     """False: nobody said, and whoever asks is answered with the address that she used."""
+    link_url: str | None = None
+    """The address of the mount in mails, and on the pages that they lead to; None: nobody said, and no mail can be sent."""
     data_dir: Path = Path("data")
     database_url: str | None = None
     database_shared: bool | None = None
@@ -214,11 +287,13 @@ class AppOptions:
     rate_limits: tuple[RateLimit, ...] = ()
     rate_limit_factor: int = 1
     """How much wider than in production the server's own limits are; 0: they are off."""
-    account_lockout: Mapping[str, Any] | None = None
+    account_lockout: AccountLockout | None = None
     password_policy: PasswordPolicy = PasswordPolicy()
     auth: Mapping[str, Any] = field(default_factory=dict)
-    verify_user_emails: bool = False
+    email_verification: EmailVerification = EmailVerification()
     email_adapter: Mapping[str, Any] | None = None
+    smtp: SmtpServer | None = None
+    pages: PagesOptions = PagesOptions()
     push: Mapping[str, Any] | None = None
     feed_retention_ms: int = 24 * 3600 * 1000
     feed_retention_bytes: int = 1024**3

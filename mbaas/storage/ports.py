@@ -45,8 +45,9 @@ class Insert:
 class Update:
     """Apply operators to one object as it is at commit.
 
-    `hidden` sets hidden fields (a value of None removes). ParseError 101 unless the object exists, its ACL lets one of
-    `writers` write (None: not asked), and `guard` matches it as it was. Conflict if `expect` is given and is not its version.
+    `hidden` sets hidden fields (a value of None removes); without operators that is all, and is not fed. ParseError 101 unless
+    the object exists, its ACL lets one of `writers` write (None: not asked), and `guard` matches it as it was. Conflict if
+    `expect` is given and is not its version.
     """
 
     schema: ClassSchema
@@ -167,7 +168,7 @@ class Entry:
 
 
 class Feed(Protocol):
-    """Every committed write of an object, once, in commit order. Hidden fields of `before` and `after` are left out."""
+    """Every committed write of an object, once, in commit order. Hidden fields are left out, and so are writes of nothing else."""
 
     async def latest(self) -> str:
         """The position after the last entry."""

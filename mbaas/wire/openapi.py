@@ -314,6 +314,8 @@ def _success(route: Route) -> Object:
         return {"200": {"description": "What the app's own code answers", "content": _octets()}}
     if name == "archive":
         return {"200": {"description": "The archive, as it was uploaded", "content": _octets()}}
+    if route.tag == "pages":
+        return {"200": {"description": "The page", "content": _octets()}, "303": {"description": "The way to a page", "content": _plain()}}
     schema = _GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything"
     created = {"201": {"description": "Made", "content": _json(schema)}} if name in ("create", "upload", "upload_code") else {}
     return {"200": {"description": "Done", "content": _json(schema)}, **created}
@@ -326,16 +328,22 @@ def _failures(route: Route) -> Object:
         found["409"] = {"description": _CHANGED, "content": _json("Error")}
     if name in ("follow", "follow_shared"):
         found["410"] = {"description": _GONE, "content": _json("Error")}
+    if route.tag == "pages":
+        found["404"] = {"description": "There is no such page, or nothing is known that it needs", "content": _plain()}
     if name == "download":
-        found["404"] = {"description": "There is no such file", "content": {"text/plain": {"schema": _TEXT}}}
+        found["404"] = {"description": "There is no such file", "content": _plain()}
     found["4XX"] = {"$ref": "#/components/responses/Error"}
-    if name == "request_mail":
+    if name in ("request_password_reset", "request_verification"):
         found["500"] = {"description": _NO_MAIL, "content": _json("Error")}
     return found
 
 
 def _json(schema: str) -> Object:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _plain() -> Object:
+    return {"text/plain": {"schema": _TEXT}}
 
 
 def _octets() -> Object:

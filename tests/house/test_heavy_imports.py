@@ -7,7 +7,9 @@ from pathlib import Path
 
 from mbaas.testing.process import TestServer
 
-HEAVY = set("aiohttp cryptography firebase_admin grpc jinja2 jsonschema_rs numpy prometheus_client pymongo starlette_admin".split())
+HEAVY = set(
+    "aiohttp aiosmtplib cryptography firebase_admin grpc jinja2 jsonschema_rs numpy prometheus_client pymongo starlette_admin".split()
+)
 LOADED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)", re.MULTILINE)
 
 

@@ -10,12 +10,22 @@ from typing import Any
 import pytest
 
 from mbaas.configuration import configure
-from mbaas.kernel.options import AppOptions, FileDownload, InstallationOptions, PasswordPolicy, RateLimit
+from mbaas.kernel.options import (
+    AccountLockout,
+    AppOptions,
+    EmailVerification,
+    FileDownload,
+    InstallationOptions,
+    PagesOptions,
+    PasswordPolicy,
+    RateLimit,
+)
 from mbaas.parse_config import APP, LATER, NESTED, RECORDS, SERVER, translate
 from mbaas.settings import Settings, SettingsError
 from tests.house.source import product, short
 
 KEYS = {"appId": "app", "masterKey": "master"}
+HTTP = {"module": "http", "options": {"url": "http://h"}}
 GOLDEN = Path(__file__).parents[1] / "compat/golden"
 
 
@@ -49,6 +59,30 @@ def test_defaults_are_those_of_parse_server_9(tmp_path: Path) -> None:
         ("protectedFields", {"_User": {"*": []}}, "protected_fields", {"_User": {"*": ("email",)}}),
         ("userSensitiveFields", ["taxId"], "protected_fields", {"_User": {"*": ("email", "taxId")}}),
         ("passwordPolicy", {"validatorPattern": "^.{8}", "maxPasswordHistory": 3}, "password_policy", PasswordPolicy("^.{8}", history=3)),
+        (
+            "passwordPolicy",
+            {"resetTokenValidityDuration": 60, "resetTokenReuseIfValid": True, "resetPasswordSuccessOnInvalidEmail": False},
+            "password_policy",
+            PasswordPolicy(reset_valid_s=60, reset_reuse=True, reset_silent=False),
+        ),
+        ("accountLockout", {"duration": 5, "threshold": 3}, "account_lockout", AccountLockout(5, 3)),
+        ("preventLoginWithUnverifiedEmail", True, "email_verification", EmailVerification(prevent_login=True)),
+        ("emailVerifySuccessOnInvalidEmail", False, "email_verification", EmailVerification(silent=False)),
+        (
+            "emailAdapter",
+            {"module": "http", "options": {"url": "http://h"}},
+            "email_adapter",
+            {"module": "http", "options": {"url": "http://h"}},
+        ),
+        ("pages", {"pagesPath": "own", "enableLocalization": True}, "pages", PagesOptions(folder=Path("own"), localized=True)),
+        (
+            "customPages",
+            {"choosePassword": "http://h/x", "parseFrameURL": "http://f"},
+            "pages",
+            PagesOptions(frame_url="http://f", custom_urls={"passwordReset": "http://h/x"}),
+        ),
+        ("publicServerURL", "https://h/parse", "link_url", "https://h/parse"),
+        ("serverURL", "https://h/parse", "link_url", None),
         ("installation", {"duplicateDeviceTokenAction": "update"}, "installation", InstallationOptions(action="update")),
         ("fileDownload", {"enableForPublic": False}, "file_download", FileDownload(public=False)),
         ("idempotencyOptions", {"paths": ["functions/.*"], "ttl": 5}, "idempotency_paths", ("functions/.*",)),
@@ -94,6 +128,14 @@ def test_an_environment_database_holds_where_the_file_names_none(tmp_path: Path)
     )
 
 
+def test_a_mail_adapter_that_is_not_here_is_named_in_a_warning(tmp_path: Path) -> None:
+    """Unless a mail server does its work."""
+    given = {"emailAdapter": "@parse/simple-mailgun-adapter", "verifyUserEmails": True, "appName": "x", "publicServerURL": "https://h"}
+    [warning] = served(given, tmp_path).warnings
+    assert "@parse/simple-mailgun-adapter" in warning
+    assert served(given, tmp_path, smtp_url="smtp://localhost").warnings == ()
+
+
 def test_options_without_effect_are_named_in_one_warning(tmp_path: Path) -> None:
     [warning] = served({"cloud": "./main.js", "verbose": True, "databaseOptions": {"ssl": True}}, tmp_path).warnings
     assert warning.endswith("cloud, databaseOptions.ssl, verbose")
@@ -119,6 +161,16 @@ def test_options_without_effect_are_named_in_one_warning(tmp_path: Path) -> None
         ({"passwordPolicy": {"validatorPattern": "("}}, "passwordPolicy has validatorPattern"),
         ({"passwordPolicy": {"doNotAllowUsername": "no"}}, "passwordPolicy has doNotAllowUsername"),
         ({"passwordPolicy": {"resetTokenReuseIfValid": True}}, "needs resetTokenValidityDuration"),
+        ({"emailVerifyTokenValidityDuration": 0}, "emailVerifyTokenValidityDuration must be a number of seconds"),
+        ({"emailVerifyTokenReuseIfValid": True}, "emailVerifyTokenReuseIfValid needs"),
+        ({"verifyUserEmails": True}, "needs a mail server"),
+        ({"verifyUserEmails": True, "emailAdapter": HTTP}, "needs a name of the app"),
+        ({"verifyUserEmails": True, "emailAdapter": HTTP, "appName": "x"}, "needs the server's address"),
+        ({"emailAdapter": {"module": "http"}}, "emailAdapter of the module http needs options.url"),
+        ({"pages": {"customUrls": {"passwordRest": "http://h"}}}, "pages has customUrls, which has no page passwordRest"),
+        ({"pages": {"pagesEndpoint": "a/b"}}, "pages has pagesEndpoint, which must be one part"),
+        ({"pages": {"enableLocalization": "a"}}, "pages has enableLocalization, which must be true or false"),
+        ({"customPages": {"choosePasswort": "http://h"}}, "customPages has no page choosePasswort"),
         ({"passwordPolicy": {"minimum": 8}}, "passwordPolicy has no option minimum"),
         ({"installation": {"duplicateDeviceTokenAction": "keep"}}, "installation has duplicateDeviceTokenAction"),
         ({"installation": {"merge": True}}, "installation has no option merge"),

@@ -124,11 +124,6 @@ def test_names_of_the_tools_around_the_server_are_ignored(given: Any) -> None:
     assert given(**KEYS, MBAAS_CMD="x", MBAAS_TEST_EXAMPLES="5").warnings == ()
 
 
-def test_what_is_not_built_yet_is_named_in_one_warning(given: Any) -> None:
-    [warning] = given(**KEYS, MBAAS_SMTP_URL="smtp://localhost", MBAAS_APNS_TOPIC="com.example").warnings
-    assert "MBAAS_APNS_TOPIC, MBAAS_SMTP_URL" in warning
-
-
 def test_env_file_is_read_below_the_environment(given: Any, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MBAAS_APP_ID=file\nMBAAS_MASTER_KEY=file-master\nOTHER=1\n")
     [app] = given(MBAAS_APP_ID="env").apps

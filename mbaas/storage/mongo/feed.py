@@ -19,7 +19,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import ClassSchema, new_class
 from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo.failures import NO_POSITION, told
-from mbaas.storage.mongo.format import Bson, document_out, written_at
+from mbaas.storage.mongo.format import NOTES, Bson, document_out, written_at
 from mbaas.storage.mongo.names import NOT_CLASSES, Database
 from mbaas.storage.mongo.schemas import MongoSchemas
 from mbaas.storage.ports import Document, Entry
@@ -32,7 +32,9 @@ _OPS: dict[str, Literal["create", "update", "delete"]] = {
     "replace": "update",
     "delete": "delete",
 }
-_OBJECTS: list[Bson] = [{"$match": {"operationType": {"$in": list(_OPS)}, "ns.coll": NOT_CLASSES}}]
+_QUIET: Bson = {"operationType": "replace", f"fullDocument.{NOTES}.q": True}
+"""A write of hidden fields alone. Parse Server, which leaves our notes as they are, never replaces a document."""
+_OBJECTS: list[Bson] = [{"$match": {"operationType": {"$in": list(_OPS)}, "ns.coll": NOT_CLASSES, "$nor": [_QUIET]}}]
 _TOKEN = re.compile(r"[0-9A-Fa-f]+")
 _AT_ONCE_MS, _PATIENT_MS, _AGAIN_SECONDS = 1, 1000, 1.0
 

@@ -3,7 +3,8 @@
 What Parse Server has no place for is kept below `_acl`: it writes that key for readers of old and never reads it, and it is
 the only one that it passes over in silence (a column would be shown to clients, an unknown key with `_` is an error to it).
 `v` counts our writes, `at` is when the last one was, `o` sorts by insertion, and `u` is `_updated_at` as we left it: where it
-differs, Parse Server wrote in between, and the version is then the instant of that write.
+differs, Parse Server wrote in between, and the version is then the instant of that write. `q` marks a write of hidden fields
+alone, which is not fed.
 """
 
 from __future__ import annotations

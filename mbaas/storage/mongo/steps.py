@@ -71,6 +71,8 @@ class Steps:
         new = {**{key: value for key, value in found.items() if key not in gone}, **put}
         order = found[NOTES].get("o") if isinstance(found.get(NOTES), dict) else None
         new[NOTES] = notes(after.version, self._clock.now(), order, new.get("_updated_at"))
+        if not step.ops:
+            new[NOTES]["q"] = True
         # Replaced whole, since only then is the object after the write a part of the change stream's event.
         await self._database[step.schema.name].replace_one({"_id": step.object_id}, new, session=session)
         return Written(before, after)

@@ -121,7 +121,8 @@ class Steps:
             raise table.duplicate(error) from error
         if table.geo or table.texts:
             self._place(table, rid, after, body)
-        self._feed("update", table, step.object_id, doc, new, version + 1)
+        if step.ops:
+            self._feed("update", table, step.object_id, doc, new, version + 1)
         return Written(Document(body, hidden, version), Document(after, changed, version + 1))
 
     def _delete(self, step: Delete) -> Written:

@@ -39,6 +39,18 @@ async def test_every_write_leaves_one_entry(store: Store, clock: FakeClock) -> N
     assert second.at - first.at == 5
 
 
+async def test_a_write_of_hidden_fields_alone_is_not_fed(store: Store) -> None:
+    """It counts as a write of the object, and tells nobody."""
+    await store.schemas.put(POST)
+    await store.documents.commit([insert("a", score=1)])
+    start = await store.feed.latest()
+    await store.documents.commit([Update(POST, "a", hidden={"_secret": 2})])
+    assert await entries(store, start) == []
+    await store.documents.commit([Update(POST, "a", [Increment(("score",), 1)])])
+    [entry] = await entries(store, start)
+    assert entry.after == Document(body("a", score=2), version=3)
+
+
 async def test_positions_page_through_the_feed(store: Store) -> None:
     await store.schemas.put(POST)
     start = await store.feed.latest()

@@ -43,9 +43,14 @@ async def upgrade(request: Request) -> Json:
     return await accounts.upgrade_session(request.app, request.caller, request.caller.session_token)
 
 
-async def request_mail(request: Request) -> Json:
-    """Ask for a mail with a link."""
-    return await accounts.request_mail(request.app)
+async def request_password_reset(request: Request) -> Json:
+    """Ask for a mail with a link to choose a new password."""
+    return await accounts.request_password_reset(request.app, request.caller, request.object())
+
+
+async def request_verification(request: Request) -> Json:
+    """Ask for a mail with a link to verify an address."""
+    return await accounts.request_verification(request.app, request.object())
 
 
 async def challenge(request: Request) -> Json:
@@ -63,7 +68,7 @@ ROUTES = (
     Route("POST", "/verifyPassword", verify_password, "Check a password", "users", limit="sign-in"),
     Route("POST", "/upgradeToRevocableSession", upgrade, "A new session for the signed-in user", "sessions", session="revocable"),
     Route("GET", "/sessions/me", my_session, "The session of the request", "sessions", session="never"),
-    Route("POST", "/requestPasswordReset", request_mail, "Ask for a mail to choose a new password", "users", limit="mail"),
-    Route("POST", "/verificationEmailRequest", request_mail, "Ask for a mail to verify the address", "users", limit="mail"),
+    Route("POST", "/requestPasswordReset", request_password_reset, "Ask for a mail to choose a new password", "users", limit="mail"),
+    Route("POST", "/verificationEmailRequest", request_verification, "Ask for a mail to verify the address", "users", limit="mail"),
     Route("POST", "/challenge", challenge, "Ask a provider for its challenge", "users", limit="sign-in"),
 )

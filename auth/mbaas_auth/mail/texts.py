@@ -1,0 +1,71 @@
+"""What the mails say, by language: subject and text. `{app}` is the app's name, `{account}` the address or name, `{link}` the link."""
+
+from __future__ import annotations
+
+from mbaas_auth.mail.ports import Kind, Letter
+
+TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
+    "en": {
+        "verification": (
+            "Please verify your e-mail for {app}",
+            "Hello,\n\nplease confirm that {account} is your e-mail address for {app}:\n\n{link}\n\n"
+            "If you did not sign up for {app}, ignore this message.\n",
+        ),
+        "reset": (
+            "Password Reset for {app}",
+            "Hello,\n\nsomebody asked for a new password for {account} at {app}. If it was you, choose one here:\n\n{link}\n\n"
+            "If it was not you, ignore this message: your password stays as it is.\n",
+        ),
+    },
+    "de": {
+        "verification": (
+            "Bitte bestätigen Sie Ihre E-Mail-Adresse für {app}",
+            "Guten Tag,\n\nbitte bestätigen Sie, dass {account} Ihre E-Mail-Adresse für {app} ist:\n\n{link}\n\n"
+            "Wenn Sie sich nicht bei {app} angemeldet haben, ignorieren Sie diese Nachricht.\n",
+        ),
+        "reset": (
+            "Neues Passwort für {app}",
+            "Guten Tag,\n\njemand hat für {account} bei {app} ein neues Passwort angefordert. Wenn Sie es waren, wählen Sie es hier:\n\n"
+            "{link}\n\nWenn nicht, ignorieren Sie diese Nachricht: Ihr Passwort bleibt, wie es ist.\n",
+        ),
+    },
+    "es": {
+        "verification": (
+            "Confirma tu correo electrónico para {app}",
+            "Hola:\n\nConfirma que {account} es tu dirección de correo electrónico para {app}:\n\n{link}\n\n"
+            "Si no te has registrado en {app}, ignora este mensaje.\n",
+        ),
+        "reset": (
+            "Nueva contraseña para {app}",
+            "Hola:\n\nAlguien ha pedido una nueva contraseña para {account} en {app}. Si has sido tú, elígela aquí:\n\n{link}\n\n"
+            "Si no has sido tú, ignora este mensaje: tu contraseña no cambia.\n",
+        ),
+    },
+    "fr": {
+        "verification": (
+            "Confirmez votre adresse e-mail pour {app}",
+            "Bonjour,\n\nveuillez confirmer que {account} est bien votre adresse e-mail pour {app} :\n\n{link}\n\n"
+            "Si vous ne vous êtes pas inscrit sur {app}, ignorez ce message.\n",
+        ),
+        "reset": (
+            "Nouveau mot de passe pour {app}",
+            "Bonjour,\n\nquelqu'un a demandé un nouveau mot de passe pour {account} sur {app}. Si c'était vous, choisissez-le ici :\n\n"
+            "{link}\n\nSinon, ignorez ce message : votre mot de passe reste inchangé.\n",
+        ),
+    },
+}
+
+
+def compose(letter: Letter) -> tuple[str, str]:
+    """The subject and the text of a mail, in the language of its locale or else in English."""
+    texts = TEXTS.get(letter.locale.partition("-")[0].lower(), TEXTS["en"])
+    subject, text = texts[letter.kind]
+    account = letter.to if letter.kind == "verification" else letter.user.get("username") or letter.to
+    # What people choose stays one line, so that none can add lines of her own to a mail to somebody else.
+    said = {"app": line(letter.app_name), "account": line(str(account)), "link": letter.link}
+    return subject.format(**said), text.format(**said)
+
+
+def line(text: str) -> str:
+    """A text as one line of at most 200 characters that can be printed."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]

@@ -1,0 +1,13 @@
+"""Who may not ask for a new password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mbaas_functions import cloud
+
+
+@cloud.before_password_reset_request()
+async def check(request: Any) -> None:
+    if request.object.get("username", "").startswith("closed"):
+        raise cloud.Error("ask the office", code=4711)
