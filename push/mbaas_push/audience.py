@@ -13,9 +13,9 @@ from mbaas.jobs.queue import Task
 from mbaas.kernel.caller import MASTER
 from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.ops import Increment, Set
-from mbaas.kernel.values import Json, Object, is_number, js_text
-from mbaas.query.ast import EVERYTHING
+from mbaas.kernel.ops import Increment, Set, Unset
+from mbaas.kernel.values import Json, Object, date, is_number, js_text
+from mbaas.query.ast import EVERYTHING, Equals, both
 from mbaas.storage.ports import Step, Update
 from mbaas_push import local_time
 from mbaas_push.addresses import address_of
@@ -45,6 +45,21 @@ async def materialise(task: Task) -> None:
                 # An installation whose badge is to be raised has been deleted meanwhile.
                 if error.code != Code.OBJECT_NOT_FOUND or attempt == _TRIES - 1:
                     raise
+
+
+async def forget(app: App, delivery: Delivery, since: int | None) -> None:
+    """Take a dead address from its installation, unless that has been registered anew: after `since`, or since it was read."""
+    seen: int = delivery.value["seen"]
+    if since is not None and seen > since:
+        return
+    schema = app.classes.known_or_blank(CLASS)
+    as_read = both(Equals(("deviceToken",), delivery.address.value), Equals(("updatedAt",), date(seen)))
+    changes = (Unset(("deviceToken",)), Set(("updatedAt",), iso(app.clock.now())))
+    try:
+        await app.store.documents.commit([Update(schema, delivery.value["installation"], changes, guard=as_read)])
+    except ParseError as error:
+        if error.code != Code.OBJECT_NOT_FOUND:
+            raise
 
 
 def _reachable(where: Json) -> Object:

@@ -16,6 +16,7 @@ from mbaas.jobs.queue import Task
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import DropRow, PutRow, Step
+from mbaas_push.audience import forget
 from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
 from mbaas_push.message import in_locale
 from mbaas_push.transports.port import Outcome, Parcel
@@ -206,6 +207,8 @@ class Sending:
             get_logger(__name__).exception("a push could not be sent", push=self._task.key)
             outcome = Outcome("unknown", f"{type(error).__name__}")
         self._take(delivery, outcome)
+        if outcome.verdict == "gone":
+            await forget(self._task.app, delivery, outcome.since)
         self._open.discard(delivery.key)
         self._moved.set()
 
@@ -243,7 +246,7 @@ class Sending:
             delivery.value.update({**told, "state": "again", "at": now + wait})
             self._settled.append(delivery.step(now))
         else:
-            self._settle(delivery, {**told, "state": "failed", "dead": outcome.verdict == "gone", "since": outcome.since}, "failed")
+            self._settle(delivery, {**told, "state": "failed"}, "failed")
 
     def _settle(self, delivery: Delivery, told: Object, count: str) -> None:
         """A row has its end."""

@@ -180,6 +180,19 @@ async def test_what_is_refused_for_a_while_is_tried_again_and_what_is_dead_is_no
     assert (told["numSent"], told["numFailed"]) == (2, 1)
     rows = {row["to"][1]: row for row in await deliveries(app, run)}
     assert (rows["gone"]["state"], rows["gone"]["reason"]) == ("failed", "UNREGISTERED")
+    schema = app.classes.known_or_blank("_Installation")
+    left = [document.body.get("deviceToken") async for document in app.store.documents.scan(Find(schema))]
+    assert Counter(left) == {None: 1, "busy": 1, "fine": 1}
+
+
+async def test_an_address_that_was_registered_anew_is_kept(app: App, script: Script, clock: FakeClock) -> None:
+    token = "e" * 64
+    script.change({"tokens": {token: [{"status": 410, "reason": "Unregistered", "timestamp": clock.now() - 1}]}})
+    installation = await device(app, token, "ios")
+    assert (await ended(app, await push(app)))["numFailed"] == 1
+    found = await app.store.documents.get(app.classes.known_or_blank("_Installation"), installation)
+    assert found is not None
+    assert found.body["deviceToken"] == token
 
 
 async def test_after_five_attempts_it_has_failed(app: App, script: Script, clock: FakeClock) -> None:
