@@ -58,7 +58,7 @@ class Apns:
                 return Outcome("unknown" if broken.left else "again", broken.reason)
             if reply.status == 200:
                 return Outcome("sent", provider_id=parcel.send_id)
-            told = _told(reply.body)
+            told = reply.told()
             reason = str(told.get("reason", reply.status))
             if reason not in _OF_TOKEN:
                 return _outcome(reply.status, reason, told, reply.retry_after_s)
@@ -127,14 +127,6 @@ def _outcome(status: int, reason: str, told: dict[str, Any], retry_after_s: int)
     if status in (429, 500, 503) or reason in _TRANSIENT:
         return Outcome("again", reason, wait_ms=wait, all_wait=reason in ("TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown"))
     return Outcome("failed", reason)
-
-
-def _told(body: bytes) -> dict[str, Any]:
-    try:
-        told = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _text(value: Json) -> str:

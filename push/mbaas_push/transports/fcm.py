@@ -56,7 +56,7 @@ class Fcm:
                 reply = await self._lane.post(self._url, headers, body)
             except Broken as broken:
                 return Outcome("unknown" if broken.left else "again", broken.reason)
-            told = _told(reply.body)
+            told = reply.told()
             if reply.status == 200:
                 return Outcome("sent", provider_id=str(told.get("name", "")).rpartition("/")[2])
             refused = told.get("error", {})
@@ -130,11 +130,3 @@ def _code(error: Any) -> str:
         if isinstance(detail, dict) and "errorCode" in detail:
             return str(detail["errorCode"])
     return str(error.get("status", ""))
-
-
-def _told(body: bytes) -> dict[str, Any]:
-    try:
-        told = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return told if isinstance(told, dict) else {}

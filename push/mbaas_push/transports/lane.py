@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pycurl
 
 _CONNECTIONS = 8
@@ -38,6 +40,14 @@ class Reply:
     status: int
     body: bytes
     retry_after_s: int
+
+    def told(self) -> dict[str, Any]:
+        """The JSON object of the body; empty if it is none."""
+        try:
+            told = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return {}
+        return told if isinstance(told, dict) else {}
 
 
 class Lane:
