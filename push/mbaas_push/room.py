@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
@@ -11,9 +12,10 @@ from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.options import PushOptions
 from mbaas.kernel.push import NoPushes
 from mbaas.outbound.reach import Reach
-from mbaas_push.runs import Runs
-from mbaas_push.transports.accept import Accept
-from mbaas_push.transports.port import Transport
+
+if TYPE_CHECKING:
+    from mbaas_push.runs import Runs
+    from mbaas_push.transports.port import Transport
 
 
 @asynccontextmanager
@@ -23,6 +25,9 @@ async def opened(app: App, options: PushOptions, reach: Reach) -> AsyncIterator[
     if transport is None:
         yield
         return
+    # What sends is loaded by a server that sends.
+    from mbaas_push.runs import Runs
+
     owner = Owner(app.options.data_dir, app.ids.uuid())
     runs = Runs(app, transport, owner)
     runs.start()
@@ -37,6 +42,8 @@ async def opened(app: App, options: PushOptions, reach: Reach) -> AsyncIterator[
 
 def runs_of(app: App) -> Runs:
     """The app's pushes. ParseError 115 if there is nothing to send them with."""
+    from mbaas_push.runs import Runs
+
     if not isinstance(app.pushes, Runs):
         raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
     return app.pushes
@@ -48,6 +55,8 @@ def _transport(app: App, options: PushOptions, reach: Reach) -> Transport | None
         if adapter.get("module") != "accept":
             text = 'push.adapter: there is {"module": "accept"} only'
             raise MbaasError(f"{text}; real providers are set by MBAAS_FCM_…, MBAAS_APNS_… and MBAAS_WEBPUSH_…")
+        from mbaas_push.transports.accept import Accept
+
         return Accept()
     if options.configured:
         from mbaas_push.transports.providers import Providers
