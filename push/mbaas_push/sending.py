@@ -170,8 +170,13 @@ class Sending:
             raise _Stopped(order)
 
     async def _withdraw(self) -> None:
-        """Send nothing more of the run: whatever has no end yet is skipped."""
+        """Send nothing more of the run: whatever has no end yet is skipped, what waits for its next attempt included."""
         rows, at = self._task.app.store.rows, self._task.value["settled"]
+        while waiting := await rows.scan(_AGAIN, "", _WINDOW, self._prefix):
+            found = [await rows.get(TABLE, row.key) for row in waiting]
+            for delivery in [Delivery.of(row) for row in found if row is not None]:
+                self._settle(delivery, {"state": "skipped", "reason": "cancelled"}, "skipped")
+            await self._keep(self._task.value["started"], [DropRow(_AGAIN, row.key) for row in waiting])
         while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix)]:
             at = page[-1].key
             for delivery in page:
@@ -183,7 +188,8 @@ class Sending:
         steps, self._settled = self._settled, []
         settled = _before(min(self._open)) if self._open else started
         value = {**self._task.value, "started": started, "settled": settled, "counts": dict(self._counts)}
-        await self._task.keep(value, [*steps, *marks])
+        # Steps come last: what has its end now is no longer marked as begun.
+        await self._task.keep(value, [*marks, *steps])
         await self._told(self._counts)
 
     async def _landed(self) -> None:
