@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mbaas.data.app import App
+from mbaas.kernel.clock import iso
 from mbaas.kernel.values import Json, Object
-from mbaas_push.mock.script import Script
-from tests.push.test_sending import deliveries, device, ended, push, tokens
+from mbaas.testing.clock import FakeClock
+from mbaas_push.mock.providers import Answered, answer
+from mbaas_push.mock.script import Reply, Script
+from tests.push.test_sending import deliveries, device, ended, passing, push, runs, status, tokens, until
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,106 @@ async def test_what_becomes_a_header_cannot_become_two(app: App, script: Script,
     assert not script.receipts
     [row] = await deliveries(app, run)
     assert "printable" in row["reason"]
+
+
+@pytest.mark.parametrize("kind", ["a.b", "$x", "__op", "x" * 5000], ids=lambda kind: kind[:5])
+async def test_a_kind_of_device_that_a_client_made_up_is_counted_with_its_like(app: App, script: Script, kind: str) -> None:
+    await device(app, "odd", kind, pushType="fcm")
+    await device(app, "fine")
+    told = await ended(app, await push(app))
+    assert told["sentPerType"] == {"android": 1, "other": 1}
+    assert tokens(script) == {"odd": 1, "fine": 1}
+
+
+async def waiting(app: App, run: str) -> None:
+    """Until a run rests because what it has left was refused for a while."""
+
+    async def rests() -> bool:
+        row = await app.store.rows.get("pushes", run)
+        return row is not None and row.owner is None and row.value["state"] == "sending"
+
+    await until(rests)
+
+
+async def test_what_expires_while_it_waits_for_its_next_attempt_ends_the_push(app: App, script: Script, clock: FakeClock) -> None:
+    script.change({"tokens": {"busy": [{"status": 503, "retry_after_s": 5}]}})
+    await device(app, "busy")
+    run = await push(app, expiration_interval=3)
+    await waiting(app, run)
+    clock.advance(6000)
+    runs(app).wake()
+    await ended(app, run)
+    assert (await runs(app).told(run))["counts"] == {"skipped.expired": 1}
+    assert len(script.receipts) == 1
+
+
+async def test_a_cancelled_push_leaves_nothing_that_waits_for_its_next_attempt(app: App, script: Script) -> None:
+    script.change({"tokens": {"busy": [{"status": 503, "retry_after_s": 5}]}})
+    await device(app, "busy")
+    run = await push(app)
+    await waiting(app, run)
+    await runs(app).order(run, "cancel")
+    await ended(app, run)
+    [row] = await deliveries(app, run)
+    assert (row["state"], row["reason"]) == ("skipped", "cancelled")
+    assert (await runs(app).told(run))["counts"] == {"skipped.cancelled": 1}
+    assert await app.store.rows.scan("redeliveries") == []
+
+
+async def test_to_resume_what_is_not_paused_sends_nothing_twice(app: App, script: Script) -> None:
+    script.latency_ms = 300
+    await device(app, "a1")
+    run = await push(app)
+
+    async def on_the_wire() -> bool:
+        return bool(script.receipts)
+
+    await until(on_the_wire)
+    await runs(app).order(run, "resume")
+    await ended(app, run)
+    assert tokens(script) == {"a1": 1}
+
+
+async def test_a_push_that_is_resumed_before_its_time_still_finds_its_devices_at_its_time(
+    app: App, script: Script, clock: FakeClock
+) -> None:
+    await device(app, "early", badge=1)
+    run = await push(app, push_time=iso(clock.now() + 60_000), data={"badge": "Increment"})
+    await runs(app).order(run, "pause")
+    await runs(app).order(run, "resume")
+
+    async def rests() -> bool:
+        row = await app.store.rows.get("pushes", run)
+        return row is not None and row.owner is None and row.due == clock.now() + 60_000
+
+    await until(rests)
+    assert (await runs(app).told(run))["status"] == "scheduled"
+    await device(app, "late")
+    clock.advance(61_000)
+    runs(app).wake()
+    await ended(app, run)
+    assert tokens(script) == {"early": 1, "late": 1}
+
+
+@pytest.mark.parametrize("body", [b'{"error": "no"}', b'{"error": [1]}', b'{"error": {"details": null}}', b"[]", b"<html>", b""], ids=ascii)
+async def test_an_answer_that_makes_no_sense_is_taken_by_its_status(
+    app: App, script: Script, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    def garbled(script: Script, method: str, path: str, headers: dict[str, str], message: bytes) -> Answered:
+        return answer(script, method, path, headers, message) if path == "/token" else Answered(403, body, reply=Reply(403))
+
+    monkeypatch.setattr("mbaas_push.mock.server.answer", garbled)
+    await device(app, "a1")
+    run = await push(app)
+    await ended(app, run)
+    [row] = await deliveries(app, run)
+    assert (row["state"], row["reason"], row.get("ambiguous", 0)) == ("failed", "403", 0)
+
+
+@pytest.mark.parametrize("kind", ["android", "ios"])
+async def test_a_gateway_of_a_provider_that_is_out_is_tried_again(app: App, script: Script, clock: FakeClock, kind: str) -> None:
+    script.change({"tokens": {"a1": [{"status": 502}, {}]}})
+    await device(app, "a1", kind)
+    run = await push(app)
+    await passing(app, clock, run, 1000)
+    assert (await status(app, run))["numSent"] == 1

@@ -134,7 +134,7 @@ def _outcome(status: int, reason: str, told: dict[str, Any], retry_after_s: int)
     if status == 410:
         since = told.get("timestamp")
         return Outcome("gone", reason, since=since if isinstance(since, int) else None)
-    if status in (429, 500, 503) or reason in _TRANSIENT:
+    if status == 429 or status >= 500 or reason in _TRANSIENT:
         return Outcome("again", reason, wait_ms=wait, all_wait=reason in ("TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown"))
     return Outcome("failed", reason)
 
