@@ -6,11 +6,14 @@ import pytest
 
 from mbaas.data.app import App
 from mbaas.kernel.clock import iso
+from mbaas.kernel.errors import ParseError
+from mbaas.kernel.options import PushOptions
 from mbaas.kernel.values import Json, Object
 from mbaas.testing.clock import FakeClock
 from mbaas_push.mock.providers import Answered, answer
 from mbaas_push.mock.script import Reply, Script
-from tests.push.test_sending import deliveries, device, ended, passing, push, runs, status, tokens, until
+from mbaas_push.transports.lane import Reply as LaneReply
+from tests.push.test_sending import deliveries, device, ended, passing, push, runs, status, subscription, tokens, until
 
 
 @pytest.mark.parametrize(
@@ -146,3 +149,35 @@ async def test_a_gateway_of_a_provider_that_is_out_is_tried_again(app: App, scri
     run = await push(app)
     await passing(app, clock, run, 1000)
     assert (await status(app, run))["numSent"] == 1
+
+
+async def test_an_answer_without_end_is_not_read(
+    app: App, script: Script, monkeypatch: pytest.MonkeyPatch, push_settings: PushOptions
+) -> None:
+    """The endpoint of a browser may be anybody's server."""
+    read: list[int] = []
+
+    def noted(code: int, body: bytes, retry_after_s: int) -> LaneReply:
+        read.append(len(body))
+        return LaneReply(code, body, retry_after_s)
+
+    monkeypatch.setattr("mbaas_push.mock.server.answer", lambda *_: Answered(201, b"x" * 60_000, reply=Reply(201)))
+    monkeypatch.setattr("mbaas_push.transports.lane._BYTES", 1000)
+    monkeypatch.setattr("mbaas_push.transports.lane.Reply", noted)
+    await device(app, subscription(push_settings, "b1")[0], "web")
+    assert (await ended(app, await push(app)))["numSent"] == 1
+    assert read == [0]
+
+
+async def test_an_endpoint_that_fills_a_connection_is_not_called(app: App, script: Script, push_settings: PushOptions) -> None:
+    await device(app, subscription(push_settings, "x" * 100_000)[0], "web")
+    await device(app, subscription(push_settings, "b1")[0], "web")
+    told = await ended(app, await push(app))
+    assert (told["numSent"], told["numFailed"]) == (1, 1)
+    assert tokens(script) == {"b1": 1}
+
+
+@pytest.mark.parametrize("moment", [8e12, -8e12, "0001-01-01T00:00:00", "9999-12-31T23:59:59", float("inf")])
+async def test_a_time_that_no_date_can_tell_is_refused(app: App, moment: Json) -> None:
+    with pytest.raises(ParseError, match="is not valid time"):
+        await push(app, push_time=moment)
