@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from mbaas.data.app import App
+from mbaas.jobs.queue import Task
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import ParseError
 from mbaas.kernel.options import PushOptions
 from mbaas.kernel.values import Json, Object
+from mbaas.storage.ports import Row
 from mbaas.testing.clock import FakeClock
+from mbaas_push.deliveries import TABLE
 from mbaas_push.mock.providers import Answered, answer
 from mbaas_push.mock.script import Reply, Script
+from mbaas_push.sending import Sending
+from mbaas_push.transports.accept import Accept
 from mbaas_push.transports.lane import Reply as LaneReply
 from tests.push.test_sending import deliveries, device, ended, passing, push, runs, status, subscription, tokens, until
 
@@ -181,3 +188,24 @@ async def test_an_endpoint_that_fills_a_connection_is_not_called(app: App, scrip
 async def test_a_time_that_no_date_can_tell_is_refused(app: App, moment: Json) -> None:
     with pytest.raises(ParseError, match="is not valid time"):
         await push(app, push_time=moment)
+
+
+async def test_who_dies_again_while_it_recovers_costs_no_message(closed_app: App, clock: FakeClock) -> None:
+    """A full page of the window has its end, one row behind it is in doubt, and the process ends after its first mark."""
+    app = closed_app
+    keys = [f"run:{0:014d}:{number:024d}" for number in range(151)]
+    value = {"to": ["fcm", "t", "token", "", False], "type": "android", "installation": "i"}
+    rows = [Row(key, {**value, "state": "pending" if key == keys[-1] else "sent"}) for key in keys]
+    await app.store.rows.put_many(TABLE, rows)
+    asked: Object = {"data": {}, "expires": None, "lasts": None}
+    run: Object = {"push": asked, "state": "sending", "started": keys[-1], "settled": "", "counts": {}}
+    await app.store.rows.put_many("pushes", [Row("run", run, due=clock.now())])
+    [row] = await app.store.rows.claim("pushes", clock.now(), "somebody", 10_000, 1)
+    task = Task(app, "pushes", row)
+
+    async def dies(counts: Mapping[str, int]) -> None:
+        raise SystemError
+
+    with pytest.raises(SystemError):
+        await Sending(task, Accept().send, dies).run()
+    assert task.value["settled"] < keys[-1]
