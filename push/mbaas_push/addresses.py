@@ -43,6 +43,12 @@ def address_of(installation: Object) -> Address | None:
     return Address(provider, token, kind, _text(installation.get("appIdentifier")))
 
 
+def type_of(installation: Object) -> str:
+    """The kind of the device as pushes are counted by it. What clients make up is one kind: neither a column of its own nor a wrong one."""
+    kind = _text(installation.get("deviceType"))
+    return kind if kind in _BY_DEVICE_TYPE else "other"
+
+
 def digest_of(token: str) -> str:
     """A short name of an address, by which two installations with the same one are one."""
     return blake2b(token.encode(), digest_size=12).hexdigest()

@@ -18,7 +18,7 @@ from mbaas.kernel.values import Json, Object, date, is_number, js_text
 from mbaas.query.ast import EVERYTHING, Equals, both
 from mbaas.storage.ports import Step, Update
 from mbaas_push import local_time
-from mbaas_push.addresses import address_of
+from mbaas_push.addresses import address_of, type_of
 from mbaas_push.deliveries import Delivery, key_of
 from mbaas_push.message import Badge, badge_of, in_locale, locales_of
 
@@ -90,7 +90,7 @@ def _steps(app: App, run: str, push: Object, page: list[Object]) -> list[Step]:
         value: Object = {
             "state": "pending",
             "to": [address.provider, address.value, address.kind, address.app, address.sandbox],
-            "type": installation.get("deviceType", ""),
+            "type": type_of(installation),
             "installation": installation["objectId"],
             "seen": from_iso(installation["updatedAt"]) if number is None else now,
         }

@@ -12,6 +12,8 @@ from mbaas.kernel.push import check
 from mbaas.kernel.values import Json, Object, is_number, js_text
 
 _ZONED = re.compile(r".+(Z|[+-]\d\d:?\d\d)$")
+_EARLIEST_MS, _LATEST_MS = 0, 253_370_764_800_000
+"""From 1970 to the year 9999: what can be told as a date, in every zone."""
 _LOCALIZED = ("alert", "title")
 
 
@@ -46,6 +48,8 @@ def read(body: Object, now: int) -> Message:
     if expires is not None and interval is not None:
         raise _wrong("Both expiration_time and expiration_interval cannot be set")
     at = _time(body, "push_time")
+    if at is not None and not _EARLIEST_MS <= at < _LATEST_MS:
+        raise _wrong(f"{js_text(body['push_time'])} is not valid time.")
     lasts = None if interval is None else round(interval * 1000)
     if lasts is not None and at is None:
         expires = now + lasts

@@ -61,7 +61,7 @@ class Runs:
         message = read(body, now)
         push: Object = {**asdict(message), "asked": now, "pushTime": message.push_time}
         value: Object = {"push": push, "state": "materialising", "cursor": "", "started": "", "settled": "", "counts": {}}
-        due = now if message.at is None else message.at - (EARLIEST_MS if message.local else 0)
+        due = _due(push)
         key = [PutRow(_KEYS, once, run, expires=now + _KEY_MS, if_absent=True)] if once else []
         if not await self._queue.put(run, value, due=max(due, now), beside=key) and once:
             known = await self._app.store.rows.get(_KEYS, once)
@@ -80,8 +80,9 @@ class Runs:
             return
         if order == "cancel":
             await self._app.store.rows.put_many(CONTROL, [Row(run, "cancelled")])
-        else:
-            await self._app.store.rows.drop(CONTROL, run)
+        elif not await self._app.store.rows.drop(CONTROL, run):
+            # To begin anew what nobody has stopped would send what is on the wire once more.
+            return
         await self._queue.recall(run, _as_it_is)
 
     async def told(self, run: str) -> Object:
@@ -118,6 +119,9 @@ class Runs:
     async def _work(self, task: Task) -> int | None:
         app, push = self._app, task.value["push"]
         await status.begin(app, task.key, status.fields(push))
+        if (due := _due(push)) > app.clock.now() and await order_of(task) is None and task.value["state"] == "materialising":
+            # It was paused and resumed before its time, at which it is to find its devices.
+            return due
         try:
             if await order_of(task) is None:
                 await materialise(task)
@@ -147,6 +151,12 @@ class _Told:
     async def end(self, state: str, counts: Mapping[str, int]) -> None:
         self._last = self._app.clock.now()
         await status.tell(self._app, self._run, state, counts)
+
+
+def _due(push: Object) -> int:
+    """When a push is to find its devices: at its time, or when the first clocks show it."""
+    at: int | None = push["at"]
+    return push["asked"] if at is None else at - (EARLIEST_MS if push["local"] else 0)
 
 
 def _as_it_is(value: Object | None) -> Object:

@@ -60,6 +60,8 @@ class Sending:
         self._flying: set[asyncio.Task[None]] = set()
         self._open: set[str] = set()
         """Keys on the wire, or about to be."""
+        self._looked: str | None = None
+        """While it recovers: up to where it has been looked for what is in doubt."""
         self._settled: list[Step] = []
         """What became of rows, to be written with the next mark."""
         self._counts: dict[str, int] = dict(task.value["counts"])
@@ -95,12 +97,14 @@ class Sending:
         value = self._task.value
         rows, at = self._task.app.store.rows, value["settled"]
         while at < value["started"]:
+            self._looked = at
             page = [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix) if row.key <= value["started"]]
             if not page:
                 break
             at = page[-1].key
             ambiguous = [delivery for delivery in page if delivery.state == "pending"]
             await self._start(ambiguous, value["started"], [self._doubtful(delivery) for delivery in ambiguous])
+        self._looked = None
 
     async def _send_pending(self) -> int | None:
         """Go through the rows in their order. When the next of them is due, if one is left."""
@@ -169,8 +173,13 @@ class Sending:
             raise _Stopped(order)
 
     async def _withdraw(self) -> None:
-        """Send nothing more of the run: whatever has no end yet is skipped."""
+        """Send nothing more of the run: whatever has no end yet is skipped, what waits for its next attempt included."""
         rows, at = self._task.app.store.rows, self._task.value["settled"]
+        while waiting := await rows.scan(_AGAIN, "", _WINDOW, self._prefix):
+            found = [await rows.get(TABLE, row.key) for row in waiting]
+            for delivery in [Delivery.of(row) for row in found if row is not None]:
+                self._settle(delivery, {"state": "skipped", "reason": "cancelled"}, "skipped")
+            await self._keep(self._task.value["started"], [DropRow(_AGAIN, row.key) for row in waiting])
         while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix)]:
             at = page[-1].key
             for delivery in page:
@@ -181,8 +190,11 @@ class Sending:
     async def _keep(self, started: str, marks: Sequence[Step] = ()) -> None:
         steps, self._settled = self._settled, []
         settled = _before(min(self._open)) if self._open else started
+        if self._looked is not None:
+            settled = min(settled, self._looked)
         value = {**self._task.value, "started": started, "settled": settled, "counts": dict(self._counts)}
-        await self._task.keep(value, [*steps, *marks])
+        # Steps come last: what has its end now is no longer marked as begun.
+        await self._task.keep(value, [*marks, *steps])
         await self._told(self._counts)
 
     async def _landed(self) -> None:

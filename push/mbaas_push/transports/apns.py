@@ -6,6 +6,7 @@ adapter takes them.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -25,6 +26,10 @@ _RENEWED_MS = 50 * 60_000
 _BYTES = 4096
 _LASTS_MS = 7 * 86_400_000
 _APS = ("badge", "sound", "category", "content-available", "mutable-content", "thread-id", "interruption-level", "relevance-score")
+_DEVICE = re.compile(r"[\w-]{1,200}", re.ASCII)
+"""Apple's are hexadecimal, of no fixed length. Clients choose them, and they become part of a path."""
+_HEADER = re.compile(r"[ -~]{1,255}")
+"""A value that neither ends its header nor fills the connection's table of them: `appIdentifier` is a client's choice, too."""
 _OF_TOKEN = ("ExpiredProviderToken",)
 _TRANSIENT = ("TooManyRequests", "TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown", "InternalServerError", "IdleTimeout")
 
@@ -46,6 +51,11 @@ class Apns:
         topic = parcel.data.get("topic") or parcel.address.app or self._topic
         if not isinstance(topic, str):
             return Outcome("failed", "no bundle id: set MBAAS_APNS_TOPIC, or let installations have an appIdentifier")
+        if not _DEVICE.fullmatch(parcel.address.value):
+            return Outcome("failed", "the device token is none of Apple's")
+        told_by_app = (topic, _text(parcel.data.get("push_type")), _text(parcel.data.get("collapse_id")))
+        if not all(_HEADER.fullmatch(value) for value in told_by_app if value):
+            return Outcome("failed", "topic (or appIdentifier), push_type and collapse_id are up to 255 printable characters of ASCII")
         body = payload(parcel)
         if len(body) > _BYTES:
             return Outcome("failed", f"the payload has {len(body)} bytes; Apple takes {_BYTES}")
@@ -124,7 +134,7 @@ def _outcome(status: int, reason: str, told: dict[str, Any], retry_after_s: int)
     if status == 410:
         since = told.get("timestamp")
         return Outcome("gone", reason, since=since if isinstance(since, int) else None)
-    if status in (429, 500, 503) or reason in _TRANSIENT:
+    if status == 429 or status >= 500 or reason in _TRANSIENT:
         return Outcome("again", reason, wait_ms=wait, all_wait=reason in ("TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown"))
     return Outcome("failed", reason)
 

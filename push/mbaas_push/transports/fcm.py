@@ -59,7 +59,8 @@ class Fcm:
             told = reply.told()
             if reply.status == 200:
                 return Outcome("sent", provider_id=str(told.get("name", "")).rpartition("/")[2])
-            refused = told.get("error", {})
+            refused = told.get("error")
+            refused = refused if isinstance(refused, dict) else {}
             code = _code(refused)
             if code != "UNAUTHENTICATED":
                 return _outcome(reply.status, code, refused, reply.retry_after_s)
@@ -119,14 +120,13 @@ def _outcome(status: int, code: str, error: dict[str, Any], retry_after_s: int) 
         return Outcome("again", code, wait_ms=wait)
     if code == "INVALID_ARGUMENT" and "registration token" in str(error.get("message")):
         return Outcome("gone", code)
-    return Outcome("failed", f"{code}: {error.get('message', '')}".rstrip(": "))
+    return Outcome("failed", f"{code}: {error.get('message', '')}".strip(": ") or str(status))
 
 
-def _code(error: Any) -> str:
+def _code(error: dict[str, Any]) -> str:
     """The errorCode of FCM's details, else the status."""
-    if not isinstance(error, dict):
-        return ""
-    for detail in error.get("details", []):
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and "errorCode" in detail:
             return str(detail["errorCode"])
     return str(error.get("status", ""))

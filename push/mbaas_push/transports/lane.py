@@ -20,6 +20,8 @@ _CONNECTIONS = 8
 """Connections to one host: what a provider opens streams for on one is 100 to 1,000, and more connections gain little."""
 _STREAMS = 1000
 _CONNECT_SECONDS, _SECONDS = 10, 30
+_BYTES = 65_536
+"""No answer of a provider is longer; of one that is, its status counts."""
 
 Check = Callable[[str], None]
 """Refuses, by an exception, an address that must not be connected to."""
@@ -65,19 +67,29 @@ class Lane:
     async def post(self, url: str, headers: Sequence[str], body: bytes) -> Reply:
         """Send a request, and wait for its answer. Broken if there is none."""
         curl = self._idle.pop() if self._idle else self._handle()
-        answer: list[bytes] = []
+        answer = bytearray()
+
+        def take(part: bytes) -> int:
+            """Keep a part, or refuse it, and with it the rest: who answers may be whoever a device named."""
+            if len(answer) + len(part) > _BYTES:
+                return -1
+            answer.extend(part)
+            return len(part)
+
         curl.setopt(pycurl.URL, url)
         curl.setopt(pycurl.HTTPHEADER, headers)
         # Not as POSTFIELDS: libcurl would send those again by itself where a connection that was used before breaks.
         curl.setopt(pycurl.POSTFIELDSIZE, len(body))
         curl.setopt(pycurl.READFUNCTION, BytesIO(body).read)
-        curl.setopt(pycurl.WRITEFUNCTION, answer.append)
+        curl.setopt(pycurl.WRITEFUNCTION, take)
         try:
             await self._multi.perform(curl)
         except pycurl.error as error:
+            if error.args[0] == pycurl.E_WRITE_ERROR:
+                return Reply(curl.getinfo(pycurl.RESPONSE_CODE), b"", 0)
             left = curl.getinfo(pycurl.SIZE_UPLOAD_T) > 0
             raise Broken(str(error.args[1] if len(error.args) > 1 else error), left=left) from None
-        reply = Reply(curl.getinfo(pycurl.RESPONSE_CODE), b"".join(answer), curl.getinfo(pycurl.RETRY_AFTER))
+        reply = Reply(curl.getinfo(pycurl.RESPONSE_CODE), bytes(answer), curl.getinfo(pycurl.RETRY_AFTER))
         self._idle.append(curl)
         return reply
 

@@ -30,6 +30,8 @@ _LASTS_S = 2_419_200
 _TOKEN_S = 12 * 3600
 _RECORD = 4096
 _MOST_ORIGINS = 1000
+_LONGEST = 4096
+"""Characters of an endpoint. A push service may end the connection, which others share, over a longer one."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class WebPush:
     async def send(self, parcel: Parcel) -> Outcome:
         try:
             to = Subscription.read(parcel.address.value)
+            if len(to.endpoint) > _LONGEST:
+                raise Forbidden(f"the endpoint has more than {_LONGEST} characters")
             parts = self._reach.check(to.endpoint)
             if parts.scheme != "https":
                 raise Forbidden("the endpoint is not https")
