@@ -75,6 +75,9 @@ class Runs:
         """`pause`, `resume` or `cancel` a run. ParseError 101 if there is none that has not ended."""
         if await self._app.store.rows.get(_TABLE, run) is None:
             raise ParseError(Code.OBJECT_NOT_FOUND, f"No push with the id {run} waits or is being sent.")
+        before = await self._app.store.rows.get(CONTROL, run)
+        if before is not None and before.value == "cancelled" and order != "cancel":
+            raise ParseError(Code.OBJECT_NOT_FOUND, f"The push {run} has been cancelled.")
         if order == "pause":
             await self._app.store.rows.put_many(CONTROL, [Row(run, "paused")])
             return

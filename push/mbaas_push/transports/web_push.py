@@ -74,7 +74,10 @@ class WebPush:
             if parts.scheme != "https":
                 raise Forbidden("the endpoint is not https")
             body = encrypt(orjson.dumps({**parcel.data, "push_id": parcel.send_id}), to)
-        except (ValueError, Forbidden) as error:
+        except Forbidden:
+            # Not in its own words, which name the address.
+            return Outcome("failed", "the subscription cannot be used: its endpoint is not one that may be called")
+        except ValueError as error:
             return Outcome("failed", f"the subscription cannot be used: {error}")
         if len(body) > _RECORD:
             return Outcome("failed", f"the message is too long; browsers take {_BYTES} bytes")
