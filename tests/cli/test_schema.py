@@ -385,5 +385,5 @@ def test_a_class_that_a_client_may_not_make_names_the_command_in_the_log(server:
     for _ in range(2):
         assert Person(server).call("POST", f"/classes/{name}", {"n": 1}) == (400, {"code": 119, "error": "Permission denied"})
     lines = [json.loads(line) for line in server.log.read_text().splitlines() if name in line]
-    assert len(lines) in (1, 2)  # once for each process that was asked
-    assert all("`mbaas schema push`" in line["event"] for line in lines)
+    told = [line for line in lines if "`mbaas schema push`" in line["event"]]
+    assert len(told) in (1, 2)  # once for each process that was asked
