@@ -20,7 +20,7 @@ from mbaas.storage.ports import Step, Update
 from mbaas_push import local_time
 from mbaas_push.addresses import address_of, type_of
 from mbaas_push.deliveries import Delivery, key_of
-from mbaas_push.message import Badge, badge_of, in_locale, locales_of
+from mbaas_push.message import LOCALIZED, Badge, badge_of, in_locale, locales_of
 
 CLASS = "_Installation"
 _PAGE = 500
@@ -76,7 +76,7 @@ def _after(where: Object, cursor: str) -> FindOptions:
 def _steps(app: App, run: str, push: Object, page: list[Object]) -> list[Step]:
     now = app.clock.now()
     data: Object = push["data"]
-    badge, locales = badge_of(data), locales_of(data)
+    badge, locales, plain = badge_of(data), locales_of(data), in_locale(data, (), None)
     steps: list[Step] = []
     for installation in page:
         address = address_of(installation)
@@ -94,8 +94,8 @@ def _steps(app: App, run: str, push: Object, page: list[Object]) -> list[Step]:
             "installation": installation["objectId"],
             "seen": from_iso(installation["updatedAt"]) if number is None else now,
         }
-        if locales and (spoken := in_locale(data, locales, installation.get("localeIdentifier"))) != in_locale(data, (), None):
-            value["locale"] = {name: spoken[name] for name in ("alert", "title") if name in spoken}
+        if locales and (spoken := in_locale(data, locales, installation.get("localeIdentifier"))) != plain:
+            value["locale"] = {name: spoken[name] for name in LOCALIZED if name in spoken}
         if number is not None:
             value["badge"] = number
         if zone is not None:

@@ -14,7 +14,8 @@ from mbaas.kernel.values import Json, Object, is_number, js_text
 _ZONED = re.compile(r".+(Z|[+-]\d\d:?\d\d)$")
 _EARLIEST_MS, _LATEST_MS = 0, 253_370_764_800_000
 """From 1970 to the year 9999: what can be told as a date, in every zone."""
-_LOCALIZED = ("alert", "title")
+LOCALIZED = ("alert", "title")
+"""What may be said in the language of a device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +117,12 @@ def in_locale(data: Object, locales: Iterable[str], identifier: Json) -> Object:
     plain = {key: value for key, value in data.items() if not _localized(key)}
     spoken = next((locale for locale in locales if isinstance(identifier, str) and identifier.startswith(locale)), None)
     if spoken is not None:
-        plain |= {key: data[f"{key}-{spoken}"] for key in _LOCALIZED if data.get(f"{key}-{spoken}")}
+        plain |= {key: data[f"{key}-{spoken}"] for key in LOCALIZED if data.get(f"{key}-{spoken}")}
     return plain
 
 
 def _localized(key: str) -> bool:
-    return key.startswith(tuple(f"{name}-" for name in _LOCALIZED))
+    return key.startswith(tuple(f"{name}-" for name in LOCALIZED))
 
 
 def _wrong(text: str) -> ParseError:

@@ -65,7 +65,7 @@ class Apns:
             try:
                 reply = await self._lane.post(self._url + parcel.address.value, [*headers, f"authorization: bearer {token}"], body)
             except Broken as broken:
-                return Outcome("unknown" if broken.left else "again", broken.reason)
+                return broken.outcome()
             if reply.status == 200:
                 return Outcome("sent", provider_id=parcel.send_id)
             told = reply.told()

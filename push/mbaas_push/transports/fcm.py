@@ -24,6 +24,8 @@ from mbaas_push.transports.lane import Broken, Lane
 from mbaas_push.transports.port import Outcome, Parcel
 
 _BYTES = 4096
+_ENVELOPE = 1024
+"""What a message has around what Firebase counts, with room to spare: it looks itself."""
 _LONGEST_S = 2_419_200
 _QUOTA_WAIT_MS = 60_000
 """How long all wait where the project's quota is used up and the answer does not say."""
@@ -44,7 +46,7 @@ class Fcm:
 
     async def send(self, parcel: Parcel) -> Outcome:
         body = message(parcel, self._app.clock.now())
-        if len(body) > _BYTES + 1024:
+        if len(body) > _BYTES + _ENVELOPE:
             return Outcome("failed", f"the message has {len(body)} bytes; Firebase takes {_BYTES}")
         for _ in range(2):
             try:
@@ -55,7 +57,7 @@ class Fcm:
             try:
                 reply = await self._lane.post(self._url, headers, body)
             except Broken as broken:
-                return Outcome("unknown" if broken.left else "again", broken.reason)
+                return broken.outcome()
             told = reply.told()
             if reply.status == 200:
                 return Outcome("sent", provider_id=str(told.get("name", "")).rpartition("/")[2])

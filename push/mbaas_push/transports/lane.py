@@ -16,6 +16,8 @@ from typing import Any
 import orjson
 import pycurl
 
+from mbaas_push.transports.port import Outcome
+
 _CONNECTIONS = 8
 """Connections to one host: what a provider opens streams for on one is 100 to 1,000, and more connections gain little."""
 _STREAMS = 1000
@@ -33,6 +35,10 @@ class Broken(Exception):
     def __init__(self, reason: str, *, left: bool) -> None:
         super().__init__(reason)
         self.reason, self.left = reason, left
+
+    def outcome(self) -> Outcome:
+        """What that makes of a parcel."""
+        return Outcome("unknown" if self.left else "again", self.reason)
 
 
 @dataclass(slots=True)

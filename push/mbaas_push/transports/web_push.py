@@ -94,7 +94,7 @@ class WebPush:
         try:
             reply = await self._lane.post(to.endpoint, headers, body)
         except Broken as broken:
-            return Outcome("unknown" if broken.left else "again", broken.reason)
+            return broken.outcome()
         return _outcome(reply.status, reply.retry_after_s, (parts.hostname or ""))
 
     async def close(self) -> None:
