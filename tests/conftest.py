@@ -9,16 +9,19 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from mbaas.testing.process import TestServer
 from tests.secantus import running
 
 for _name in [name for name in os.environ if name.startswith("MBAAS_") and not name.startswith("MBAAS_TEST_")]:
     del os.environ[_name]
 
-EXAMPLES = int(os.environ.get("MBAAS_TEST_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("MBAAS_TEST_EXAMPLES", "30"))
 """Examples of each property; `make nightly` asks for many more."""
 
 settings.register_profile("mbaas", max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("mbaas")
+
+TestServer.preloaded = True
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ class Answers:
         use = _USES.get(operation) if isinstance(operation, str) else None
         if use is None:
             raise ParseError(Code.COMMAND_UNAVAILABLE, f"The server cannot be asked for {operation!r}.")
-        caller = replace(call.caller, context=question.get("context") or {}, within=worker)
+        caller = replace(call.caller, depth=call.caller.depth + 1, unit=None, context=question.get("context") or {}, within=worker)
         if self._app.store.behind:
             await self._app.catch_up()
         return await use(self, caller.as_master() if question.get("master") else caller, question)

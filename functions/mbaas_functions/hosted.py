@@ -213,11 +213,10 @@ class Hosted:
         definition = revision.defined.get((kind, name)) if revision is not None else None
         if revision is None or definition is None:
             return None
-        inner = replace(caller, depth=caller.depth + 1, unit=None)
         within = caller.within if isinstance(caller.within, Process) else None
         timeout = definition["timeout"] or (_JOB_SECONDS if kind == JOB else _SECONDS)
         result: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
-        ended = await revision.call(Call(kind, name, request, inner, time.monotonic() + timeout, result, message, within))
+        ended = await revision.call(Call(kind, name, request, caller, time.monotonic() + timeout, result, message, within))
         if (failed := ended.get("failed")) is not None:
             raise ParseError(failed["code"], failed["message"])
         value: Object = ended["value"]

@@ -71,11 +71,14 @@ def init(folder: Annotated[Path, typer.Argument(help="The folder to make.")]) ->
 
 
 @app.command()
-def doctor(parse_config: OptionsFile = None) -> None:
-    """Name the first thing that is wrong here, and how to mend it."""
+def doctor(
+    parse_config: OptionsFile = None,
+    security: Annotated[bool, typer.Option("--security", help="Fail if anything is open that production keeps shut.")] = False,
+) -> None:
+    """Name the first thing that is wrong here and how to mend it, and what is open that production keeps shut."""
     from mbaas.cli.doctor import doctor as run
 
-    run(parse_config)
+    run(parse_config, security=security)
 
 
 @app.command()

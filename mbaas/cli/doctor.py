@@ -1,4 +1,5 @@
-"""`mbaas doctor`: the checks in the order in which they would bite; the first that fails is named with its remedy."""
+"""`mbaas doctor`: the checks in the order in which they would bite; the first that fails is named with its remedy. Then what
+functions lack, and what is open that production keeps shut."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from pathlib import Path
 import typer
 
 from mbaas import settings
+from mbaas.cli.loosened import loosened
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.errors import MbaasError
 from mbaas_functions import isolation
@@ -30,8 +32,8 @@ RELEASED = 1_790_000_000
 """A moment shortly before this version was made: a clock that shows less is wrong."""
 
 _VARIABLE = re.compile(r"MBAAS_\w+")
-_LACKS = "lacks  "
-"""What a line begins with that names something to know of, and nothing wrong."""
+_LACKS, _LOOSE = "lacks  ", "loose  "
+"""What lines begin with that name something to know of, and nothing wrong."""
 _NEEDS_KEYS = "`mbaas serve` needs MBAAS_APP_ID and MBAAS_MASTER_KEY, which `mbaas keys` prints for a .env file"
 
 
@@ -43,15 +45,19 @@ class Wrong(Exception):
         self.what, self.remedy = what, remedy
 
 
-def doctor(parse_config: Path | None) -> None:
-    """Run the checks; exit 1 at the first that fails."""
+def doctor(parse_config: Path | None, *, security: bool = False) -> None:
+    """Run the checks; exit 1 at the first that fails. `security`: exit 1 also if anything is loosened."""
     try:
-        keyless = _keyless(parse_config)
+        opened, keyless = False, _keyless(parse_config)
         for fine in _checks(parse_config, keyless):
-            typer.echo(fine if fine.startswith(_LACKS) else f"ok     {fine}")
+            typer.echo(fine if fine.startswith((_LACKS, _LOOSE)) else f"ok     {fine}")
+            opened |= fine.startswith(_LOOSE)
     except Wrong as wrong:
         typer.echo(f"wrong  {wrong.what}\nmend   {wrong.remedy}")
         raise SystemExit(1) from None
+    if security and opened:
+        typer.echo("what is loose is open to attack; the server runs all the same")
+        raise SystemExit(1)
     typer.echo(f"all is well for `mbaas dev`; {_NEEDS_KEYS}" if keyless else "all is well")
 
 
@@ -76,6 +82,7 @@ def _checks(parse_config: Path | None, keyless: bool) -> Iterator[str]:
     for check in checks:
         yield check(configuration)
     yield from _isolation(configuration)
+    yield from _loosened(configuration)
 
 
 def _python() -> str:
@@ -197,6 +204,16 @@ def _isolation(configuration: Configuration) -> Iterator[str]:
     yield f"functions are kept apart by {isolation.told(found)}"
     for layer in lacking:
         yield f"{_LACKS}{layer.name}: without it {layer.without}; to have it, {layer.remedy}"
+
+
+def _loosened(configuration: Configuration) -> Iterator[str]:
+    """What `serve` would leave open. Development is meant to be open, and is not told so."""
+    if all(app.preset == "development" for app in configuration.apps):
+        return
+    found = list(loosened(configuration))
+    yield from (f"{_LOOSE}{sentence}" for sentence in found)
+    if not found:
+        yield "nothing is loosened"
 
 
 async def _layers() -> isolation.Found:

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, MutableMapping
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Literal, TextIO
 
 MASK = "***"
@@ -42,17 +43,28 @@ def _text(number: int) -> str:
 
 def get_logger(name: str) -> Any:
     """A structlog logger; fields are keyword arguments: `log.info("saved", object_id=…)`."""
-    import structlog
+    return _structlog().stdlib.get_logger(name)
 
-    return structlog.stdlib.get_logger(name)
+
+@cache
+def _structlog() -> Any:
+    """Structlog without rich, which it loads wherever it is installed: a tenth of a start, for tracebacks that are not ours."""
+    hidden = "rich" not in sys.modules
+    if hidden:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # Python's own mark of a module that cannot be imported
+    try:
+        import structlog
+    finally:
+        if hidden:
+            del sys.modules["rich"]
+    return structlog
 
 
 def start_logging(
     form: Literal["json", "pretty"], *, secrets: Iterable[str] = (), level: int = logging.INFO, stream: TextIO | None = None
 ) -> None:
     """Send all logs to standard error (or the stream) in this form. The texts in `secrets` never appear, whoever logs them."""
-    import structlog
-
+    structlog = _structlog()
     shared: list[Any] = [
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,

@@ -8,8 +8,6 @@ import signal
 import socket
 import sqlite3
 import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +17,9 @@ from rich.console import Console
 from mbaas.cli.dev import greet
 from mbaas.configuration import configure
 from mbaas.settings import Settings
-from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, mbaas
 
 KEYS = {"MBAAS_APP_ID": APP_ID, "MBAAS_MASTER_KEY": MASTER_KEY}
-
-
-def mbaas(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command's end: exit code and what it printed."""
-    command = [sys.executable, "-m", "mbaas", *arguments]
-    return subprocess.run(command, cwd=folder, env=clean_environment(variables), capture_output=True, text=True, timeout=30, check=False)
 
 
 @pytest.fixture

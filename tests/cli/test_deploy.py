@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment, free_port
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment, free_port, mbaas
 
 KEYS = {"MBAAS_APP_ID": APP_ID, "MBAAS_MASTER_KEY": MASTER_KEY}
 APP = {"X-Parse-Application-Id": APP_ID}
@@ -39,15 +39,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def mbaas(folder: Path, *arguments: str, said: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command's end: exit code and what it printed. `said` is its standard input."""
-    command = [sys.executable, "-m", "mbaas", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=clean_environment(variables), input=said or "", capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def ran(server: TestServer, folder: Path, *arguments: str, said: str | None = None) -> str:
+def ran(server: TestServer, folder: Path, *arguments: str, said: str = "") -> str:
     """What a command printed that asked the server and did what it was to do."""
     run = mbaas(folder, *arguments, "--server", server.url, said=said, **KEYS)
     assert run.returncode == 0, run.stderr

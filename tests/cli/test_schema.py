@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ from mbaas.cli.remote import Remote
 from mbaas.cli.schema import pull, push
 from mbaas.data.class_permissions import OPERATIONS
 from mbaas.settings import SettingsError
-from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, mbaas
 from tests.secantus import database
 from tests.wire.people import Person, fresh
 
@@ -82,11 +81,9 @@ def source(tmp_path: Path) -> Iterator[TestServer]:
         yield running
 
 
-def mbaas(folder: Path, server: TestServer, *arguments: str, said: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+def schema(folder: Path, server: TestServer, *arguments: str, said: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """The command's end: exit code and what it printed. Only what it takes from the settings may be different for a server."""
-    command = [sys.executable, "-m", "mbaas", "schema", *arguments, "--server", f"{server.url}/parse"]
-    environment = clean_environment({**KEYS, **variables})
-    return subprocess.run(command, cwd=folder, env=environment, input=said, capture_output=True, text=True, timeout=60, check=False)
+    return mbaas(folder, "schema", *arguments, "--server", f"{server.url}/parse", said=said, **{**KEYS, **variables})
 
 
 def made(server: TestServer, body: dict[str, Any]) -> str:
@@ -131,20 +128,20 @@ def test_what_is_pushed_to_an_empty_server_is_pulled_as_the_same_bytes(
     # Columns that come with objects, and a class of the server's own.
     master.save(name, {"title": "a", "done": True, "grown": [1]})
     master.save("_JobStatus", {"status": "running", "own": 1})
-    assert mbaas(tmp_path, source, "pull", "first.json").returncode == 0
+    assert schema(tmp_path, source, "pull", "first.json").returncode == 0
     written = (tmp_path / "first.json").read_text()
     assert sorted(json.loads(written)["classes"]) == list(json.loads(written)["classes"])
     assert {name, "_User", "_Installation"} <= set(json.loads(written)["classes"])
     assert not {"_JobStatus", "_Role", "_Session"} & set(json.loads(written)["classes"])
     own = {} if "database_url" not in settings else {"database_url": database(request.getfixturevalue("mongo"), f"schema_{ObjectId()}")}
     with TestServer(tmp_path / "empty", settings=own) as empty:
-        pushed = mbaas(tmp_path, empty, "push", "first.json", "--yes")
+        pushed = schema(tmp_path, empty, "push", "first.json", "--yes")
         assert pushed.returncode == 0, pushed.stderr
         assert f"+ class {name}\n" in pushed.stdout
-        assert mbaas(tmp_path, empty, "pull", "second.json").returncode == 0
+        assert schema(tmp_path, empty, "pull", "second.json").returncode == 0
         assert (tmp_path / "second.json").read_text() == written
         for command in ("diff", "push"):
-            again = mbaas(tmp_path, empty, command, "first.json")
+            again = schema(tmp_path, empty, command, "first.json")
             assert (again.returncode, again.stdout) == (0, f"{empty.url}/parse is as first.json says\n")
 
 
@@ -154,7 +151,7 @@ def test_a_difference_is_shown_and_changes_nothing(server: TestServer, tmp_path:
     fields = {"n": {"type": "String"}, "new": {"type": "Pointer", "targetClass": "_User"}}
     permissions = {**before["classLevelPermissions"], "find": {}, "get": {"*": True}}
     classes = {**had(server, tmp_path), name: {"fields": fields, "classLevelPermissions": permissions, "indexes": {"by_n": {"n": -1}}}}
-    run = mbaas(tmp_path, server, "diff", str(file_with(tmp_path, classes)))
+    run = schema(tmp_path, server, "diff", str(file_with(tmp_path, classes)))
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.splitlines() == [
         f"~ field {name}.n Number -> String   (its data goes, too)",
@@ -174,11 +171,11 @@ def test_what_takes_data_away_needs_to_be_said(server: TestServer, tmp_path: Pat
     before = of(server, name)
     classes = {**had(server, tmp_path), name: {"fields": {"n": {"type": "String"}, "new": {"type": "Date"}}}}
     file = str(file_with(tmp_path, classes))
-    run = mbaas(tmp_path, server, "push", file, "--yes")
+    run = schema(tmp_path, server, "push", file, "--yes")
     assert (run.returncode, run.stdout.count("(its data goes, too)")) == (2, 2)
     assert run.stderr == "error: objects would lose data by that, so nothing was changed; `mbaas schema push --destructive` does it\n"
     assert of(server, name) == before
-    run = mbaas(tmp_path, server, "push", file, "--yes", "--destructive")
+    run = schema(tmp_path, server, "push", file, "--yes", "--destructive")
     assert run.returncode == 0, run.stderr
     found = master.call("GET", f"/classes/{name}/{kept}")[1]
     assert (found.get("n"), found.get("old")) == (None, None)
@@ -214,10 +211,10 @@ def test_a_class_with_objects_is_not_dropped(server: TestServer, tmp_path: Path)
 def test_whoever_says_no_changes_nothing(server: TestServer, tmp_path: Path) -> None:
     name = fresh()
     file = file_with(tmp_path, {**had(server, tmp_path), name: {}})
-    run = mbaas(tmp_path, server, "push", str(file), said="n\n")
+    run = schema(tmp_path, server, "push", str(file), said="n\n")
     assert (run.returncode, run.stdout.startswith(f"+ class {name}\n")) == (1, True)
     assert of(server, name)["code"] == 103
-    assert mbaas(tmp_path, server, "push", str(file), said="y\n").returncode == 0
+    assert schema(tmp_path, server, "push", str(file), said="y\n").returncode == 0
     assert of(server, name)["className"] == name
 
 
@@ -314,7 +311,7 @@ def test_two_who_push_at_once_leave_each_class_with_the_permissions_of_one_of_th
 )
 def test_a_file_that_makes_no_sense_is_a_sentence(server: TestServer, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "schema.json").write_text(text)
-    run = mbaas(tmp_path, server, "push", "--yes")
+    run = schema(tmp_path, server, "push", "--yes")
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("error: schema.json: ")
     assert said in run.stderr
@@ -328,8 +325,8 @@ def test_what_the_server_refuses_is_told_with_the_class(server: TestServer, tmp_
 
 
 def test_a_server_that_cannot_be_asked_is_a_sentence(server: TestServer, tmp_path: Path) -> None:
-    assert "schema.json is not there; `mbaas schema pull` writes it" in mbaas(tmp_path, server, "diff").stderr
-    wrong = mbaas(tmp_path, server, "pull", MBAAS_MASTER_KEY="wrong")
+    assert "schema.json is not there; `mbaas schema pull` writes it" in schema(tmp_path, server, "diff").stderr
+    wrong = schema(tmp_path, server, "pull", MBAAS_MASTER_KEY="wrong")
     assert (wrong.returncode, "set MBAAS_APP_ID and MBAAS_MASTER_KEY to those of that server" in wrong.stderr) == (2, True)
     with pytest.raises(SettingsError, match="answers 404; name the Parse API by --server, as in"):
         pull(Remote(server.url, APP_ID, MASTER_KEY), tmp_path / "x.json")
@@ -356,8 +353,7 @@ def test_the_read_only_master_key_pulls_and_does_not_push(server: TestServer, tm
 
 def test_a_development_server_is_found_with_the_keys_that_it_keeps(tmp_path: Path) -> None:
     with TestServer(tmp_path, "dev", bare=True) as server:
-        command, environment = [sys.executable, "-m", "mbaas", "schema", "pull"], clean_environment({"MBAAS_PORT": str(server.port)})
-        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        run = mbaas(tmp_path, "schema", "pull", MBAAS_PORT=str(server.port))
     assert (run.returncode, run.stdout) == (0, "wrote schema.json\n")
     assert json.loads((tmp_path / "schema.json").read_text()) == {"classes": {}}
 
@@ -368,11 +364,9 @@ def test_an_app_among_several_is_asked_with_its_own_keys(tmp_path: Path) -> None
     with TestServer(tmp_path, settings={"apps_file": "apps.json"}, bare=True) as server:
         keys = {"X-Parse-Application-Id": "two", "X-Parse-Master-Key": "key of two"}
         assert server.call("POST", "/parse/schemas/OnlyHere", {}, keys)[0] == 200
-        environment = clean_environment({"MBAAS_PORT": str(server.port), "MBAAS_APPS_FILE": "apps.json"})
 
         def pulled(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "mbaas", "schema", "pull", *arguments]
-            return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+            return mbaas(tmp_path, "schema", "pull", *arguments, MBAAS_PORT=str(server.port), MBAAS_APPS_FILE="apps.json")
 
         for name, classes in (("one", []), ("two", ["OnlyHere"])):
             assert pulled(f"{name}.json", "--app", name).returncode == 0

@@ -90,4 +90,7 @@ async def until(holds: Callable[[], bool | Awaitable[bool]], then: Callable[[], 
             held = holds()
             if held if isinstance(held, bool) else await held:
                 return
-            await (then() if then is not None else asyncio.sleep(0))
+            # Not at once: what is waited for needs the processor, too.
+            await asyncio.sleep(0.002)
+            if then is not None:
+                await then()

@@ -94,7 +94,7 @@ class Load:
     def answered(self, version: int) -> None:
         """Go on until so many more calls were answered by a version."""
         before = self.answers[str(version)]
-        soon(lambda: self.answers[str(version)] > before + 200)
+        soon(lambda: self.answers[str(version)] > before + 60)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 from collections import defaultdict
@@ -103,7 +102,6 @@ class Waiting:
 
     async def pass_time(self) -> None:
         """Until the next one is due. No time passes while one is under way: leases would run out that nobody can renew so fast."""
-        await asyncio.sleep(0)
         if self._functions.events.resting and (rows := await self.rows()) and self._functions.events.resting:
             self._clock.advance(max(0, min(row.due or 0 for row in rows) - self._clock.now()))
             self._functions.events.wake()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
-import pytest
-
+from mbaas.observe.logs import start_logging
 from mbaas_functions.partners.usage import Usage
 from tests.functions.partnership import Partnership
 from tests.functions.web import respond
@@ -34,13 +34,15 @@ async def test_an_answer_says_what_is_left(partners: Partnership) -> None:
     assert '"taxi perMonth"; r=7; ' in answer.headers["ratelimit"]
 
 
-async def test_the_log_is_told_of_a_month_that_runs_out(partners: Partnership, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_log_is_told_of_a_month_that_runs_out(partners: Partnership) -> None:
+    log = io.StringIO()
+    start_logging("json", stream=log)
     await partners.partner(**limits(partners, perMonth=10))
     told = []
     for _ in range(12):
         await partners.call()
-        told.append("has used up so much" in capsys.readouterr().out)
-    assert [n for n, each in enumerate(told, 1) if each] == [8, 10]
+        told.append(log.getvalue().count("has used up so much"))
+    assert told == [*[0] * 7, 1, 1, *[2] * 3]
 
 
 async def test_many_at_once_use_a_quota_up_exactly(partners: Partnership) -> None:

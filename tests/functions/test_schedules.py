@@ -83,7 +83,7 @@ async def until(app: App, count: int) -> list[str]:
         for _ in itertools.count():
             if len(found := await sources(app)) >= count:
                 break
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
     return found
 
 
@@ -118,7 +118,7 @@ async def test_ticks_that_were_missed(app: App, clock: FakeClock, missed: str, c
         for _ in itertools.count():
             if (await app.store.rows.scan("schedules"))[0].value["tick"] > clock.now():
                 break
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
     assert len(await until(app, count)) == count
     clock.advance(MINUTE)
     process.schedules.wake()
@@ -136,7 +136,7 @@ async def test_a_schedule_that_is_no_longer_declared_ends(app: App, clock: FakeC
         for _ in itertools.count():
             if not await app.store.rows.scan("schedules"):
                 break
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
     await process.close()
     assert (ran, await sources(app)) == ([], [])
 
@@ -172,7 +172,7 @@ async def test_a_schedule_of_code_that_runs_elsewhere_is_left_to_it(app: App, cl
             row = (await app.store.rows.scan("schedules"))[0]
             if row.fence > 0 and row.owner is None:
                 break
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
     await process.close()
     elsewhere = await Process(app, ran).start(every_minute())
     clock.advance(MINUTE)

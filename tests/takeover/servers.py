@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from mbaas.testing.process import TestServer, clean_environment, free_port
+from mbaas.testing.process import TestServer, clean_environment, free_port, mbaas
 from tests.compat.differential.peers import parse_server_on
 from tests.tools import node_modules, tool
 
@@ -62,9 +61,7 @@ class Place:
 
 def migrate(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """`mbaas migrate` as an operator runs it."""
-    command = [sys.executable, "-m", "mbaas", "migrate", *arguments]
-    environment = clean_environment({f"MBAAS_{name.upper()}": value for name, value in settings.items()})
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    return mbaas(folder, "migrate", *arguments, **{f"MBAAS_{name.upper()}": value for name, value in settings.items()})
 
 
 def ask(url: str, job: str, state: State | None = None) -> Any:
