@@ -15,7 +15,7 @@ from mbaas.data import objects, schemas
 from mbaas.kernel.caller import MASTER
 from tests.functions.partnership import Partnership
 
-OBJECTS = int(os.environ.get("MBAAS_TEST_OBJECTS", "300"))
+OBJECTS = int(os.environ.get("MBAAS_TEST_OBJECTS", "500"))
 """Of the random ones, 50 in a class; `make nightly` asks for a thousand."""
 SEED = 20261122
 FIELDS = ("a", "b", "c", "d")
