@@ -73,10 +73,10 @@ def _check_protected(who: str, value: Json, fields: Mapping[str, Field], custom_
     if not isinstance(value, list):
         raise _wrong(f"'{js_text(value)}' is not a valid value for protectedFields[{who}] - expected an array.")
     for name in value:
-        if name in DEFAULT_FIELDS:
+        if isinstance(name, str) and name in DEFAULT_FIELDS:
             raise _wrong(f"Default field '{name}' can not be protected")
-        if name not in fields:
-            raise _wrong(f"Field '{name}' in protectedFields:{who} does not exist")
+        if not isinstance(name, str) or name not in fields:
+            raise _wrong(f"Field '{js_text(name)}' in protectedFields:{who} does not exist")
 
 
 def _check_key(who: str, prefixes: tuple[str, ...], names: tuple[str, ...], custom_ids: bool) -> None:
