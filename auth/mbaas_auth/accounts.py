@@ -29,12 +29,14 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     policy = _policy(app)
     user = await policy.authenticate(arguments, caller)
     user_id = user.body["objectId"]
+    linked, further = await policy.linked_at_login(user, arguments.get("authData"), caller)
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
-    await app.store.documents.commit(steps)
+    await policy.commit([*steps, *further])
     await triggers.after(app, "afterLogin", "_User", caller, user.body)
-    return {**await policy.show_self(user_id, user.body), "sessionToken": token}
+    shown = await policy.show_self(user_id, {**user.body, **linked})
+    return {**shown, "sessionToken": token, **({"authDataResponse": {}} if further else {})}
 
 
 async def verify_password(app: App, caller: Caller, arguments: Object) -> Object:

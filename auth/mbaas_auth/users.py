@@ -7,6 +7,7 @@ owner and the master key alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from mbaas.data import triggers
 from mbaas.data.app import App
@@ -20,8 +21,9 @@ from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidd
 from mbaas.kernel.ops import Set
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
-from mbaas.storage.ports import Document, Find, Step, Update
-from mbaas_auth import providers
+from mbaas.storage.ports import Document, Find, PutRow, Step, Update
+from mbaas_auth import linking, providers
+from mbaas_auth.identity.ports import Identity
 from mbaas_auth.lockout import COUNT, EXPIRES, Lockout
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import outbox_if_any
@@ -37,6 +39,10 @@ _WHOLE = frozenset({"username", "password", "email", "emailVerified", "authData"
 """What is checked before it is written: never set by a path into it."""
 _EMAIL = re.compile(r"^.+@.+$")
 _WRONG = "Invalid username/password."
+
+
+def _taken() -> ParseError:
+    return ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
 
 
 class UserPolicy(Policy):
@@ -87,10 +93,10 @@ class UserPolicy(Policy):
             if isinstance(body.get("username"), dict):
                 raise ParseError(Code.INVALID_JSON, "You cannot use [object Object] as a query parameter.")
         self._check_credentials(write)
-        if "authData" in body:
-            await self._auth_data(write)
         if "emailVerified" in body and not write.caller.omnipotent:
             raise forbidden("Clients aren't allowed to manually update email verification.")
+        if "authData" in body:
+            await self._auth_data(write)
 
     async def _refuse_strangers(self, write: Write) -> None:
         """Who may not change an account learns nothing of it: no check that follows is made for her."""
@@ -120,35 +126,93 @@ class UserPolicy(Policy):
             return
         current = await self._user(write.object_id) if write.object_id else None
         known = (current.body.get("authData") if current else None) or {}
-        fresh = {k: v for k, v in given.items() if known.get(k) != v or v is None}
-        for name, data in fresh.items():
-            if data is not None:
-                await providers.vouched(self._app, write.caller, name, data, self.show_all(current.body) if current else None)
+        fresh = {k: v for k, v in given.items() if v is None or not linking.is_echo(known.get(k), v)}
+        identities = await self.vouched(write.caller, fresh, current)
+        kept = {name: identity.kept for name, identity in identities.items()}
+        given = {**given, **kept}
         owner = await self.linked(given)
+        if owner is None and write.creating and write.caller.user_id is None:
+            owner = await linking.joined(self._app, self.sessions, identities)
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
                 write.reply = await self._log_in_with(write, owner, given)
                 return
-            raise ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
+            raise _taken()
         if fresh:
-            merged = {k: v for k, v in {**known, **fresh}.items() if v is not None}
-            write.body["authData"] = merged or {"__op": "Delete"}
-            write.answer["authDataResponse"] = {}
+            self._link(write, current, fresh, identities)
+
+    def _link(self, write: Write, current: Document | None, fresh: Object, identities: Mapping[str, Identity]) -> None:
+        """Have what providers say be written, and its owner be told of it."""
+        known = (current.body.get("authData") if current else None) or {}
+        kept = {name: identity.kept for name, identity in identities.items()}
+        merged = {k: v for k, v in {**known, **fresh, **kept}.items() if v is not None}
+        write.body["authData"] = merged or {"__op": "Delete"}
+        write.answer["authDataResponse"] = {}
+        if any(fresh[name] != kept[name] for name in kept) and (write.creating or write.caller.user_id == write.object_id):
+            write.answer["authData"] = merged
+        if current is not None:
+            write.steps += linking.notices(self._app, current, fresh)
+        if linking.proves(identities.values(), write.body.get("email") or (current.body.get("email") if current else None)):
+            write.body["emailVerified"] = True
+            write.hidden.update(self._links.ended("verification"))
+
+    async def linked_at_login(self, user: Document, given: Json, caller: Caller) -> tuple[Object, list[Step]]:
+        """What providers say of a user beside her password: her `authData` with it, and the steps that keep it, for `commit`."""
+        known = user.body.get("authData") or {}
+        if not given:
+            return {}, []
+        if not isinstance(given, dict):
+            raise providers.unsupported()
+        identities = await self.vouched(caller, given, user)
+        kept = {name: identity.kept for name, identity in identities.items() if not linking.is_echo(known.get(name), identity.kept)}
+        owner = await self.linked(kept)
+        if owner is not None and owner.body["objectId"] != user.body["objectId"]:
+            raise _taken()
+        if not kept:
+            return {}, []
+        ops = [Set(("authData", name), data) for name, data in kept.items()]
+        update = Update(self._app.classes.known_or_blank("_User"), user.body["objectId"], ops)
+        return {"authData": {**known, **kept}}, [update, *linking.notices(self._app, user, kept)]
+
+    async def commit(self, steps: list[Step]) -> None:
+        """Write what a sign-in writes. 208 if an id of a provider has become somebody else's meanwhile."""
+        try:
+            await self._app.store.documents.commit(steps)
+        except Duplicate as error:
+            raise self.refusal(error) from error
+        if (outbox := outbox_if_any(self._app)) is not None and any(isinstance(step, PutRow) for step in steps):
+            outbox.wake()
+
+    async def vouched(self, caller: Caller, auth_data: Object, user: Document | None) -> dict[str, Identity]:
+        """Whom each provider vouches for. `user` is whom that is to be linked to, if she is there already."""
+        shown = self.show_all(user.body) if user else None
+        return {
+            name: await providers.vouched(self._app, caller, name, data, shown)
+            for name, data in sorted(auth_data.items())
+            if data is not None
+        }
 
     async def linked(self, given: Object) -> Document | None:
-        """The user whom one of these provider ids belongs to."""
+        """The user whom these provider ids belong to. 208 if they are several users'."""
         schema = self._app.classes.known_or_blank("_User")
-        for name, data in given.items():
-            if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"]:
-                where = ast.Equals(("authData", name, "id"), data["id"])
-                found = await self._app.store.documents.find(Find(schema, where, limit=1))
-                if found:
-                    return found[0]
-        return None
+        ids = {
+            name: data["id"]
+            for name, data in given.items()
+            if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"] and providers.index_of(name) in schema.indexes
+        }
+        if not ids:
+            return None
+        where = ast.Or(tuple(ast.Equals(("authData", name, "id"), each) for name, each in ids.items()))
+        found = await self._app.store.documents.find(Find(schema, where, limit=2))
+        if len(found) > 1:
+            raise _taken()
+        return found[0] if found else None
 
     async def _log_in_with(self, write: Write, owner: Document, given: Object) -> Saved:
         user_id = owner.body["objectId"]
         location = f"{self.location}{user_id}"
+        if owner.body.get("ACL") == {} and not write.caller.omnipotent:
+            raise ParseError(Code.OBJECT_NOT_FOUND, "User not found.")  # she is locked out
         if write.caller.omnipotent or write.caller.user_id is not None:
             return Saved(await self.show_self(user_id, owner.body), 200, location)
         caller = await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
@@ -258,7 +322,7 @@ class UserPolicy(Policy):
         if write.object_id and not write.creating:
             self.sessions.forget_user(write.object_id)
         outbox = outbox_if_any(self._app)
-        if outbox is not None and write.hidden.get(FIELDS["verification"].token):
+        if outbox is not None and (write.hidden.get(FIELDS["verification"].token) or "authData" in write.body):
             outbox.wake()
         if write.creating and not write.caller.omnipotent and self.verification.refuses_sign_up:
             write.refusal = unverified()
@@ -295,7 +359,7 @@ class UserPolicy(Policy):
         if error.index == "email_unique":
             return ParseError(Code.EMAIL_TAKEN, "Account already exists for this email address.")
         if error.index.startswith("auth_data_"):
-            return ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
+            return _taken()
         return error
 
     def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:

@@ -1,0 +1,91 @@
+"""What becomes of accounts when providers are linked to them, and taken away: notices, and the first proof of an address.
+
+Whoever knows an address may have signed up with it before its owner did, with a password and providers of her own (account
+pre-hijacking). So the first proof that the address is somebody's ends every way in that was there before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mbaas.data.app import App
+from mbaas.kernel.ops import Op, Set, Unset
+from mbaas.kernel.values import Json, Object
+from mbaas.query import ast
+from mbaas.storage.ports import Document, Find, Step, Update
+from mbaas_auth.identity.ports import Identity
+from mbaas_auth.mail.links import Links
+from mbaas_auth.mail.outbox import outbox_if_any
+from mbaas_auth.sessions import Sessions
+
+_NO_WAY_IN = frozenset({"mfa"})
+"""What stands in `authData` and signs nobody in by itself."""
+
+
+def is_echo(known: Json, sent: Json) -> bool:
+    """True if a client only says again what is known: SDKs send all of `authData` with each new link."""
+    if not isinstance(known, dict) or not isinstance(sent, dict) or not sent:
+        return False
+    return all(name in known and known[name] == value for name, value in sent.items())
+
+
+def is_proved(user: Document) -> bool:
+    """True if somebody has shown that the user's address is hers."""
+    return bool(user.body.get("email")) and user.body.get("emailVerified") is True
+
+
+def proves(identities: Iterable[Identity], email: Json) -> bool:
+    """True if one of the providers says that the address is proved."""
+    return isinstance(email, str) and any(each.email is not None and each.email.lower() == email.lower() for each in identities)
+
+
+def planted(user: Document) -> Object:
+    """What is to be taken out of `authData` when the address is proved for the first time; nothing afterwards."""
+    known = user.body.get("authData")
+    if is_proved(user) or not isinstance(known, dict):
+        return {}
+    return dict.fromkeys(known.keys() - _NO_WAY_IN)
+
+
+def notices(app: App, user: Document, changed: Mapping[str, Json]) -> list[Step]:
+    """Steps that have the user be told, where she has an address: `changed` are providers with their data, None for one taken away."""
+    outbox, email = outbox_if_any(app), user.body.get("email")
+    if outbox is None or not isinstance(email, str):
+        return []
+    known = user.body.get("authData") or {}
+    return [
+        outbox.notice("unlinked" if data is None else "linked", user.body["objectId"], email, name)
+        for name, data in changed.items()
+        if name != "anonymous" and name not in _NO_WAY_IN and (data is None) == (name in known)
+    ]
+
+
+async def joined(app: App, sessions: Sessions, identities: Mapping[str, Identity]) -> Document | None:
+    """The user whose proved address a provider names, once she is linked; None if that is nobody, or no provider is trusted with it.
+
+    If the address is proved here for the first time, the password, other providers and sessions that were there end.
+    """
+    for name, identity in identities.items():
+        user = await _with_address(app, identity.email) if identity.joins and identity.email else None
+        if user is None or (is_proved(user) and name in (user.body.get("authData") or {})):
+            continue
+        user_id, schema = user.body["objectId"], app.classes.known_or_blank("_User")
+        steps: list[Step] = notices(app, user, {name: identity.kept})
+        ops: list[Op] = [Set(("authData", name), identity.kept), Set(("emailVerified",), True)]
+        hidden: Object = {}
+        if not is_proved(user):
+            ops = [*(Unset(("authData", other)) for other in planted(user) if other != name), *ops]
+            hidden = {"_hashed_password": None, **Links(app).ended("reset"), **Links(app).ended("verification")}
+            steps += await sessions.endings(user_id)
+        [written, *_] = await app.store.documents.commit([Update(schema, user_id, ops, hidden, expect=user.version), *steps])
+        sessions.forget_user(user_id)
+        if steps and (outbox := outbox_if_any(app)) is not None:
+            outbox.wake()
+        return written.after
+    return None
+
+
+async def _with_address(app: App, email: str) -> Document | None:
+    where = ast.In(("email",), tuple(dict.fromkeys((email, email.lower()))))
+    found = await app.store.documents.find(Find(app.classes.known_or_blank("_User"), where, limit=1))
+    return found[0] if found else None
