@@ -39,7 +39,7 @@ class Facebook:
         if not isinstance(token, str):
             raise NotVouched("the access token is none")
         app, user = await asyncio.gather(self._asked("app", {}, token, tools), self._asked("me", {"fields": "id"}, token, tools))
-        if app.get("id") not in self.apps:
+        if not isinstance(app.get("id"), str) or app["id"] not in self.apps:
             raise NotVouched("the access token was given to another app")
         if not isinstance(user.get("id"), str) or not user["id"] or data.get("id") != user["id"]:
             raise NotVouched("the access token is somebody else's")
