@@ -117,7 +117,7 @@ def test_row_25_operators_are_no_ids_and_no_tokens(target: Target, value: Any, w
 def test_row_30_no_address_in_the_data_is_asked(target: Target, issuer: Web) -> None:
     """Whatever a client calls it; nor one in a token."""
     names = ("apiURL", "url", "endpoint", "jwksUri", "tokenUrl", "issuer", "iss", "publicKeyUrl", "redirect_uri", "userUrl", "jku")
-    there = {name: issuer.url("/evil") for name in names}
+    there: dict[str, Any] = {name: issuer.url("/evil") for name in names}
     for kind in KINDS:
         sub = fresh("sub")
         target.ask("POST", "/users", {"authData": kind.data(token(kind.claims(sub, **there), **there), sub, **there)})

@@ -19,7 +19,7 @@ _BY_NAME: dict[str, Callable[[Options], Provider]] = {
     "keycloak": keycloak.configured,
     "ldap": ldap.configured,
 }
-_BY_TYPE: dict[str, Callable[[Options], Provider]] = {"oauth2": oauth2.configured, "oidc": oidc.configured}
+_BY_TYPE: dict[str, Callable[[Options], Provider]] = {"ldap": ldap.configured, "oauth2": oauth2.configured, "oidc": oidc.configured}
 
 
 def reader(name: str, options: Options) -> Callable[[Options], Provider] | None:

@@ -83,7 +83,6 @@ class Documents:
         return found
 
     async def _renew(self, url: str, kept: _Kept, read: Read) -> None:
-        kept.asked = self._clock.now()
         try:
             reply = await fetch(self._outbound, url)
             found = read(decoded(reply) or {}) if reply.status == 200 else {}
@@ -92,6 +91,9 @@ class Documents:
         except Unreachable as error:
             get_logger(__name__).warning("what an identity provider publishes cannot be fetched", reason=str(error))
             return
+        finally:
+            # Not before: whoever comes meanwhile is to wait for this call.
+            kept.asked = self._clock.now()
         kept.value, kept.good_until = found, self._clock.now() + _kept_ms(reply)
 
 
