@@ -55,8 +55,12 @@ def configure(
     own = {**common, **_identity(settings, keys or {}), **({"database_url": settings.database_url} if settings.database_url else {})}
     server = _server(settings, file, pretty=preset == "development", outbound_open=bool(parse_config) or preset == "development")
     several = _from_apps_file(settings)
+    own["auth"] = settings.auth
     if not parse_config:
-        own |= {"app_name": settings.app_name or own.get("app_id"), "email_verification": EmailVerification(settings.verify_user_emails)}
+        own |= {
+            "app_name": settings.app_name or own.get("app_id"),
+            "email_verification": EmailVerification(settings.verify_user_emails),
+        }
     apps = [_app(own, file.app, server, server.data_dir)] if not several or parse_config or settings.app_id else []
     folder = server.data_dir / "apps"
     for position, entry in enumerate(several, 1):
@@ -144,8 +148,6 @@ def _common(settings: Settings) -> dict[str, Any]:
         out["public_url"] = settings.public_url
     if settings.smtp_url:
         out["smtp"] = smtp_server(settings.smtp_url)
-    if settings.auth:
-        out["auth"] = settings.auth
     out["database_shared"] = settings.mongo_shared
     out["database_standalone"] = settings.mongo_standalone == "allow"
     return out

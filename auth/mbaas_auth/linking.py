@@ -67,7 +67,7 @@ async def joined(app: App, sessions: Sessions, identities: Mapping[str, Identity
     """
     for name, identity in identities.items():
         user = await _with_address(app, identity.email) if identity.joins and identity.email else None
-        if user is None or (is_proved(user) and name in (user.body.get("authData") or {})):
+        if user is None or user.body.get("ACL") == {} or (is_proved(user) and name in (user.body.get("authData") or {})):
             continue
         user_id, schema = user.body["objectId"], app.classes.known_or_blank("_User")
         steps: list[Step] = notices(app, user, {name: identity.kept})

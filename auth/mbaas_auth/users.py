@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from mbaas.data import triggers
 from mbaas.data.app import App
 from mbaas.data.classes import field_name_is_valid
+from mbaas.data.columns import stored
 from mbaas.data.options import EVERYTHING
 from mbaas.data.policies import Policy, Saved, Write
 from mbaas.data.shape import Shape
@@ -184,13 +185,15 @@ class UserPolicy(Policy):
             outbox.wake()
 
     async def vouched(self, caller: Caller, auth_data: Object, user: Document | None) -> dict[str, Identity]:
-        """Whom each provider vouches for. `user` is whom that is to be linked to, if she is there already."""
+        """Whom each provider vouches for. `user` is whom that is to be linked to, if she is there already. 105, 121 for odd keys."""
         shown = self.show_all(user.body) if user else None
-        return {
-            name: await providers.vouched(self._app, caller, name, data, shown)
-            for name, data in sorted(auth_data.items())
-            if data is not None
-        }
+        given = {name: data for name, data in sorted(auth_data.items()) if data is not None}
+        found = {name: await providers.vouched(self._app, caller, name, data, shown) for name, data in given.items()}
+        kept = {name: identity.kept for name, identity in found.items()}
+        # What is kept at a sign-in passes no other check: it is no save.
+        self._app.keywords.refuse(kept)
+        stored(kept)
+        return found
 
     async def linked(self, given: Object) -> Document | None:
         """The user whom these provider ids belong to. 208 if they are several users'."""

@@ -269,6 +269,18 @@ def test_row_26_facebooks_classic_tokens_too(target: Target, issuer: Web, app: A
     assert target.ask("POST", "/users", {"authData": {"facebook": injected}}).code == 101
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("key", ["$where", "a.b", "__proto__", "constructor"])
+def test_row_42_odd_keys_are_kept_of_no_data(target: Target, key: str, way: Way) -> None:
+    """Neither of somebody new nor of somebody known, whose data is written anew when she signs in."""
+    kind, sub = KINDS[1], fresh("sub")
+    for times in range(2):
+        for odd in ({key: 1}, {"deep": [{key: {"x": 1}}]}):
+            data = {kind.name: {**kind.good(sub)[kind.name], **odd}}
+            assert target.ask("POST", "/users", {"authData": data}, ANON, way).code in (105, 121)
+        assert target.ask("POST", "/users", {"authData": kind.good(sub)}, ANON, "plain").status == 201 - times
+
+
 def test_row_70_who_is_locked_out_is_so_by_every_way(target: Target) -> None:
     kind, sub = KINDS[1], fresh("sub")
     made = target.ask("POST", "/users", {"authData": kind.good(sub)})
