@@ -57,10 +57,7 @@ def configure(
     several = _from_apps_file(settings)
     own["auth"] = settings.auth
     if not parse_config:
-        own |= {
-            "app_name": settings.app_name or own.get("app_id"),
-            "email_verification": EmailVerification(settings.verify_user_emails),
-        }
+        own |= {"app_name": settings.app_name or own.get("app_id"), "email_verification": EmailVerification(settings.verify_user_emails)}
     apps = [_app(own, file.app, server, server.data_dir)] if not several or parse_config or settings.app_id else []
     folder = server.data_dir / "apps"
     for position, entry in enumerate(several, 1):

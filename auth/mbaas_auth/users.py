@@ -152,6 +152,8 @@ class UserPolicy(Policy):
         if any(fresh[name] != kept[name] for name in kept) and (write.creating or write.caller.user_id == write.object_id):
             write.answer["authData"] = merged
         if current is not None:
+            # Of two that are linked at the same time neither is lost: the second is begun again.
+            write.expect = current.version
             write.steps += linking.notices(self._app, current, fresh)
         if linking.proves(identities.values(), write.body.get("email") or (current.body.get("email") if current else None)):
             write.body["emailVerified"] = True

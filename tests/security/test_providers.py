@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
 from tests.auth.issuer import FORGED, KINDS, Kind, publish, token
 from tests.functions.web import Web, web
 from tests.secantus import database
-from tests.security.attack import ANON, MASTER, WAYS, Target, Way
+from tests.security.attack import ANON, MASTER, PASSWORD, WAYS, Target, Way
 from tests.wire.people import fresh
 
 PKCE = "v" * 43
@@ -31,6 +32,7 @@ def _auth(issuer: Web) -> dict[str, Any]:
     auth: dict[str, Any] = {kind.name: kind.configured(issuer) for kind in KINDS}
     auth["facebook"]["endpoint"] = issuer.url("/graph")
     auth["joining"] = {**auth["acme"], "linkByEmail": True}
+    auth["undeclared"] = {"module": "undeclared"}
     auth["github"] = {"clientId": "c", "clientSecret": "s", "endpoint": issuer.url("")}
     auth["code"] = {
         "type": "oauth2",
@@ -53,7 +55,8 @@ def target(request: pytest.FixtureRequest, issuer: Web, tmp_path_factory: pytest
     options: dict[str, Any] = {"appId": APP_ID, "masterKey": MASTER_KEY, "auth": _auth(issuer), "revokeSessionOnPasswordReset": True}
     if request.param == "mongodb":
         options["databaseURI"] = database(request.getfixturevalue("mongo"), fresh("providers"))
-    with TestServer.with_parse_options(tmp_path_factory.mktemp(request.param), options) as server:
+    folder = tmp_path_factory.mktemp(request.param)
+    with TestServer.with_parse_options(folder, options, functions=Path(__file__).parent / "cloud") as server:
         made = Target(server)
         with made.http:
             yield made
@@ -148,6 +151,35 @@ def test_row_34_of_many_who_link_an_id_at_once_one_has_it(target: Target) -> Non
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(code or 0 for code in pool.map(link, range(8))) == [0] + [208] * 7
+
+
+def test_row_34_of_those_that_one_person_links_at_once_none_is_lost(target: Target) -> None:
+    user = target.user()
+    kinds = [kind for kind in KINDS if kind.name != "acme"]
+    ready = threading.Barrier(len(kinds))
+
+    def link(kind: Kind) -> int | None:
+        data = kind.good(fresh("sub"))
+        ready.wait()
+        return target.ask("PUT", f"/users/{user.id}", {"authData": data}, user.sent).code
+
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        assert list(pool.map(link, kinds)) == [None] * len(kinds)
+    linked = target.ask("GET", "/users/me", None, user.sent).body["authData"]
+    assert set(linked) == {kind.name for kind in kinds}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_row_a3_a_provider_of_the_apps_own_that_refuses_is_obeyed(target: Target, way: Way) -> None:
+    """At a sign-up, a sign-in with a password, and a link; and what is declared nowhere refuses, too."""
+    user = target.user()
+    credentials = {"username": user.name, "password": PASSWORD}
+    for name in ("never", "undeclared"):
+        data = {"authData": {name: {"id": fresh("x")}}}
+        assert target.ask("POST", "/users", data, ANON, way).code in (141, 252)
+        assert target.ask("PUT", f"/users/{user.id}", data, user.sent, way).code in (141, 252)
+        assert target.ask("POST", "/login", {**credentials, **data}, ANON, way).code in (141, 252)
+    assert "authData" not in target.ask("GET", "/users/me", None, user.sent).body
 
 
 @pytest.mark.parametrize("way", WAYS)
