@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -41,12 +41,18 @@ class Kept:
         return len(self.web.to("/keys"))
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[Web]:
+    with web() as running:
+        yield running
+
+
 @pytest.fixture
-async def kept() -> AsyncIterator[Kept]:
+async def kept(served: Web) -> AsyncIterator[Kept]:
     outbound = Outbound(Reach(open=True))
-    with web() as served:
-        yield Kept(served, outbound)
-        await outbound.close()
+    served.received.clear()
+    yield Kept(served, outbound)
+    await outbound.close()
 
 
 async def test_many_who_come_at_once_wait_for_one_call(kept: Kept) -> None:

@@ -19,12 +19,13 @@ class Keycloak:
     expected: Expected
 
     async def vouch(self, data: Object, tools: Tools) -> Identity:
-        claims = await verified(data.get("access_token"), self.expected, tools)
+        claims = await verified(data.get("access_token"), self.expected, tools, nonce=data.get("nonce"))
         if data.get("id") != claims["sub"]:
             raise NotVouched("the token is somebody else's")
         if any(_sorted(data.get(name)) != _sorted(claims.get(name)) for name in ("roles", "groups")):
             raise NotVouched("the token has other roles or groups")
-        return Identity(claims["sub"], dict(data), proved_email(claims, self.expected), self.expected.joins)
+        kept = {name: value for name, value in data.items() if name != "nonce"}
+        return Identity(claims["sub"], kept, proved_email(claims, self.expected), self.expected.joins)
 
 
 def configured(options: Options) -> Keycloak:
