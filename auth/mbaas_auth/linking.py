@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mbaas.data.app import App
+from mbaas.kernel.errors import Conflict
 from mbaas.kernel.ops import Op, Set, Unset
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
@@ -18,6 +19,7 @@ from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import outbox_if_any
 from mbaas_auth.sessions import Sessions
 
+_ATTEMPTS = 5
 _NO_WAY_IN = frozenset({"mfa"})
 """What stands in `authData` and signs nobody in by itself."""
 
@@ -63,26 +65,40 @@ def notices(app: App, user: Document, changed: Mapping[str, Json]) -> list[Step]
 async def joined(app: App, sessions: Sessions, identities: Mapping[str, Identity]) -> Document | None:
     """The user whose proved address a provider names, once she is linked; None if that is nobody, or no provider is trusted with it.
 
-    If the address is proved here for the first time, the password, other providers and sessions that were there end.
+    If the address is proved here for the first time, everything that signed in, or guarded it, and the sessions that were there end.
     """
     for name, identity in identities.items():
-        user = await _with_address(app, identity.email) if identity.joins and identity.email else None
-        if user is None or user.body.get("ACL") == {} or (is_proved(user) and name in (user.body.get("authData") or {})):
-            continue
-        user_id, schema = user.body["objectId"], app.classes.known_or_blank("_User")
-        steps: list[Step] = notices(app, user, {name: identity.kept})
-        ops: list[Op] = [Set(("authData", name), identity.kept), Set(("emailVerified",), True)]
-        hidden: Object = {}
-        if not is_proved(user):
-            ops = [*(Unset(("authData", other)) for other in planted(user) if other != name), *ops]
-            hidden = {"_hashed_password": None, **Links(app).ended("reset"), **Links(app).ended("verification")}
-            steps += await sessions.endings(user_id)
-        [written, *_] = await app.store.documents.commit([Update(schema, user_id, ops, hidden, expect=user.version), *steps])
-        sessions.forget_user(user_id)
-        if steps and (outbox := outbox_if_any(app)) is not None:
-            outbox.wake()
-        return written.after
+        for _ in range(_ATTEMPTS):
+            user = await _with_address(app, identity.email) if identity.joins and identity.email else None
+            if user is None or user.body.get("ACL") == {}:
+                break
+            known = (user.body.get("authData") or {}).get(name)
+            if known is not None and is_proved(user):
+                # She has come twice at the same time, or she is another one to the provider than she was.
+                return user if known.get("id") == identity.id else None
+            try:
+                return await _join(app, sessions, user, name, identity)
+            except Conflict:
+                continue
     return None
+
+
+async def _join(app: App, sessions: Sessions, user: Document, name: str, identity: Identity) -> Document | None:
+    """The user with the provider added; before the first proof of her address with nothing else. Conflict if she changed meanwhile."""
+    user_id, first = user.body["objectId"], not is_proved(user)
+    told = notices(app, user, {name: identity.kept})
+    ops: list[Op] = [Set(("authData", name), identity.kept), Set(("emailVerified",), True)]
+    hidden: Object = {}
+    if first:
+        ops = [*(Unset(("authData", other)) for other in user.body.get("authData") or () if other != name), *ops]
+        hidden = {"_hashed_password": None, **Links(app).ended("reset"), **Links(app).ended("verification")}
+    endings = await sessions.endings(user_id) if first else []
+    update = Update(app.classes.known_or_blank("_User"), user_id, ops, hidden, expect=user.version)
+    [written, *_] = await app.store.documents.commit([update, *told, *endings])
+    sessions.forget_user(user_id)
+    if told and (outbox := outbox_if_any(app)) is not None:
+        outbox.wake()
+    return written.after
 
 
 async def _with_address(app: App, email: str) -> Document | None:

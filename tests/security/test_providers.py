@@ -217,10 +217,20 @@ def test_row_55_where_addresses_join_whatever_was_there_before_the_first_proof_e
     me = {**ANON, "X-Parse-Session-Token": hers.body["sessionToken"]}
     assert target.ask("PUT", f"/users/{account}", {"password": "hers"}, me).status == 200
     again = target.ask("POST", "/users", {"authData": joining.good(sub, email=victim, email_verified=True)})
+    assert set(again.body["authData"]) == {"joining"}
     assert again.body["objectId"] == account
     other = target.ask("POST", "/users", {"authData": joining.good(fresh("other"), email=victim, email_verified=True)})
     assert other.body["objectId"] != account
     assert target.ask("POST", "/login", {"username": name, "password": "hers"}).status == 200
+
+
+def test_row_55_who_comes_several_times_at_once_joins_once(target: Target) -> None:
+    joining, victim, sub = Kind("joining", {}, "https://id.example.com/", "app"), f"{fresh('victim')}@example.com", fresh("sub")
+    account = target.ask("POST", "/users", {"username": fresh("a"), "password": "pw", "email": victim}).body["objectId"]
+    data = {"authData": joining.good(sub, email=victim, email_verified=True)}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: target.ask("POST", "/users", data), range(8)))
+    assert [(answer.status, answer.body.get("objectId")) for answer in answers] == [(200, account)] * 8
 
 
 @pytest.mark.parametrize("verified", [False, None, "true", 1], ids=str)

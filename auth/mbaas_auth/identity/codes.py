@@ -12,8 +12,6 @@ from mbaas.kernel.values import Object
 from mbaas_auth.identity.asking import ask
 from mbaas_auth.identity.ports import Missing, NotVouched, Tools
 
-SPENT = frozenset({"code", "code_verifier", "redirect_uri", "nonce"})
-"""What of the data is of no use once it was used."""
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
 _MOST = 4096
 
