@@ -14,6 +14,7 @@ from mbaas.data.shape import Shape
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
+from mbaas_auth import linking
 from mbaas_auth.sessions import invalid_token, sign_in_first, with_token
 from mbaas_auth.users import UserPolicy
 
@@ -29,7 +30,7 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     policy = _policy(app)
     user = await policy.authenticate(arguments, caller)
     user_id = user.body["objectId"]
-    linked, further = await policy.linked_at_login(user, arguments.get("authData"), caller)
+    linked, further = await linking.at_login(app, caller, user, policy.show_all(user.body), arguments.get("authData"))
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)

@@ -1,4 +1,4 @@
-"""What becomes of accounts when providers are linked to them, and taken away: notices, and the first proof of an address.
+"""Whose account a provider's word opens, and what becomes of accounts when providers are linked to them and taken away.
 
 Whoever knows an address may have signed up with it before its owner did, with a password and providers of her own (account
 pre-hijacking). So the first proof that the address is somebody's ends every way in that was there before it.
@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mbaas.data.app import App
-from mbaas.kernel.errors import Conflict
+from mbaas.data.columns import stored
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, Conflict, ParseError
 from mbaas.kernel.ops import Op, Set, Unset
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
+from mbaas_auth import providers
 from mbaas_auth.identity.ports import Identity
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import outbox_if_any
@@ -39,6 +42,61 @@ def is_proved(user: Document) -> bool:
 def proves(identities: Iterable[Identity], email: Json) -> bool:
     """True if one of the providers says that the address is proved."""
     return isinstance(email, str) and any(each.email is not None and each.email.lower() == email.lower() for each in identities)
+
+
+def taken() -> ParseError:
+    """208: an id of a provider is another user's."""
+    return ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
+
+
+async def vouched(app: App, caller: Caller, auth_data: Object, user: Object | None) -> dict[str, Identity]:
+    """Whom each provider vouches for. `user` is whom that is to be linked to, if she is there already. 105, 121 for odd keys."""
+    given = {name: data for name, data in sorted(auth_data.items()) if data is not None}
+    found = {name: await providers.vouched(app, caller, name, data, user) for name, data in given.items()}
+    kept = {name: identity.kept for name, identity in found.items()}
+    # What is kept at a sign-in passes no other check: it is no save.
+    app.keywords.refuse(kept)
+    stored(kept)
+    return found
+
+
+async def owner(app: App, given: Object) -> Document | None:
+    """The user whom these provider ids belong to. 208 if they are several users'."""
+    schema = app.classes.known_or_blank("_User")
+    ids = {
+        name: data["id"]
+        for name, data in given.items()
+        if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"] and providers.index_of(name) in schema.indexes
+    }
+    if not ids:
+        return None
+    where = ast.Or(tuple(ast.Equals(("authData", name, "id"), each) for name, each in ids.items()))
+    found = await app.store.documents.find(Find(schema, where, limit=2))
+    if len(found) > 1:
+        raise taken()
+    return found[0] if found else None
+
+
+async def at_login(app: App, caller: Caller, user: Document, shown: Object, given: Json) -> tuple[Object, list[Step]]:
+    """What providers say of a user beside her password: her `authData` with it, and the steps that keep it. 208 if it is another's.
+
+    `shown` is the user as the master key sees her.
+    """
+    known = user.body.get("authData") or {}
+    if not given:
+        return {}, []
+    if not isinstance(given, dict):
+        raise providers.unsupported()
+    identities = await vouched(app, caller, given, shown)
+    kept = {name: identity.kept for name, identity in identities.items() if not is_echo(known.get(name), identity.kept)}
+    whose = await owner(app, kept)
+    if whose is not None and whose.body["objectId"] != user.body["objectId"]:
+        raise taken()
+    if not kept:
+        return {}, []
+    ops = [Set(("authData", name), data) for name, data in kept.items()]
+    update = Update(app.classes.known_or_blank("_User"), user.body["objectId"], ops)
+    return {"authData": {**known, **kept}}, [update, *notices(app, user, kept)]
 
 
 def planted(user: Document) -> Object:

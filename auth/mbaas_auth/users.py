@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from mbaas.data import triggers
 from mbaas.data.app import App
 from mbaas.data.classes import field_name_is_valid
-from mbaas.data.columns import stored
 from mbaas.data.options import EVERYTHING
 from mbaas.data.policies import Policy, Saved, Write
 from mbaas.data.shape import Shape
@@ -40,10 +39,6 @@ _WHOLE = frozenset({"username", "password", "email", "emailVerified", "authData"
 """What is checked before it is written: never set by a path into it."""
 _EMAIL = re.compile(r"^.+@.+$")
 _WRONG = "Invalid username/password."
-
-
-def _taken() -> ParseError:
-    return ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
 
 
 class UserPolicy(Policy):
@@ -128,7 +123,7 @@ class UserPolicy(Policy):
         current = await self._user(write.object_id) if write.object_id else None
         known = (current.body.get("authData") if current else None) or {}
         fresh = {k: v for k, v in given.items() if v is None or not linking.is_echo(known.get(k), v)}
-        identities = await self.vouched(write.caller, fresh, current)
+        identities = await linking.vouched(self._app, write.caller, fresh, self.show_all(current.body) if current else None)
         kept = {name: identity.kept for name, identity in identities.items()}
         given = {**given, **kept}
         owner = await self.linked(given)
@@ -138,7 +133,7 @@ class UserPolicy(Policy):
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
                 write.reply = await self._log_in_with(write, owner, given)
                 return
-            raise _taken()
+            raise linking.taken()
         if fresh:
             self._link(write, current, fresh, identities)
 
@@ -159,24 +154,6 @@ class UserPolicy(Policy):
             write.body["emailVerified"] = True
             write.hidden.update(self._links.ended("verification"))
 
-    async def linked_at_login(self, user: Document, given: Json, caller: Caller) -> tuple[Object, list[Step]]:
-        """What providers say of a user beside her password: her `authData` with it, and the steps that keep it, for `commit`."""
-        known = user.body.get("authData") or {}
-        if not given:
-            return {}, []
-        if not isinstance(given, dict):
-            raise providers.unsupported()
-        identities = await self.vouched(caller, given, user)
-        kept = {name: identity.kept for name, identity in identities.items() if not linking.is_echo(known.get(name), identity.kept)}
-        owner = await self.linked(kept)
-        if owner is not None and owner.body["objectId"] != user.body["objectId"]:
-            raise _taken()
-        if not kept:
-            return {}, []
-        ops = [Set(("authData", name), data) for name, data in kept.items()]
-        update = Update(self._app.classes.known_or_blank("_User"), user.body["objectId"], ops)
-        return {"authData": {**known, **kept}}, [update, *linking.notices(self._app, user, kept)]
-
     async def commit(self, steps: list[Step]) -> None:
         """Write what a sign-in writes. 208 if an id of a provider has become somebody else's meanwhile."""
         try:
@@ -186,32 +163,9 @@ class UserPolicy(Policy):
         if (outbox := outbox_if_any(self._app)) is not None and any(isinstance(step, PutRow) for step in steps):
             outbox.wake()
 
-    async def vouched(self, caller: Caller, auth_data: Object, user: Document | None) -> dict[str, Identity]:
-        """Whom each provider vouches for. `user` is whom that is to be linked to, if she is there already. 105, 121 for odd keys."""
-        shown = self.show_all(user.body) if user else None
-        given = {name: data for name, data in sorted(auth_data.items()) if data is not None}
-        found = {name: await providers.vouched(self._app, caller, name, data, shown) for name, data in given.items()}
-        kept = {name: identity.kept for name, identity in found.items()}
-        # What is kept at a sign-in passes no other check: it is no save.
-        self._app.keywords.refuse(kept)
-        stored(kept)
-        return found
-
     async def linked(self, given: Object) -> Document | None:
         """The user whom these provider ids belong to. 208 if they are several users'."""
-        schema = self._app.classes.known_or_blank("_User")
-        ids = {
-            name: data["id"]
-            for name, data in given.items()
-            if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"] and providers.index_of(name) in schema.indexes
-        }
-        if not ids:
-            return None
-        where = ast.Or(tuple(ast.Equals(("authData", name, "id"), each) for name, each in ids.items()))
-        found = await self._app.store.documents.find(Find(schema, where, limit=2))
-        if len(found) > 1:
-            raise _taken()
-        return found[0] if found else None
+        return await linking.owner(self._app, given)
 
     async def _log_in_with(self, write: Write, owner: Document, given: Object) -> Saved:
         user_id = owner.body["objectId"]
@@ -364,7 +318,7 @@ class UserPolicy(Policy):
         if error.index == "email_unique":
             return ParseError(Code.EMAIL_TAKEN, "Account already exists for this email address.")
         if error.index.startswith("auth_data_"):
-            return _taken()
+            return linking.taken()
         return error
 
     def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:

@@ -183,8 +183,8 @@ def test_row_a3_a_provider_of_the_apps_own_that_refuses_is_obeyed(target: Target
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_row_51_a_provider_that_is_not_there_is_not_looked_for(target: Target, way: Way) -> None:
-    for name in ("microsoft", "unknown", "authData", "google.id", "__proto__"):
+def test_row_29_and_51_a_provider_that_is_not_there_is_not_looked_for(target: Target, way: Way) -> None:
+    for name in ("gcenter", "microsoft", "unknown", "authData", "google.id", "__proto__"):
         data = {name: {"id": "x", "id_token": "x"}}
         assert target.ask("POST", "/users", {"authData": data}, ANON, way).code in (101, 105, 252)
         assert target.ask("POST", "/challenge", {"authData": data, "challengeData": {}}, ANON, way).code in (101, 105)
