@@ -49,6 +49,7 @@ def server(request: pytest.FixtureRequest, issuer: Web, office: Post, tmp_path_f
     auth["code"] = {"type": "oauth2", "tokenUrl": issuer.url("/token"), "userUrl": issuer.url("/user"), **code}
     auth["asked"] = {"oauth2": True, "tokenIntrospectionEndpointUrl": issuer.url("/introspect"), "authorizationHeader": "Basic eA=="}
     auth["away"] = {"type": "oidc", "issuer": "http://127.0.0.1:1", "clientId": "c"}
+    auth["lenient"] = {**ACME.configured(issuer), "allowUnverifiedEmail": True, "linkByEmail": True}
     auth["closed"] = {**auth["found"], "enabled": False}
     auth["google2"] = {"type": "oidc"}
     options = {
@@ -248,6 +249,14 @@ def test_an_address_that_the_provider_has_proved_is_proved(server: TestServer) -
     master = Person.master(server)
     assert master.call("GET", f"/users/{made['objectId']}")[1]["emailVerified"] is True
     assert "emailVerified" not in master.call("GET", f"/users/{other['objectId']}")[1]
+
+
+def test_where_unproved_addresses_are_allowed_they_prove_nothing(server: TestServer) -> None:
+    public, address, lenient = Person(server), f"{fresh('ann')}@example.com", Kind("lenient", {}, ACME.issuer, ACME.audience)
+    owner = public.call("POST", "/users", {"username": fresh("u"), "password": "pw", "email": address})[1]
+    status, made = public.call("POST", "/users", {"authData": lenient.good(fresh("s"), email=address, email_verified=False)})
+    assert (status, made["objectId"] != owner["objectId"]) == (201, True)
+    assert "emailVerified" not in Person.master(server).call("GET", f"/users/{owner['objectId']}")[1]
 
 
 def test_a_new_password_ends_the_providers_of_an_account_whose_address_nobody_had_proved(server: TestServer, office: Post) -> None:

@@ -6,6 +6,7 @@ name a key of the issuer's, and nothing else that a key could come from. Source:
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -74,7 +75,8 @@ async def verified(token: Json, expected: Expected, tools: Tools, *, nonce: Json
     if forbidden := _FORBIDDEN & header.keys():
         raise NotVouched(f"the token's header has {sorted(forbidden)}")
     key = await tools.documents.key(expected.keys_url, header["kid"])
-    claims = _signed(token, key, str(header["alg"]))
+    # In a thread: to load the library takes as long as many requests.
+    claims = await asyncio.to_thread(_signed, token, key, str(header["alg"]))
     _check_parties(claims, expected)
     _check_times(claims, tools.clock.now() / 1000)
     _check_nonce(claims.get("nonce"), nonce, expected)
