@@ -74,17 +74,19 @@ def test_each_provider_vouches_for_its_own(target: Target) -> None:
     assert target.ask("POST", "/users", {"authData": apple.good(fresh(), email="a@b", email_verified="true")}).status == 201
 
 
-@pytest.mark.parametrize("wrong", FORGED)
-def test_row_26_and_73_no_forged_token_is_believed(target: Target, wrong: str) -> None:
-    """Of no provider, by no entrance, neither to sign up nor to be linked to who is signed in."""
+@pytest.mark.parametrize(("turn", "wrong"), list(enumerate(FORGED)), ids=list(FORGED))
+def test_row_26_and_73_no_forged_token_is_believed(target: Target, turn: int, wrong: str) -> None:
+    """Of no provider, by no entrance; nor is it linked to who is signed in, of which each provider has its turn."""
     user = target.someone
     for number, kind in enumerate(KINDS):
         sub = fresh("sub")
         data = kind.data(FORGED[wrong](kind, sub), sub)
-        answer = target.ask("POST", "/users", {"authData": data}, ANON, WAYS[number % 3])
+        answer = target.ask("POST", "/users", {"authData": data}, ANON, WAYS[(number + turn) % 3])
         assert answer.code in (101, 142), (kind.name, answer.text)
+        if (number + turn) % 3:
+            continue
         # Where a user is changed, Parse Server tells 101 as 206.
-        answer = target.ask("PUT", f"/users/{user.id}", {"authData": data}, user.sent, WAYS[(number + number // 3) % 3])
+        answer = target.ask("PUT", f"/users/{user.id}", {"authData": data}, user.sent, WAYS[turn % 3])
         assert answer.code in (142, 206), (kind.name, answer.text)
     assert "authData" not in target.ask("GET", f"/users/{user.id}", None, user.sent).body
 
