@@ -216,6 +216,10 @@ class UserPolicy(Policy):
             await self._password(write)
         self._lower(body)
         self.verification.demand(write)
+        if "email" in body and "emailVerified" not in body and not write.creating:
+            user = await self._user(write.object_id)
+            if user is not None and linking.is_proved(user) and user.body["email"] != body["email"]:
+                body["emailVerified"] = False  # that was another address
         if not write.creating and ("email" in body or "_hashed_password" in write.hidden):
             write.hidden.update(forgotten())
         self._own_acl(write)

@@ -226,6 +226,22 @@ def test_row_55_where_addresses_join_whatever_was_there_before_the_first_proof_e
     assert target.ask("POST", "/login", {"username": name, "password": "hers"}).status == 200
 
 
+def test_row_55_an_address_that_was_changed_is_proved_no_more(target: Target) -> None:
+    """Whoever has proved her own address and takes somebody else's has no way in left when its owner comes."""
+    own, victim = f"{fresh('attacker')}@example.com", f"{fresh('victim')}@example.com"
+    google, joining = KINDS[1], Kind("joining", {}, "https://id.example.com/", "app")
+    known = google.good(fresh("attacker"), email=own, email_verified=True)
+    made = target.ask("POST", "/users", {"authData": known, "email": own})
+    attacker = {**ANON, "X-Parse-Session-Token": made.body["sessionToken"]}
+    assert target.ask("GET", "/users/me", None, attacker).body["emailVerified"] is True
+    for way in WAYS:
+        assert target.ask("PUT", f"/users/{made.body['objectId']}", {"email": f"{way}{victim}"}, attacker, way).code is None
+        assert target.ask("GET", "/users/me", None, attacker).body["emailVerified"] is False
+    hers = target.ask("POST", "/users", {"authData": joining.good(fresh("sub"), email=f"{way}{victim}", email_verified=True)})
+    assert (hers.body["objectId"], set(hers.body["authData"])) == (made.body["objectId"], {"joining"})
+    assert target.ask("GET", "/users/me", None, attacker).code == 209
+
+
 def test_row_55_who_comes_several_times_at_once_joins_once(target: Target) -> None:
     joining, victim, sub = Kind("joining", {}, "https://id.example.com/", "app"), f"{fresh('victim')}@example.com", fresh("sub")
     account = target.ask("POST", "/users", {"username": fresh("a"), "password": "pw", "email": victim}).body["objectId"]
