@@ -20,6 +20,7 @@ from mbaas.kernel.processors import processors
 from mbaas.parse_config import DEFAULTS, Translated, translate
 from mbaas.settings import PRESETS, Settings, SettingsError, installer_environment, retention
 from mbaas.smtp_url import smtp_server
+from mbaas_auth.identity.configured import configured, reader
 
 KEYS = ("master_key", "read_only_master_key", "maintenance_key", "rest_api_key", "javascript_key", "client_key", "webhook_key")
 
@@ -54,6 +55,7 @@ def configure(
     own = {**common, **_identity(settings, keys or {}), **({"database_url": settings.database_url} if settings.database_url else {})}
     server = _server(settings, file, pretty=preset == "development", outbound_open=bool(parse_config) or preset == "development")
     several = _from_apps_file(settings)
+    own["auth"] = settings.auth
     if not parse_config:
         own |= {"app_name": settings.app_name or own.get("app_id"), "email_verification": EmailVerification(settings.verify_user_emails)}
     apps = [_app(own, file.app, server, server.data_dir)] if not several or parse_config or settings.app_id else []
@@ -64,8 +66,10 @@ def configure(
     _distinct(apps)
     unsent = [sentence for app in apps if (sentence := _mail(app))]
     server = replace(server, workers=settings.workers or _workers(preset, apps))
-    ignored = sorted({*file.ignored, *(name for entry in several for name in entry.ignored)})
-    return Configuration(server, tuple(apps), (*_warnings(ignored), *unsent))
+    unvouched = [f"nobody can sign in with {name}: auth.{name}: {why}" for app in apps for name, why in configured(app.auth)[1].items()]
+    nobodys = [f"auth.{name}" for name, given in settings.auth.items() if not given.get("module") and reader(name, given) is None]
+    ignored = sorted({*file.ignored, *(name for entry in several for name in entry.ignored), *nobodys})
+    return Configuration(server, tuple(apps), (*_warnings(ignored), *unsent, *dict.fromkeys(unvouched)))
 
 
 def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open: bool) -> ServerOptions:

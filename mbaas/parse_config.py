@@ -37,6 +37,7 @@ from mbaas.parse_values import (
     url,
 )
 from mbaas.settings import SettingsError, nearest
+from mbaas_auth.identity.configured import reader
 
 Reader = Callable[[Any], Any]
 
@@ -268,7 +269,8 @@ def _option(name: str, value: Any, out: Translated) -> None:
     if name in LATER:
         out.ignored.append(name)
     if name == "auth":
-        out.ignored += [f"auth.{provider}" for provider, given in mapping(value).items() if not mapping(given).get("module")]
+        ours = {provider for provider, given in mapping(value).items() if mapping(given).get("module") or reader(provider, given)}
+        out.ignored += [f"auth.{provider}" for provider in value if provider not in ours]
     if name in RECORDS:
         target, record, fields = RECORDS[name]
         into: dict[str, Any] = {}

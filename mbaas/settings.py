@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -74,6 +75,21 @@ def _milliseconds(value: object) -> object:
     return found
 
 
+def _json_object(value: object) -> object:
+    """A JSON object, from its text or from a file."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value if value.lstrip().startswith("{") else Path(value).read_bytes())
+    except OSError as error:
+        raise ValueError(f"is neither a JSON object nor a file that can be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError("is not valid JSON") from error
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise ValueError("must be a JSON object with an object for each provider")
+    return found
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: _networks(_split(value)))]
 Duration = Annotated[int, BeforeValidator(_milliseconds)]
@@ -118,6 +134,9 @@ class Settings(BaseSettings):
     live_ping: Duration = Field(30_000, gt=0, description="How often an idle live-query socket is pinged, and how long it has to answer")
     feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
     outbound_allow: Names = Field((), description="Hosts that may be called wherever they are, by http, and at any port")
+    auth: Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)] = Field(
+        default_factory=dict, description="Identity providers: a JSON object as `auth` of an options file, or the path of one", repr=False
+    )
     smtp_url: str | None = Field(None, description="Mail server, smtp://user:password@host:587?from=…", repr=False)
     fcm_endpoint: str = Field("https://fcm.googleapis.com", description="Origin of Firebase Cloud Messaging")
     apns_endpoint: str = Field("https://api.push.apple.com", description="Origin of Apple's push service")

@@ -14,6 +14,7 @@ from mbaas.data.shape import Shape
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
+from mbaas_auth import linking
 from mbaas_auth.sessions import invalid_token, sign_in_first, with_token
 from mbaas_auth.users import UserPolicy
 
@@ -29,12 +30,14 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     policy = _policy(app)
     user = await policy.authenticate(arguments, caller)
     user_id = user.body["objectId"]
+    linked, further = await linking.at_login(app, caller, user, policy.show_all(user.body), arguments.get("authData"))
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
-    await app.store.documents.commit(steps)
+    await policy.commit([*steps, *further])
     await triggers.after(app, "afterLogin", "_User", caller, user.body)
-    return {**await policy.show_self(user_id, user.body), "sessionToken": token}
+    shown = await policy.show_self(user_id, {**user.body, **linked})
+    return {**shown, "sessionToken": token, **({"authDataResponse": {}} if further else {})}
 
 
 async def verify_password(app: App, caller: Caller, arguments: Object) -> Object:

@@ -9,6 +9,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
+from mbaas_auth.linking import planted
 from mbaas_auth.lockout import UNLOCKED
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import address_of, evenly, outbox_of
@@ -86,13 +87,19 @@ class PasswordReset:
         return user
 
     async def choose(self, token: Json, password: str) -> None:
-        """Give the user of a token a new password; the token is used up, once, whoever comes at the same time. NoReset says why not."""
+        """Give the user of a token a new password; the token is used up, once, whoever comes at the same time. NoReset says why not.
+
+        If nobody had proved the address before, providers that were linked until now are not hers who proves it.
+        """
         user = await self.owner(token)
         lockout = self._app.options.account_lockout
         hidden: Object = UNLOCKED if lockout is not None and lockout.unlock_on_reset else {}
         unused = self._links.unused("reset", user)
+        body: Object = {"password": password}
+        if ended := planted(user):
+            body |= {"authData": ended, **({"emailVerified": True} if user.body.get("email") else {})}
         try:
-            await objects.update(self._app, MASTER, "_User", user.body["objectId"], {"password": password}, guard=unused, hidden=hidden)
+            await objects.update(self._app, MASTER, "_User", user.body["objectId"], body, guard=unused, hidden=hidden)
         except ParseError as error:
             raise NoReset(INVALID if error.code == Code.OBJECT_NOT_FOUND else error.message) from error
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.outbound.calls import Outbound
+from mbaas_auth import providers
 from mbaas_auth.mail.console import ConsoleMailer
 from mbaas_auth.mail.http import HttpMailer
 from mbaas_auth.mail.links import Links
@@ -26,11 +27,14 @@ def join(app: App) -> None:
     app.register("_User", UserPolicy(app, sessions, Passwords(app.sharing)))
     app.register("_Session", SessionPolicy(app, sessions))
     app.register("_Role", RolePolicy(sessions.forget_all))
+    providers.join(app)
 
 
 @asynccontextmanager
 async def opened(app: App, outbound: Outbound) -> AsyncIterator[None]:
-    """The app with its outbox, if it has all that mails need: a way to send them, a name, and an address for their links."""
+    """The app with its identity providers, and its outbox, if it has all that mails need: a way to send them, a name, and an address
+    for their links."""
+    providers.opened(app, outbound)
     mailer = _mailer(app, outbound)
     if mailer is None or not app.options.app_name or app.options.link_url is None:
         yield

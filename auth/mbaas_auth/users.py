@@ -7,6 +7,7 @@ owner and the master key alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from mbaas.data import triggers
 from mbaas.data.app import App
@@ -20,8 +21,9 @@ from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidd
 from mbaas.kernel.ops import Set
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
-from mbaas.storage.ports import Document, Find, Step, Update
-from mbaas_auth import providers
+from mbaas.storage.ports import Document, Find, PutRow, Step, Update
+from mbaas_auth import linking, providers
+from mbaas_auth.identity.ports import Identity
 from mbaas_auth.lockout import COUNT, EXPIRES, Lockout
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import outbox_if_any
@@ -87,10 +89,10 @@ class UserPolicy(Policy):
             if isinstance(body.get("username"), dict):
                 raise ParseError(Code.INVALID_JSON, "You cannot use [object Object] as a query parameter.")
         self._check_credentials(write)
-        if "authData" in body:
-            await self._auth_data(write)
         if "emailVerified" in body and not write.caller.omnipotent:
             raise forbidden("Clients aren't allowed to manually update email verification.")
+        if "authData" in body:
+            await self._auth_data(write)
 
     async def _refuse_strangers(self, write: Write) -> None:
         """Who may not change an account learns nothing of it: no check that follows is made for her."""
@@ -120,35 +122,56 @@ class UserPolicy(Policy):
             return
         current = await self._user(write.object_id) if write.object_id else None
         known = (current.body.get("authData") if current else None) or {}
-        fresh = {k: v for k, v in given.items() if known.get(k) != v or v is None}
-        for name, data in fresh.items():
-            if data is not None:
-                await providers.vouched(self._app, write.caller, name, data, self.show_all(current.body) if current else None)
+        fresh = {k: v for k, v in given.items() if v is None or not linking.is_echo(known.get(k), v)}
+        identities = await linking.vouched(self._app, write.caller, fresh, self.show_all(current.body) if current else None)
+        kept = {name: identity.kept for name, identity in identities.items()}
+        given = {**given, **kept}
         owner = await self.linked(given)
+        if owner is None and write.creating and write.caller.user_id is None:
+            owner = await linking.joined(self._app, self.sessions, identities)
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
                 write.reply = await self._log_in_with(write, owner, given)
                 return
-            raise ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
+            raise linking.taken()
         if fresh:
-            merged = {k: v for k, v in {**known, **fresh}.items() if v is not None}
-            write.body["authData"] = merged or {"__op": "Delete"}
-            write.answer["authDataResponse"] = {}
+            self._link(write, current, fresh, identities)
+
+    def _link(self, write: Write, current: Document | None, fresh: Object, identities: Mapping[str, Identity]) -> None:
+        """Have what providers say be written, and its owner be told of it."""
+        known = (current.body.get("authData") if current else None) or {}
+        kept = {name: identity.kept for name, identity in identities.items()}
+        merged = {k: v for k, v in {**known, **fresh, **kept}.items() if v is not None}
+        write.body["authData"] = merged or {"__op": "Delete"}
+        write.answer["authDataResponse"] = {}
+        if any(fresh[name] != kept[name] for name in kept) and (write.creating or write.caller.user_id == write.object_id):
+            write.answer["authData"] = merged
+        if current is not None:
+            # Of two that are linked at the same time neither is lost: the second is begun again.
+            write.expect = current.version
+            write.steps += linking.notices(self._app, current, fresh)
+        if linking.proves(identities.values(), write.body.get("email") or (current.body.get("email") if current else None)):
+            write.body["emailVerified"] = True
+            write.hidden.update(self._links.ended("verification"))
+
+    async def commit(self, steps: list[Step]) -> None:
+        """Write what a sign-in writes. 208 if an id of a provider has become somebody else's meanwhile."""
+        try:
+            await self._app.store.documents.commit(steps)
+        except Duplicate as error:
+            raise self.refusal(error) from error
+        if (outbox := outbox_if_any(self._app)) is not None and any(isinstance(step, PutRow) for step in steps):
+            outbox.wake()
 
     async def linked(self, given: Object) -> Document | None:
-        """The user whom one of these provider ids belongs to."""
-        schema = self._app.classes.known_or_blank("_User")
-        for name, data in given.items():
-            if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"]:
-                where = ast.Equals(("authData", name, "id"), data["id"])
-                found = await self._app.store.documents.find(Find(schema, where, limit=1))
-                if found:
-                    return found[0]
-        return None
+        """The user whom these provider ids belong to. 208 if they are several users'."""
+        return await linking.owner(self._app, given)
 
     async def _log_in_with(self, write: Write, owner: Document, given: Object) -> Saved:
         user_id = owner.body["objectId"]
         location = f"{self.location}{user_id}"
+        if owner.body.get("ACL") == {} and not write.caller.omnipotent:
+            raise ParseError(Code.OBJECT_NOT_FOUND, "User not found.")  # she is locked out
         if write.caller.omnipotent or write.caller.user_id is not None:
             return Saved(await self.show_self(user_id, owner.body), 200, location)
         caller = await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
@@ -193,6 +216,10 @@ class UserPolicy(Policy):
             await self._password(write)
         self._lower(body)
         self.verification.demand(write)
+        if "email" in body and "emailVerified" not in body and not write.creating:
+            user = await self._user(write.object_id)
+            if user is not None and linking.is_proved(user) and user.body["email"] != body["email"]:
+                body["emailVerified"] = False  # that was another address
         if not write.creating and ("email" in body or "_hashed_password" in write.hidden):
             write.hidden.update(forgotten())
         self._own_acl(write)
@@ -258,7 +285,7 @@ class UserPolicy(Policy):
         if write.object_id and not write.creating:
             self.sessions.forget_user(write.object_id)
         outbox = outbox_if_any(self._app)
-        if outbox is not None and write.hidden.get(FIELDS["verification"].token):
+        if outbox is not None and (write.hidden.get(FIELDS["verification"].token) or "authData" in write.body):
             outbox.wake()
         if write.creating and not write.caller.omnipotent and self.verification.refuses_sign_up:
             write.refusal = unverified()
@@ -295,7 +322,7 @@ class UserPolicy(Policy):
         if error.index == "email_unique":
             return ParseError(Code.EMAIL_TAKEN, "Account already exists for this email address.")
         if error.index.startswith("auth_data_"):
-            return ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
+            return linking.taken()
         return error
 
     def missing(self, caller: Caller, operation: str, error: MbaasError) -> MbaasError:

@@ -8,7 +8,10 @@ from pathlib import Path
 from mbaas.testing.process import TestServer
 
 HEAVY = set(
-    "aiohttp aiosmtplib cryptography firebase_admin grpc jinja2 jsonschema_rs numpy prometheus_client pymongo starlette_admin".split()
+    (
+        "aiohttp aiosmtplib cryptography firebase_admin grpc jinja2 joserfc jsonschema_rs ldap3 numpy"
+        " prometheus_client pymongo starlette_admin"
+    ).split()
 )
 LOADED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)", re.MULTILINE)
 

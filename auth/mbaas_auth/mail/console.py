@@ -12,6 +12,6 @@ class ConsoleMailer:
     """Writes each mail where the developer looks."""
 
     async def send(self, letter: Letter) -> None:
-        subject, _ = compose(letter)
-        sys.stderr.write(f"\n  mail to {letter.to}: {subject}\n  {letter.link}\n\n")
+        subject, text = compose(letter)
+        sys.stderr.write(f"\n  mail to {letter.to}: {subject}\n  {letter.link or text}\n\n")
         sys.stderr.flush()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import orjson
 
+from mbaas.kernel.values import Object
 from mbaas.outbound.calls import Failed, Outbound
-from mbaas_auth.mail.ports import Kind, Letter, Undelivered
+from mbaas_auth.mail.ports import Kind, Letter, Notice, Undelivered
+from mbaas_auth.mail.texts import compose
 
-_METHODS: dict[Kind, str] = {"verification": "sendVerificationEmail", "reset": "sendPasswordResetEmail"}
+_METHODS: dict[Kind | Notice, str] = {"verification": "sendVerificationEmail", "reset": "sendPasswordResetEmail"}
 _SECONDS = 30.0
 _MOST_BYTES = 64 * 1024
 _LATER = (408, 425, 429)
@@ -23,9 +25,8 @@ class HttpMailer:
         self._outbound, self._url = outbound, url
 
     async def send(self, letter: Letter) -> None:
-        user = {"__type": "Object", "className": "_User", **letter.user}
-        options = {"appName": letter.app_name, "link": letter.link, "user": user}
-        body = orjson.dumps({"method": _METHODS[letter.kind], "options": options})
+        method, options = _METHODS.get(letter.kind, "sendMail"), _said(letter)
+        body = orjson.dumps({"method": method, "options": options})
         headers = {"Content-Type": "application/json"}
         try:
             reply = await self._outbound.send("POST", self._url, body, headers, seconds=_SECONDS, most=_MOST_BYTES)
@@ -33,3 +34,12 @@ class HttpMailer:
             raise Undelivered(error.detail, again=error.reason != "forbidden") from error
         if not 200 <= reply.status < 300:
             raise Undelivered(f"the mail service answered {reply.status}", again=reply.status >= 500 or reply.status in _LATER)
+
+
+def _said(letter: Letter) -> Object:
+    """What an adapter's method is given."""
+    if letter.kind not in _METHODS:
+        subject, text = compose(letter)
+        return {"to": letter.to, "subject": subject, "text": text}
+    user = {"__type": "Object", "className": "_User", **letter.user}
+    return {"appName": letter.app_name, "link": letter.link, "user": user}

@@ -18,7 +18,7 @@ from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Document, PutRow
 from mbaas_auth.mail.links import Links
-from mbaas_auth.mail.ports import Kind, Letter, Mailer, Undelivered
+from mbaas_auth.mail.ports import Kind, Letter, Mailer, Notice, Undelivered
 
 ROOM = "mails"
 _TABLE = "mails"
@@ -55,6 +55,12 @@ class Outbox:
         value: Object = {"kind": kind, "user": user_id, "to": to, "since": now, "tries": 0}
         return PutRow(_TABLE, self._app.ids.object_id(_KEY), value, due=now)
 
+    def notice(self, kind: Notice, user_id: str, to: str, about: str) -> PutRow:
+        """The step that has somebody be told what was done to her account. Whoever has committed it calls `wake`."""
+        now = self._app.clock.now()
+        value: Object = {"kind": kind, "user": user_id, "to": to, "about": about, "since": now, "tries": 0}
+        return PutRow(_TABLE, self._app.ids.object_id(_KEY), value, due=now)
+
     def nothing(self) -> PutRow:
         """The step for an address that nobody has: there is something to be written, and nothing is sent."""
         return PutRow(_TABLE, self._app.ids.object_id(_KEY), {"kind": "nothing"}, due=self._app.clock.now())
@@ -68,9 +74,12 @@ class Outbox:
         if value["kind"] == "nothing":
             return None
         user = await self._app.store.documents.get(self._app.classes.known_or_blank("_User"), value["user"])
-        link = self._links.address(value["kind"], user) if user is not None else None
-        if user is None or link is None or address_of(user) != value["to"]:
-            return None  # she is gone, has another address, or has used the link of another mail
+        if user is None:
+            return None
+        # Of what was done to an account she is told who had it then, whatever her address is by now.
+        link = "" if "about" in value else self._links.address(value["kind"], user)
+        if link is None or (link and address_of(user) != value["to"]):
+            return None  # she has another address, or has used the link of another mail
         try:
             await self._mailer.send(self._written(value, user, link))
         except Undelivered as error:
@@ -84,7 +93,8 @@ class Outbox:
         shown = {name: held for name, held in user.body.items() if name != "authData"}
         locale = next((user.body[name] for name in _LANGUAGE if isinstance(user.body.get(name), str)), None)
         options = self._app.options
-        return Letter(value["kind"], value["to"], link, options.app_name or "", shown, locale or options.pages.fallback_locale)
+        language = locale or options.pages.fallback_locale
+        return Letter(value["kind"], value["to"], link, options.app_name or "", shown, language, value.get("about", ""))
 
     async def _again(self, task: Task, error: Undelivered) -> int | None:
         """When it is tried again; None if it never is. The log names the person, not her address."""

@@ -8,18 +8,22 @@ from typing import Literal, Protocol
 from mbaas.kernel.values import Object
 
 Kind = Literal["verification", "reset"]
+"""Mails with a link."""
+Notice = Literal["linked", "unlinked"]
+"""Mails that say what was done, with none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One mail: of which kind, to whom, with which link. `user` is the person as the master key sees her."""
+    """One mail: of which kind, to whom, with which link, or about which provider. `user` is the person as the master key sees her."""
 
-    kind: Kind
+    kind: Kind | Notice
     to: str
     link: str
     app_name: str
     user: Object
     locale: str
+    about: str = ""
 
 
 class Undelivered(Exception):

@@ -1,10 +1,11 @@
-"""What the mails say, by language: subject and text. `{app}` is the app's name, `{account}` the address or name, `{link}` the link."""
+"""What the mails say, by language: subject and text. `{app}` is the app's name, `{account}` the address or name, `{link}` the link,
+`{about}` the provider that a notice is about."""
 
 from __future__ import annotations
 
-from mbaas_auth.mail.ports import Kind, Letter
+from mbaas_auth.mail.ports import Kind, Letter, Notice
 
-TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
+TEXTS: dict[str, dict[Kind | Notice, tuple[str, str]]] = {
     "en": {
         "verification": (
             "Please verify your e-mail for {app}",
@@ -15,6 +16,16 @@ TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
             "Password Reset for {app}",
             "Hello,\n\nsomebody asked for a new password for {account} at {app}. If it was you, choose one here:\n\n{link}\n\n"
             "If it was not you, ignore this message: your password stays as it is.\n",
+        ),
+        "linked": (
+            "{about} was added to your account at {app}",
+            "Hello,\n\nfrom now on {about} can be used to sign in to {account} at {app}.\n\n"
+            "If it was not you who added it, choose a new password and remove {about} from your account.\n",
+        ),
+        "unlinked": (
+            "{about} was removed from your account at {app}",
+            "Hello,\n\n{about} can no longer be used to sign in to {account} at {app}.\n\n"
+            "If it was not you who removed it, choose a new password.\n",
         ),
     },
     "de": {
@@ -28,6 +39,16 @@ TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
             "Guten Tag,\n\njemand hat für {account} bei {app} ein neues Passwort angefordert. Wenn Sie es waren, wählen Sie es hier:\n\n"
             "{link}\n\nWenn nicht, ignorieren Sie diese Nachricht: Ihr Passwort bleibt, wie es ist.\n",
         ),
+        "linked": (
+            "{about} wurde Ihrem Konto bei {app} hinzugefügt",
+            "Guten Tag,\n\nab jetzt können Sie sich mit {about} bei {app} als {account} anmelden.\n\n"
+            "Wenn nicht Sie das waren, wählen Sie ein neues Passwort und entfernen Sie {about} aus Ihrem Konto.\n",
+        ),
+        "unlinked": (
+            "{about} wurde aus Ihrem Konto bei {app} entfernt",
+            "Guten Tag,\n\nmit {about} ist bei {app} keine Anmeldung als {account} mehr möglich.\n\n"
+            "Wenn nicht Sie das waren, wählen Sie ein neues Passwort.\n",
+        ),
     },
     "es": {
         "verification": (
@@ -39,6 +60,15 @@ TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
             "Nueva contraseña para {app}",
             "Hola:\n\nAlguien ha pedido una nueva contraseña para {account} en {app}. Si has sido tú, elígela aquí:\n\n{link}\n\n"
             "Si no has sido tú, ignora este mensaje: tu contraseña no cambia.\n",
+        ),
+        "linked": (
+            "Se ha añadido {about} a tu cuenta de {app}",
+            "Hola:\n\nA partir de ahora se puede entrar en {app} como {account} con {about}.\n\n"
+            "Si no has sido tú, elige una nueva contraseña y quita {about} de tu cuenta.\n",
+        ),
+        "unlinked": (
+            "Se ha quitado {about} de tu cuenta de {app}",
+            "Hola:\n\nYa no se puede entrar en {app} como {account} con {about}.\n\nSi no has sido tú, elige una nueva contraseña.\n",
         ),
     },
     "fr": {
@@ -52,6 +82,16 @@ TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
             "Bonjour,\n\nquelqu'un a demandé un nouveau mot de passe pour {account} sur {app}. Si c'était vous, choisissez-le ici :\n\n"
             "{link}\n\nSinon, ignorez ce message : votre mot de passe reste inchangé.\n",
         ),
+        "linked": (
+            "{about} a été ajouté à votre compte {app}",
+            "Bonjour,\n\n{about} permet désormais de se connecter à {app} en tant que {account}.\n\n"
+            "Si ce n'était pas vous, choisissez un nouveau mot de passe et retirez {about} de votre compte.\n",
+        ),
+        "unlinked": (
+            "{about} a été retiré de votre compte {app}",
+            "Bonjour,\n\n{about} ne permet plus de se connecter à {app} en tant que {account}.\n\n"
+            "Si ce n'était pas vous, choisissez un nouveau mot de passe.\n",
+        ),
     },
 }
 
@@ -62,7 +102,7 @@ def compose(letter: Letter) -> tuple[str, str]:
     subject, text = texts[letter.kind]
     account = letter.to if letter.kind == "verification" else letter.user.get("username") or letter.to
     # What people choose stays one line, so that none can add lines of her own to a mail to somebody else.
-    said = {"app": line(letter.app_name), "account": line(str(account)), "link": letter.link}
+    said = {"app": line(letter.app_name), "account": line(str(account)), "link": letter.link, "about": line(letter.about)}
     return subject.format(**said), text.format(**said)
 
 

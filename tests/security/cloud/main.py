@@ -27,3 +27,8 @@ async def telling(request: Any) -> None:
 async def told(request: Any) -> None:
     request.object.set("secret", "set after")
     request.object.set("shown", True)
+
+
+@cloud.auth_provider("never")
+def never(auth_data: Any, options: Any, request: Any) -> None:
+    raise cloud.Error("nobody")

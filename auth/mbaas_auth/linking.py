@@ -1,0 +1,165 @@
+"""Whose account a provider's word opens, and what becomes of accounts when providers are linked to them and taken away.
+
+Whoever knows an address may have signed up with it before its owner did, with a password and providers of her own (account
+pre-hijacking). So the first proof that the address is somebody's ends every way in that was there before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mbaas.data.app import App
+from mbaas.data.columns import stored
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.errors import Code, Conflict, ParseError
+from mbaas.kernel.ops import Op, Set, Unset
+from mbaas.kernel.values import Json, Object
+from mbaas.query import ast
+from mbaas.storage.ports import Document, Find, Step, Update
+from mbaas_auth import providers
+from mbaas_auth.identity.ports import Identity
+from mbaas_auth.mail.links import Links
+from mbaas_auth.mail.outbox import outbox_if_any
+from mbaas_auth.sessions import Sessions
+
+_ATTEMPTS = 5
+_NO_WAY_IN = frozenset({"mfa"})
+"""What stands in `authData` and signs nobody in by itself."""
+
+
+def is_echo(known: Json, sent: Json) -> bool:
+    """True if a client only says again what is known: SDKs send all of `authData` with each new link."""
+    if not isinstance(known, dict) or not isinstance(sent, dict) or not sent:
+        return False
+    return all(name in known and known[name] == value for name, value in sent.items())
+
+
+def is_proved(user: Document) -> bool:
+    """True if somebody has shown that the user's address is hers."""
+    return bool(user.body.get("email")) and user.body.get("emailVerified") is True
+
+
+def proves(identities: Iterable[Identity], email: Json) -> bool:
+    """True if one of the providers says that the address is proved."""
+    return isinstance(email, str) and any(each.email is not None and each.email.lower() == email.lower() for each in identities)
+
+
+def taken() -> ParseError:
+    """208: an id of a provider is another user's."""
+    return ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
+
+
+async def vouched(app: App, caller: Caller, auth_data: Object, user: Object | None) -> dict[str, Identity]:
+    """Whom each provider vouches for. `user` is whom that is to be linked to, if she is there already. 105, 121 for odd keys."""
+    given = {name: data for name, data in sorted(auth_data.items()) if data is not None}
+    found = {name: await providers.vouched(app, caller, name, data, user) for name, data in given.items()}
+    kept = {name: identity.kept for name, identity in found.items()}
+    # What is kept at a sign-in passes no other check: it is no save.
+    app.keywords.refuse(kept)
+    stored(kept)
+    return found
+
+
+async def owner(app: App, given: Object) -> Document | None:
+    """The user whom these provider ids belong to. 208 if they are several users'."""
+    schema = app.classes.known_or_blank("_User")
+    ids = {
+        name: data["id"]
+        for name, data in given.items()
+        if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"] and providers.index_of(name) in schema.indexes
+    }
+    if not ids:
+        return None
+    where = ast.Or(tuple(ast.Equals(("authData", name, "id"), each) for name, each in ids.items()))
+    found = await app.store.documents.find(Find(schema, where, limit=2))
+    if len(found) > 1:
+        raise taken()
+    return found[0] if found else None
+
+
+async def at_login(app: App, caller: Caller, user: Document, shown: Object, given: Json) -> tuple[Object, list[Step]]:
+    """What providers say of a user beside her password: her `authData` with it, and the steps that keep it. 208 if it is another's.
+
+    `shown` is the user as the master key sees her.
+    """
+    known = user.body.get("authData") or {}
+    if not given:
+        return {}, []
+    if not isinstance(given, dict):
+        raise providers.unsupported()
+    identities = await vouched(app, caller, given, shown)
+    kept = {name: identity.kept for name, identity in identities.items() if not is_echo(known.get(name), identity.kept)}
+    whose = await owner(app, kept)
+    if whose is not None and whose.body["objectId"] != user.body["objectId"]:
+        raise taken()
+    if not kept:
+        return {}, []
+    ops = [Set(("authData", name), data) for name, data in kept.items()]
+    update = Update(app.classes.known_or_blank("_User"), user.body["objectId"], ops)
+    return {"authData": {**known, **kept}}, [update, *notices(app, user, kept)]
+
+
+def planted(user: Document) -> Object:
+    """What is to be taken out of `authData` when the address is proved for the first time; nothing afterwards."""
+    known = user.body.get("authData")
+    if is_proved(user) or not isinstance(known, dict):
+        return {}
+    return dict.fromkeys(known.keys() - _NO_WAY_IN)
+
+
+def notices(app: App, user: Document, changed: Mapping[str, Json]) -> list[Step]:
+    """Steps that have the user be told, where she has an address: `changed` are providers with their data, None for one taken away."""
+    outbox, email = outbox_if_any(app), user.body.get("email")
+    if outbox is None or not isinstance(email, str):
+        return []
+    known = user.body.get("authData") or {}
+    return [
+        outbox.notice("unlinked" if data is None else "linked", user.body["objectId"], email, name)
+        for name, data in changed.items()
+        if name != "anonymous" and name not in _NO_WAY_IN and (data is None) == (name in known)
+    ]
+
+
+async def joined(app: App, sessions: Sessions, identities: Mapping[str, Identity]) -> Document | None:
+    """The user whose proved address a provider names, once she is linked; None if that is nobody, or no provider is trusted with it.
+
+    If the address is proved here for the first time, everything that signed in, or guarded it, and the sessions that were there end.
+    """
+    for name, identity in identities.items():
+        for _ in range(_ATTEMPTS):
+            user = await _with_address(app, identity.email) if identity.joins and identity.email else None
+            if user is None or user.body.get("ACL") == {}:
+                break
+            known = (user.body.get("authData") or {}).get(name)
+            if known is not None and is_proved(user):
+                # She has come twice at the same time, or she is another one to the provider than she was.
+                return user if known.get("id") == identity.id else None
+            try:
+                return await _join(app, sessions, user, name, identity)
+            except Conflict:
+                continue
+    return None
+
+
+async def _join(app: App, sessions: Sessions, user: Document, name: str, identity: Identity) -> Document | None:
+    """The user with the provider added; before the first proof of her address with nothing else. Conflict if she changed meanwhile."""
+    user_id, first = user.body["objectId"], not is_proved(user)
+    told = notices(app, user, {name: identity.kept})
+    ops: list[Op] = [Set(("authData", name), identity.kept), Set(("emailVerified",), True)]
+    hidden: Object = {}
+    if first:
+        ops = [*(Unset(("authData", other)) for other in user.body.get("authData") or () if other != name), *ops]
+        hidden = {"_hashed_password": None, **Links(app).ended("reset"), **Links(app).ended("verification")}
+    endings = await sessions.endings(user_id) if first else []
+    update = Update(app.classes.known_or_blank("_User"), user_id, ops, hidden, expect=user.version)
+    [written, *_] = await app.store.documents.commit([update, *told, *endings])
+    sessions.forget_user(user_id)
+    if told and (outbox := outbox_if_any(app)) is not None:
+        outbox.wake()
+    return written.after
+
+
+async def _with_address(app: App, email: str) -> Document | None:
+    where = ast.In(("email",), tuple(dict.fromkeys((email, email.lower()))))
+    found = await app.store.documents.find(Find(app.classes.known_or_blank("_User"), where, limit=1))
+    return found[0] if found else None
