@@ -139,6 +139,8 @@ def _common(settings: Settings) -> dict[str, Any]:
         out["read_only_master_key_ips"] = settings.master_key_ips
     if settings.public_url:
         out["public_url"] = settings.public_url
+    if settings.limits is not None:
+        out["rate_limit_factor"] = settings.limits
     if settings.smtp_url:
         out["smtp"] = smtp_server(settings.smtp_url)
     out["database_shared"] = settings.mongo_shared

@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     client_key: Key = Field(description="Key of the mobile SDKs")
     webhook_key: Key = Field(description="Sent with calls to webhooks, so that they know who calls")
     preset: Preset | None = Field(None, description="Defaults: production, development, parse")
+    limits: int | None = Field(None, ge=0, description="How many times wider than in production limits on sign-in are; 0: none")
     live_classes: Names = Field(("*",), description="Classes with live queries")
     live_connections: int = Field(20_000, ge=1, description="Live-query sockets of an app at the same time")
     live_subscriptions: int = Field(200, ge=1, description="Subscriptions of one live-query socket")

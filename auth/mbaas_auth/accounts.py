@@ -147,6 +147,11 @@ async def reset_password(app: App, token: Json, password: str) -> None:
     await _policy(app).password_reset.choose(token, password)
 
 
+async def unlock(app: App, name: str) -> bool:
+    """Open the account of a name or an address that wrong passwords have closed; False if nobody is called that."""
+    return await _policy(app).unlock(name)
+
+
 async def challenge(app: App, caller: Caller, arguments: Object) -> Object:
     """`/challenge`: what a provider asks before it signs somebody in; none of the present ones asks anything."""
     named = bool(arguments.get("username") or arguments.get("email"))

@@ -22,7 +22,7 @@ from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
 from mbaas_auth import providers
-from mbaas_auth.lockout import COUNT, EXPIRES, Lockout
+from mbaas_auth.lockout import COUNT, EXPIRES, UNLOCKED, Lockout
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import outbox_if_any
 from mbaas_auth.password_reset import PasswordReset, forgotten
@@ -361,6 +361,14 @@ class UserPolicy(Policy):
             renewed = await self.passwords.hash(str(password))
             await self._app.store.documents.commit([Update(schema, user.body["objectId"], hidden={"_hashed_password": renewed})])
         return user
+
+    async def unlock(self, name: str) -> bool:
+        """Forget the wrong passwords of a name or an address; False if nobody is called that."""
+        user = await self._named(name, None)
+        if user is not None:
+            step = Update(self._app.classes.known_or_blank("_User"), user.body["objectId"], hidden=UNLOCKED)
+            await self._app.store.documents.commit([step])
+        return user is not None
 
     async def _named(self, username: Json, email: Json) -> Document | None:
         if username and email:

@@ -9,6 +9,7 @@ from typing import Any
 from mbaas.data.classes import Classes
 from mbaas.data.keywords import Keywords
 from mbaas.data.policies import PLAIN, Policy
+from mbaas.data.uses import MemoryCounters, StoredCounters, Uses
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions
@@ -27,6 +28,7 @@ class App:
         self.sharing = store.sharing if isinstance(store, Joint) else Sharing()
         self.clock = clock
         self.ids = ids
+        self.uses = Uses(StoredCounters(store.rows) if store.several else MemoryCounters(), clock)
         self.classes = Classes(store.schemas, options)
         self.keywords = Keywords(options.request_keyword_denylist)
         self.triggers: Triggers = NoTriggers()

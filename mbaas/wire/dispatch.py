@@ -47,7 +47,12 @@ class Dispatcher:
     async def _counted(self, route: Route, limit: Kind, request: Request) -> bytes | Answer | Json:
         """An attempt on accounts; one that succeeds in signing in is not held against its account."""
         attempt = await request.limits.attempt(limit, request.caller, request.texts())
-        result = await self._handle(route, request)
+        try:
+            result = await self._handle(route, request)
+        except ParseError:
+            if attempt is not None:
+                await attempt.failed()
+            raise
         if attempt is not None and limit == "sign-in":
             await attempt.forgive()
         return result
