@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mbaas.kernel.options import AppOptions, EmailVerification, PushOptions, ServerOptions
+from mbaas.kernel.options import AppOptions, EmailVerification, MfaOptions, PushOptions, ServerOptions
 from mbaas.kernel.processors import processors
 from mbaas.parse_config import DEFAULTS, Translated, translate
 from mbaas.settings import PRESETS, Settings, SettingsError, installer_environment, retention
@@ -141,6 +141,10 @@ def _common(settings: Settings) -> dict[str, Any]:
         out["public_url"] = settings.public_url
     if settings.limits is not None:
         out["rate_limit_factor"] = settings.limits
+    if settings.mfa is not None:
+        factors = {name.upper() for name in settings.mfa}
+        out["mfa"] = MfaOptions(totp="TOTP" in factors, sms="SMS" in factors) if factors != {"OFF"} else None
+    out["sms_url"] = settings.sms_url
     if settings.smtp_url:
         out["smtp"] = smtp_server(settings.smtp_url)
     out["database_shared"] = settings.mongo_shared

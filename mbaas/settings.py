@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from mbaas.kernel.options import LOOPBACK, FileUpload
+from mbaas.kernel.options import LOOPBACK, FileUpload, MfaOptions
 from mbaas.quantities import duration_ms, size_bytes
 from mbaas.smtp_url import smtp_server
 
@@ -33,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "new_class_permissions": "authenticated",
         "file_upload": FileUpload(),
         "rate_limit_factor": 1,
+        "mfa": MfaOptions(),
         "sanitized_errors": True,
     },
     "development": {
@@ -40,6 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "new_class_permissions": "public",
         "file_upload": FileUpload(public=True, anonymous_user=True, authenticated_user=True),
         "rate_limit_factor": 100,
+        "mfa": MfaOptions(totp=True, sms=True),
         "sanitized_errors": False,
     },
     "parse": {
@@ -119,6 +121,8 @@ class Settings(BaseSettings):
     live_ping: Duration = Field(30_000, gt=0, description="How often an idle live-query socket is pinged, and how long it has to answer")
     feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
     outbound_allow: Names = Field((), description="Hosts that may be called wherever they are, by http, and at any port")
+    mfa: Names | None = Field(None, description="Second factors: TOTP, SMS, or off; unset: TOTP, in development both")
+    sms_url: str | None = Field(None, description="Service that text messages are posted to", repr=False)
     smtp_url: str | None = Field(None, description="Mail server, smtp://user:password@host:587?from=…", repr=False)
     fcm_endpoint: str = Field("https://fcm.googleapis.com", description="Origin of Firebase Cloud Messaging")
     apns_endpoint: str = Field("https://api.push.apple.com", description="Origin of Apple's push service")
@@ -156,6 +160,13 @@ class Settings(BaseSettings):
     def _smtp_url(cls, value: str | None) -> str | None:
         if value:
             smtp_server(value)
+        return value
+
+    @field_validator("mfa")
+    @classmethod
+    def _mfa(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and value != ("off",) and not {name.upper() for name in value} <= {"TOTP", "SMS"}:
+            raise ValueError("must be TOTP, SMS, both with a comma between, or off")
         return value
 
     @field_validator("feed_retention")

@@ -28,7 +28,8 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     """`/login`: the user, with a new session's token."""
     policy = _policy(app)
     user = await policy.authenticate(arguments, caller)
-    user_id = user.body["objectId"]
+    user_id, linked = user.body["objectId"], arguments.get("authData")
+    await policy.mfa.demand(user, linked.get("mfa") if isinstance(linked, dict) else None)
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)

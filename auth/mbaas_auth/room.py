@@ -13,9 +13,13 @@ from mbaas_auth.mail.http import HttpMailer
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import ROOM, Outbox
 from mbaas_auth.mail.ports import Mailer
+from mbaas_auth.mfa import TEXTER
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import RolePolicy
 from mbaas_auth.sessions import SessionPolicy, Sessions
+from mbaas_auth.sms.console import ConsoleTexter
+from mbaas_auth.sms.http import HttpTexter
+from mbaas_auth.sms.ports import Texter
 from mbaas_auth.users import UserPolicy
 
 
@@ -31,6 +35,9 @@ def join(app: App) -> None:
 @asynccontextmanager
 async def opened(app: App, outbound: Outbound) -> AsyncIterator[None]:
     """The app with its outbox, if it has all that mails need: a way to send them, a name, and an address for their links."""
+    texter = _texter(app, outbound)
+    if texter is not None:
+        app.rooms[TEXTER] = texter
     mailer = _mailer(app, outbound)
     if mailer is None or not app.options.app_name or app.options.link_url is None:
         yield
@@ -56,3 +63,9 @@ def _mailer(app: App, outbound: Outbound) -> Mailer | None:
 
         return SmtpMailer(options.smtp, Links(app).host())
     return ConsoleMailer() if options.preset == "development" else None
+
+
+def _texter(app: App, outbound: Outbound) -> Texter | None:
+    if app.options.sms_url is not None:
+        return HttpTexter(outbound, app.options.sms_url)
+    return ConsoleTexter() if app.options.preset == "development" else None

@@ -25,6 +25,7 @@ from mbaas_auth import providers
 from mbaas_auth.lockout import COUNT, EXPIRES, UNLOCKED, Lockout
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import outbox_if_any
+from mbaas_auth.mfa import Mfa, without
 from mbaas_auth.password_reset import PasswordReset, forgotten
 from mbaas_auth.password_rules import CHANGED, PasswordRules
 from mbaas_auth.passwords import Passwords
@@ -61,7 +62,7 @@ class UserPolicy(Policy):
         self._app, self.sessions, self.passwords = app, sessions, passwords
         self._rules = PasswordRules(app, passwords)
         self._links, self._lockout = Links(app), Lockout(app)
-        self.verification, self.password_reset = Verification(app), PasswordReset(app)
+        self.verification, self.password_reset, self.mfa = Verification(app), PasswordReset(app), Mfa(app)
 
     def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
         """Nobody searches by what providers know of people, nor by passwords; such a condition holds for nobody."""
@@ -102,7 +103,7 @@ class UserPolicy(Policy):
             raise self.missing(caller, "update", not_found())
 
     def _check_credentials(self, write: Write) -> None:
-        if not write.creating or providers.given(write.body.get("authData")):
+        if not write.creating or providers.given(without(write)):
             return
         for name, code, text in (
             ("username", Code.USERNAME_MISSING, "bad or missing username"),
@@ -113,11 +114,12 @@ class UserPolicy(Policy):
 
     async def _auth_data(self, write: Write) -> None:
         """Check what providers say, log in whom they know, and keep the rest to be written."""
-        given = write.body.pop("authData")
-        if not isinstance(given, dict) or given.get("__op"):
+        sent = write.body.pop("authData")
+        if not isinstance(sent, dict) or sent.get("__op"):
             raise providers.unsupported()
-        if not given:
+        if not sent:
             return
+        given = {name: data for name, data in sent.items() if name != "mfa" or not self.mfa.offered}
         current = await self._user(write.object_id) if write.object_id else None
         known = (current.body.get("authData") if current else None) or {}
         fresh = {k: v for k, v in given.items() if known.get(k) != v or v is None}
@@ -127,13 +129,15 @@ class UserPolicy(Policy):
         owner = await self.linked(given)
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
-                write.reply = await self._log_in_with(write, owner, given)
+                write.reply = await self._log_in_with(write, owner, given, sent.get("mfa"))
                 return
             raise ParseError(Code.ACCOUNT_ALREADY_LINKED, "this auth is already used")
+        if len(given) < len(sent):
+            fresh |= await self.mfa.change(write, current, sent["mfa"])
         if fresh:
             merged = {k: v for k, v in {**known, **fresh}.items() if v is not None}
             write.body["authData"] = merged or {"__op": "Delete"}
-            write.answer["authDataResponse"] = {}
+            write.answer.setdefault("authDataResponse", {})
 
     async def linked(self, given: Object) -> Document | None:
         """The user whom one of these provider ids belongs to."""
@@ -146,11 +150,12 @@ class UserPolicy(Policy):
                     return found[0]
         return None
 
-    async def _log_in_with(self, write: Write, owner: Document, given: Object) -> Saved:
+    async def _log_in_with(self, write: Write, owner: Document, given: Object, second: Json = None) -> Saved:
         user_id = owner.body["objectId"]
         location = f"{self.location}{user_id}"
         if write.caller.omnipotent or write.caller.user_id is not None:
             return Saved(await self.show_self(user_id, owner.body), 200, location)
+        await self.mfa.demand(owner, second)
         caller = await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
         created_with: Object = {"action": "login", "authProvider": ",".join(given)}
         steps, token = await self.sessions.open(user_id, created_with, write.caller.installation_id)
@@ -306,7 +311,7 @@ class UserPolicy(Policy):
     def reveal(self, caller: Caller, body: Object) -> Object:
         if not caller.omnipotent and body.get("objectId") != caller.user_id:
             body.pop("authData", None)
-        return body
+        return self.mfa.shown(body)
 
     def private(self, caller: Caller, hidden: Object) -> Object:
         """The maintenance key is shown what of hidden fields Parse Server shows to it, but for hashes of passwords."""

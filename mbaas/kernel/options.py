@@ -82,6 +82,20 @@ class AccountLockout:
     unlock_on_reset: bool = False
 
 
+Algorithm = Literal["SHA1", "SHA256", "SHA512"]
+
+
+@dataclass(frozen=True, slots=True)
+class MfaOptions:
+    """Second factors: codes of an authenticator app (`totp`), codes by text message (`sms`), and how the codes are made."""
+
+    totp: bool = True
+    sms: bool = False
+    digits: int = 6
+    period_s: int = 30
+    algorithm: Algorithm = "SHA1"
+
+
 @dataclass(frozen=True, slots=True)
 class EmailVerification:
     """What becomes of addresses that nobody has proved to be hers yet."""
@@ -290,6 +304,10 @@ class AppOptions:
     account_lockout: AccountLockout | None = None
     password_policy: PasswordPolicy = PasswordPolicy()
     auth: Mapping[str, Any] = field(default_factory=dict)
+    mfa: MfaOptions | None = None
+    """None: nobody is asked for a second factor, and nobody can have one."""
+    sms_url: str | None = field(default=None, repr=False)
+    """A service that text messages are posted to."""
     email_verification: EmailVerification = EmailVerification()
     email_adapter: Mapping[str, Any] | None = None
     smtp: SmtpServer | None = None
