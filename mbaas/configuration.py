@@ -144,7 +144,7 @@ def _common(settings: Settings) -> dict[str, Any]:
     if settings.mfa is not None:
         factors = {name.upper() for name in settings.mfa}
         out["mfa"] = MfaOptions(totp="TOTP" in factors, sms="SMS" in factors) if factors != {"OFF"} else None
-    out["sms_url"] = settings.sms_url
+    out["sms_url"], out["sign_in_url"] = settings.sms_url, settings.sign_in_url
     if settings.smtp_url:
         out["smtp"] = smtp_server(settings.smtp_url)
     out["database_shared"] = settings.mongo_shared

@@ -123,6 +123,7 @@ class Settings(BaseSettings):
     outbound_allow: Names = Field((), description="Hosts that may be called wherever they are, by http, and at any port")
     mfa: Names | None = Field(None, description="Second factors: TOTP, SMS, or off; unset: TOTP, in development both")
     sms_url: str | None = Field(None, description="Service that text messages are posted to", repr=False)
+    sign_in_url: str | None = Field(None, description="The app's page that mails' links to sign in lead to")
     smtp_url: str | None = Field(None, description="Mail server, smtp://user:password@host:587?from=…", repr=False)
     fcm_endpoint: str = Field("https://fcm.googleapis.com", description="Origin of Firebase Cloud Messaging")
     apns_endpoint: str = Field("https://api.push.apple.com", description="Origin of Apple's push service")

@@ -311,6 +311,8 @@ class AppOptions:
     email_verification: EmailVerification = EmailVerification()
     email_adapter: Mapping[str, Any] | None = None
     smtp: SmtpServer | None = None
+    sign_in_url: str | None = None
+    """The app's own page, or what opens the app, that links which sign somebody in lead to; None: mails have a code alone."""
     pages: PagesOptions = PagesOptions()
     push: Mapping[str, Any] | None = None
     feed_retention_ms: int = 24 * 3600 * 1000

@@ -13,5 +13,5 @@ class ConsoleMailer:
 
     async def send(self, letter: Letter) -> None:
         subject, _ = compose(letter)
-        sys.stderr.write(f"\n  mail to {letter.to}: {subject}\n  {letter.link}\n\n")
+        sys.stderr.write(f"\n  mail to {letter.to}: {subject}\n  {letter.code} {letter.link}\n\n")
         sys.stderr.flush()

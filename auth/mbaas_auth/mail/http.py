@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import orjson
 
+from mbaas.kernel.values import Object
 from mbaas.outbound.calls import Failed, Outbound
 from mbaas_auth.mail.ports import Kind, Letter, Undelivered
+from mbaas_auth.mail.texts import compose
 
 _METHODS: dict[Kind, str] = {"verification": "sendVerificationEmail", "reset": "sendPasswordResetEmail"}
 _SECONDS = 30.0
@@ -23,9 +25,16 @@ class HttpMailer:
         self._outbound, self._url = outbound, url
 
     async def send(self, letter: Letter) -> None:
+        if letter.kind == "sign-in":
+            subject, text = compose(letter)
+            await self._post("sendMail", {"to": letter.to, "subject": subject, "text": text})
+            return
         user = {"__type": "Object", "className": "_User", **letter.user}
         options = {"appName": letter.app_name, "link": letter.link, "user": user}
-        body = orjson.dumps({"method": _METHODS[letter.kind], "options": options})
+        await self._post(_METHODS[letter.kind], options)
+
+    async def _post(self, method: str, options: Object) -> None:
+        body = orjson.dumps({"method": method, "options": options})
         headers = {"Content-Type": "application/json"}
         try:
             reply = await self._outbound.send("POST", self._url, body, headers, seconds=_SECONDS, most=_MOST_BYTES)

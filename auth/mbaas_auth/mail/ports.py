@@ -7,12 +7,12 @@ from typing import Literal, Protocol
 
 from mbaas.kernel.values import Object
 
-Kind = Literal["verification", "reset"]
+Kind = Literal["verification", "reset", "sign-in"]
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One mail: of which kind, to whom, with which link. `user` is the person as the master key sees her."""
+    """One mail: of which kind, to whom, with which link ("" for none) or code. `user` is the person as the master key sees her."""
 
     kind: Kind
     to: str
@@ -20,6 +20,7 @@ class Letter:
     app_name: str
     user: Object
     locale: str
+    code: str = ""
 
 
 class Undelivered(Exception):

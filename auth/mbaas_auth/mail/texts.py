@@ -1,4 +1,7 @@
-"""What the mails say, by language: subject and text. `{app}` is the app's name, `{account}` the address or name, `{link}` the link."""
+"""What the mails say, by language: subject and text.
+
+`{app}` is the app's name, `{account}` the address or name, `{link}` the link, `{code}` the code.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,11 @@ TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
             "Hello,\n\nsomebody asked for a new password for {account} at {app}. If it was you, choose one here:\n\n{link}\n\n"
             "If it was not you, ignore this message: your password stays as it is.\n",
         ),
+        "sign-in": (
+            "{code} is your code for {app}",
+            "Hello,\n\nyour code to sign in to {app} is {code}. It is good for ten minutes.\n\n{link}"
+            "If you did not ask for it, ignore this message, and tell nobody the code.\n",
+        ),
     },
     "de": {
         "verification": (
@@ -27,6 +35,11 @@ TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
             "Neues Passwort für {app}",
             "Guten Tag,\n\njemand hat für {account} bei {app} ein neues Passwort angefordert. Wenn Sie es waren, wählen Sie es hier:\n\n"
             "{link}\n\nWenn nicht, ignorieren Sie diese Nachricht: Ihr Passwort bleibt, wie es ist.\n",
+        ),
+        "sign-in": (
+            "{code} ist Ihr Code für {app}",
+            "Guten Tag,\n\nIhr Code für die Anmeldung bei {app} ist {code}. Er gilt zehn Minuten.\n\n{link}"
+            "Wenn Sie ihn nicht angefordert haben, ignorieren Sie diese Nachricht, und nennen Sie niemandem den Code.\n",
         ),
     },
     "es": {
@@ -40,6 +53,11 @@ TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
             "Hola:\n\nAlguien ha pedido una nueva contraseña para {account} en {app}. Si has sido tú, elígela aquí:\n\n{link}\n\n"
             "Si no has sido tú, ignora este mensaje: tu contraseña no cambia.\n",
         ),
+        "sign-in": (
+            "{code} es tu código para {app}",
+            "Hola:\n\nTu código para entrar en {app} es {code}. Vale diez minutos.\n\n{link}"
+            "Si no lo has pedido, ignora este mensaje y no digas el código a nadie.\n",
+        ),
     },
     "fr": {
         "verification": (
@@ -52,17 +70,26 @@ TEXTS: dict[str, dict[Kind, tuple[str, str]]] = {
             "Bonjour,\n\nquelqu'un a demandé un nouveau mot de passe pour {account} sur {app}. Si c'était vous, choisissez-le ici :\n\n"
             "{link}\n\nSinon, ignorez ce message : votre mot de passe reste inchangé.\n",
         ),
+        "sign-in": (
+            "{code} est votre code pour {app}",
+            "Bonjour,\n\nvotre code de connexion à {app} est {code}. Il est valable dix minutes.\n\n{link}"
+            "Si vous ne l'avez pas demandé, ignorez ce message et ne communiquez le code à personne.\n",
+        ),
     },
 }
+
+_OR_OPEN = {"en": "Or open this link:", "de": "Oder öffnen Sie diesen Link:", "es": "O abre este enlace:", "fr": "Ou ouvrez ce lien :"}
 
 
 def compose(letter: Letter) -> tuple[str, str]:
     """The subject and the text of a mail, in the language of its locale or else in English."""
-    texts = TEXTS.get(letter.locale.partition("-")[0].lower(), TEXTS["en"])
-    subject, text = texts[letter.kind]
+    language = letter.locale.partition("-")[0].lower()
+    language = language if language in TEXTS else "en"
+    subject, text = TEXTS[language][letter.kind]
+    link = f"{_OR_OPEN[language]}\n\n{letter.link}\n\n" if letter.kind == "sign-in" and letter.link else letter.link
     account = letter.to if letter.kind == "verification" else letter.user.get("username") or letter.to
     # What people choose stays one line, so that none can add lines of her own to a mail to somebody else.
-    said = {"app": line(letter.app_name), "account": line(str(account)), "link": letter.link}
+    said = {"app": line(letter.app_name), "account": line(str(account)), "link": link, "code": letter.code}
     return subject.format(**said), text.format(**said)
 
 
