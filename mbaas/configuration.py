@@ -115,6 +115,7 @@ def _workers(preset: str, apps: list[AppOptions]) -> int:
 
 _OF_EVERY_APP = (
     "mount",
+    "erase",
     "live_classes",
     "live_connections",
     "live_subscriptions",

@@ -162,6 +162,7 @@ DEFAULTS: dict[str, Any] = {
     "new_class_permissions": "public",
     "rate_limit_factor": 0,
     "mfa": None,
+    "erase": (),
     "read_only_master_key_ips": EVERYWHERE,
     "sanitized_errors": True,
     "live_classes": (),

@@ -23,8 +23,8 @@ from mbaas.storage.ports import Document, Update
 from mbaas_auth.sms.ports import NotSent, Texter
 from mbaas_auth.totp import Totp, secret_of
 
-KEPT, USES = "_mfa", "_mfa_uses"
-"""Hidden fields: what is kept of the factor, and a number that every change of it raises."""
+KEPT = "_mfa"
+"""The hidden field with what is kept of the factor; `uses` in it is a number that every change raises."""
 TEXTER = "texter"
 _ENABLED: Object = {"status": "enabled"}
 _NUMBER = re.compile(r"[+]*[(]?[0-9]{1,3}[)]?[-\s./0-9]*")
@@ -213,13 +213,13 @@ class Mfa:
 
     def _put(self, write: Write, current: Document | None, kept: Object | None) -> Object:
         """Keep this with the write; what becomes of `authData.mfa`."""
-        user = current or Document({})
+        uses = _uses(_kept(current)) if current is not None else 0
         if current is not None:
             write.guard = ast.both(write.guard, _unchanged(current))
-        write.hidden[USES] = _uses(user) + 1
         write.hidden[KEPT] = None
         if kept is None:
             return {"mfa": None}
+        kept = {**kept, "uses": uses + 1}
         if self._app.sharing.shared:
             return {"mfa": kept}
         write.hidden[KEPT] = kept
@@ -227,10 +227,19 @@ class Mfa:
 
     def _stored(self, user: Document, kept: Object) -> tuple[Sequence[Op], Object]:
         """The operators and the hidden fields that keep this."""
-        hidden: Object = {USES: _uses(user) + 1}
+        kept = {**kept, "uses": _uses(_kept(user)) + 1}
         if self._app.sharing.shared:
-            return [Set(("authData", "mfa"), kept)], hidden
-        return (), {**hidden, KEPT: kept}
+            # A hidden field that Parse Server does not know would keep it from reading the user.
+            return [Set(("authData", "mfa"), kept)], {}
+        return ([] if KEPT in user.hidden else [Set(("authData", "mfa"), dict(_ENABLED))]), {KEPT: kept}
+
+
+def _unchanged(user: Document) -> ast.Node:
+    """The condition that nothing else was kept of the user's factor meanwhile, wherever it is kept."""
+    uses = _uses(_kept(user)) or None
+    if KEPT in user.hidden:
+        return ast.Equals((KEPT, "uses"), uses)
+    return ast.both(ast.Equals((KEPT, "uses"), None), ast.Equals(("authData", "mfa", "uses"), uses))
 
 
 def without(write: Write) -> Json:
@@ -248,13 +257,8 @@ def _kept(user: Document) -> Object:
     return found
 
 
-def _uses(user: Document) -> int:
-    known = user.hidden.get(USES)
-    return int(known) if isinstance(known, int | float) else 0
-
-
-def _unchanged(user: Document) -> ast.Node:
-    return ast.Equals((USES,), user.hidden.get(USES))
+def _uses(kept: Object) -> int:
+    return int(kept.get("uses", 0))
 
 
 def _refused(text: str) -> ParseError:

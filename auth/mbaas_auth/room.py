@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mbaas.data.app import App
+from mbaas.data.belongings import Objects
 from mbaas.jobs.owner import Owner
 from mbaas.outbound.calls import Outbound
+from mbaas_auth.leaving import Memberships
 from mbaas_auth.mail.console import ConsoleMailer
 from mbaas_auth.mail.http import HttpMailer
 from mbaas_auth.mail.links import Links
@@ -27,6 +29,7 @@ def join(app: App) -> None:
     """Register the classes of this room with the app; before it starts."""
     sessions = Sessions(app)
     app.rooms["sessions"] = sessions
+    app.belongings += [Objects(app), Memberships(app, sessions)]
     app.register("_User", UserPolicy(app, sessions, Passwords(app.sharing)))
     app.register("_Session", SessionPolicy(app, sessions))
     app.register("_Role", RolePolicy(sessions.forget_all))

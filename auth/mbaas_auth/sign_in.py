@@ -93,15 +93,17 @@ async def sign_in(app: App, caller: Caller, arguments: Object) -> Object:
 
 async def _proved(app: App, ticket: Ticket, user: Document) -> list[Step]:
     """Steps that note whose an address is; and the first time, that take away what was there before."""
-    wanted = app.options.email_verification.wanted
-    known = user.hidden.get(PROVED) == ticket.to or (wanted and user.body.get("emailVerified") is True)
+    # Parse Server could not read a user with a hidden field that it does not know.
+    shared = app.sharing.shared
+    told = shared or app.options.email_verification.wanted
+    known = user.hidden.get(PROVED) == ticket.to or (told and user.body.get("emailVerified") is True)
     if ticket.to is None or known:
         return []
     linked = user.body.get("authData")
     others = [name for name in linked if name != "mfa"] if isinstance(linked, dict) else []
     ops: list[Op] = [Unset(("authData", name)) for name in others]
-    ops += [Set(("updatedAt",), iso(app.clock.now())), *([Set(("emailVerified",), True)] if wanted else [])]
-    hidden: Object = {PROVED: ticket.to, "_hashed_password": None}
+    ops += [Set(("updatedAt",), iso(app.clock.now())), *([Set(("emailVerified",), True)] if told else [])]
+    hidden: Object = {"_hashed_password": None, **({} if shared else {PROVED: ticket.to})}
     step = Update(app.classes.known_or_blank("_User"), ticket.user_id, ops, hidden)
     return [step, *await policy_of(app).sessions.endings(ticket.user_id)]
 

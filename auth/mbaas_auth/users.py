@@ -268,6 +268,13 @@ class UserPolicy(Policy):
         if write.creating and not write.caller.omnipotent and self.verification.refuses_sign_up:
             write.refusal = unverified()
 
+    async def before_delete(self, app: App, caller: Caller, document: Document) -> list[Step]:
+        """What belongs to a person goes with her."""
+        steps: list[Step] = []
+        for belongings in app.belongings:
+            steps += await belongings.leave(document.body["objectId"])
+        return steps
+
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self.sessions.forget_user(document.body["objectId"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mbaas.data.classes import Classes
 from mbaas.data.keywords import Keywords
@@ -17,6 +17,9 @@ from mbaas.kernel.push import NoPushes, Pushes
 from mbaas.kernel.triggers import NoTriggers, Triggers
 from mbaas.storage.ports import Store
 from mbaas.storage.sharing import Joint, Sharing
+
+if TYPE_CHECKING:
+    from mbaas.data.belongings import Belongings
 
 
 class App:
@@ -36,6 +39,8 @@ class App:
         self.rooms: dict[str, Any] = {}
         self.unfed: list[Callable[[], None]] = []
         """Called after others changed what no entry of the feed tells: who is in a relation, such as a role's members."""
+        self.belongings: list[Belongings] = []
+        """What the rooms have of users."""
         self.missed: set[str] = set()
         """Names of classes that are not there, of which the log has been told."""
         self._policies: dict[str, Policy] = {}

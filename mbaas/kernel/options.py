@@ -282,6 +282,8 @@ class AppOptions:
     max_upload_bytes: int = 20 * 1024 * 1024
     file_upload: FileUpload = FileUpload()
     file_download: FileDownload = FileDownload()
+    erase: tuple[str, ...] = ("_File",)
+    """Classes whose objects go with the user who alone may write them; `_File` stands for the files that she has uploaded."""
     session_length_s: int = 365 * 24 * 3600
     expire_inactive_sessions: bool = True
     extend_session_on_use: bool = False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mbaas_auth.totp import Totp
-from tests.auth.inside import PASSWORD, House, Person
+from tests.auth.inside import PASSWORD, House, Person, house
 from tests.wire.scenarios import MASTER
 
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -18,8 +20,6 @@ OTHER = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 def code(home: House, secret: str = SECRET, steps: int = 0) -> str:
     """What an authenticator app shows now, or so many steps later."""
-    import base64
-
     return Totp().code(base64.b32decode(secret), home.clock.now() // 30_000 + steps)
 
 
@@ -235,3 +235,22 @@ async def test_messages_go_to_numbers(home: House, number: Any) -> None:
     answer = await home.ask("PUT", f"/users/{person.id}", mfa(mobile=number), sent=person.sent)
     assert answer.json()["code"] == 141
     assert home.messages.taken == []
+
+
+async def test_on_a_database_of_parse_servers_it_is_kept_as_that_keeps_it(mongo: str, tmp_path: Path) -> None:
+    """Parse Server stops at a hidden field that it does not know; and what it has kept is asked for, and kept better once it is sealed."""
+    async with house(tmp_path, mongo, database_shared=True) as home:
+        person, [first, _] = await enrolled(home)
+        statuses = await asyncio.gather(*(signs_in(home, person, token=code(home)) for _ in range(4)))
+        assert sorted(status for status, _, _ in statuses) == [200, 400, 400, 400]
+        user = await home.app.store.documents.get(home.app.classes.known_or_blank("_User"), person.id)
+        assert user is not None
+        assert not any(name.startswith("_mfa") for name in user.hidden)
+        assert user.body["authData"]["mfa"]["secret"] == SECRET
+        assert SECRET not in (await home.master("GET", f"/users/{person.id}")).text
+        home.app.sharing.shared = False
+        assert (await signs_in(home, person, token=first))[0] == 200
+        user = await home.app.store.documents.get(home.app.classes.known_or_blank("_User"), person.id)
+        assert user is not None
+        assert user.body["authData"] == {"mfa": {"status": "enabled"}}
+        assert (await signs_in(home, person, token=first))[1] == 141

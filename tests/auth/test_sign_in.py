@@ -94,7 +94,8 @@ async def test_row_25_only_texts_are_looked_at(home: House) -> None:
 async def test_row_36_an_unknown_address_is_answered_alike(home: House) -> None:
     """By the same answer, as fast, and its codes are as wrong as any."""
     await home.person(email="ann@example.org")
-    shapes, times = [], {}
+    shapes = []
+    times: dict[str, list[float]] = {}
     for email in ("ann@example.org", "nobody@example.org") * 3:
         began = time.monotonic()
         answer = await home.ask("POST", "/api/v1/codes", {"email": email})
