@@ -115,6 +115,7 @@ def _workers(preset: str, apps: list[AppOptions]) -> int:
 
 _OF_EVERY_APP = (
     "mount",
+    "audit",
     "erase",
     "live_classes",
     "live_connections",
@@ -145,6 +146,7 @@ def _common(settings: Settings) -> dict[str, Any]:
     if settings.mfa is not None:
         factors = {name.upper() for name in settings.mfa}
         out["mfa"] = MfaOptions(totp="TOTP" in factors, sms="SMS" in factors) if factors != {"OFF"} else None
+    out["audit_kept_ms"] = settings.audit_kept
     out["sms_url"], out["sign_in_url"] = settings.sms_url, settings.sign_in_url
     if settings.smtp_url:
         out["smtp"] = smtp_server(settings.smtp_url)

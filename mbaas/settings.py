@@ -116,6 +116,8 @@ class Settings(BaseSettings):
     live_connections: int = Field(20_000, ge=1, description="Live-query sockets of an app at the same time")
     live_subscriptions: int = Field(200, ge=1, description="Subscriptions of one live-query socket")
     live_queue_bytes: int = Field(1024 * 1024, ge=1024, description="What may wait to be sent to one live-query socket")
+    audit: Literal["admin", "all", "off"] = Field("admin", description="Which acts with the master key are noted: admin, all, off")
+    audit_kept: Duration = Field(400 * 24 * 3600 * 1000, gt=0, description="How long they are kept")
     erase: Names = Field(("_File",), description="Classes whose objects go with the user who alone may write them; _File: her uploads")
     functions: Path | None = Field(None, description="Folder with the cloud functions' main.py")
     functions_isolation: Literal["strict"] | None = Field(None, description="strict: no functions where a layer of isolation is missing")

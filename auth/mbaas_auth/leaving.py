@@ -60,6 +60,8 @@ async def export(app: App, caller: Caller, user_id: str) -> AsyncIterator[bytes]
     user = await app.store.documents.get(app.classes.known_or_blank("_User"), wanted)
     if user is None:
         raise ParseError(Code.OBJECT_NOT_FOUND, "Object not found.")
+    if caller.master:
+        await app.audit.note(caller, "user exported", f"user {wanted}")
     return _lines(app, wanted, await policy_of(app).show_self(wanted, user.body))
 
 

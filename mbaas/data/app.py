@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mbaas.data.audit import Audit
 from mbaas.data.classes import Classes
 from mbaas.data.keywords import Keywords
 from mbaas.data.policies import PLAIN, Policy
@@ -32,6 +33,7 @@ class App:
         self.clock = clock
         self.ids = ids
         self.uses = Uses(StoredCounters(store.rows) if store.several else MemoryCounters(), clock)
+        self.audit = Audit(store.rows, clock, ids, options.audit_kept_ms)
         self.classes = Classes(store.schemas, options)
         self.keywords = Keywords(options.request_keyword_denylist)
         self.triggers: Triggers = NoTriggers()

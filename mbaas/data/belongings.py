@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Protocol
 
 from mbaas.data import files, objects
-from mbaas.data.files_in import with_urls
+from mbaas.data.files_in import file_url, with_urls
 from mbaas.kernel.acl import allowed
 from mbaas.kernel.caller import MASTER
 from mbaas.kernel.errors import Code, ParseError
@@ -49,7 +49,7 @@ class Objects:
             async for document in self._written_by(schema, user_id):
                 yield "object", with_urls(self._app, {"className": schema.name, **document.body})
         for name in await files.names(self._app).of_user(user_id):
-            yield "file", {"name": name, "url": files.file_url(self._app, name)}
+            yield "file", {"name": name, "url": file_url(self._app, name)}
 
     async def leave(self, user_id: str) -> list[Step]:
         for name in self._app.options.erase:

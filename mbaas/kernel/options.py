@@ -282,6 +282,10 @@ class AppOptions:
     max_upload_bytes: int = 20 * 1024 * 1024
     file_upload: FileUpload = FileUpload()
     file_download: FileDownload = FileDownload()
+    audit: Literal["admin", "all", "off"] = "admin"
+    """Which requests with the master or maintenance key are noted: all that change something but data, all that do, or none."""
+    audit_kept_ms: int | None = 400 * 24 * 3600 * 1000
+    """How long that is kept; None: for ever."""
     erase: tuple[str, ...] = ("_File",)
     """Classes whose objects go with the user who alone may write them; `_File` stands for the files that she has uploaded."""
     session_length_s: int = 365 * 24 * 3600

@@ -20,9 +20,9 @@ async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         yield made
 
 
-async def again(home: House, person: Person, **more: str) -> dict[str, str]:
+async def again(home: House, person: Person, more: dict[str, str] | None = None) -> dict[str, str]:
     """The headers of another sign-in of hers."""
-    answer = await home.ask("POST", "/login", {"username": person.name, "password": "correct horse"}, **more)
+    answer = await home.ask("POST", "/login", {"username": person.name, "password": "correct horse"}, sent={**APP, **(more or {})})
     return {**APP, "X-Parse-Session-Token": answer.json()["sessionToken"]}
 
 
@@ -40,7 +40,7 @@ async def test_a_person_sees_where_she_is_signed_in(home: House) -> None:
     person, other = await home.person(), await home.person()
     home.clock.advance(1000)
     phone = {"X-Parse-Installation-Id": "phone", "X-Parse-Client-Version": "i1.19"}
-    sent = await again(home, person, **phone)
+    sent = await again(home, person, phone)
     assert await is_in(home, {**sent, **phone})
     home.clock.advance(3_600_000)
     assert await is_in(home, {**sent, **phone})

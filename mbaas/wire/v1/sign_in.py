@@ -25,6 +25,7 @@ async def make_token(request: Request) -> Answer:
     """A token that signs a user in once."""
     given = request.object()
     made = await sign_in.make_token(request.app, request.caller, given.get("userId"), given.get("expiresIn"))
+    request.about = f"user {given.get('userId')}"
     return Answer(201, orjson.dumps(made))
 
 

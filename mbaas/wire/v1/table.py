@@ -6,6 +6,7 @@ from functools import cache
 
 from mbaas.wire.routes import Table
 from mbaas.wire.v1 import (
+    audit,
     changes,
     consents,
     deployments,
@@ -25,5 +26,5 @@ from mbaas.wire.v1 import (
 @cache
 def table() -> Table:
     """The table, made once."""
-    families = (changes, consents, deployments, endpoints, jobs, limits, logs, partner, partners, pushes, secrets, sessions, sign_in)
+    families = (audit, changes, consents, deployments, endpoints, jobs, limits, logs, partner, partners, pushes, secrets, sessions, sign_in)
     return Table(route for family in families for route in family.ROUTES)
