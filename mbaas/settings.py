@@ -118,6 +118,7 @@ class Settings(BaseSettings):
     live_queue_bytes: int = Field(1024 * 1024, ge=1024, description="What may wait to be sent to one live-query socket")
     audit: Literal["admin", "all", "off"] = Field("admin", description="Which acts with the master key are noted: admin, all, off")
     audit_kept: Duration = Field(400 * 24 * 3600 * 1000, gt=0, description="How long they are kept")
+    breach_url: str | None = Field(None, description="Range API that says whether a new password was stolen elsewhere; unset: not asked")
     erase: Names = Field(("_File",), description="Classes whose objects go with the user who alone may write them; _File: her uploads")
     functions: Path | None = Field(None, description="Folder with the cloud functions' main.py")
     functions_isolation: Literal["strict"] | None = Field(None, description="strict: no functions where a layer of isolation is missing")
@@ -152,7 +153,7 @@ class Settings(BaseSettings):
             raise ValueError("must begin with mongodb:// or mongodb+srv://; leave it unset for SQLite")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "breach_url", "sms_url")
     @classmethod
     def _public_url(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):

@@ -9,6 +9,7 @@ from mbaas.data.app import App
 from mbaas.data.belongings import Objects
 from mbaas.jobs.owner import Owner
 from mbaas.outbound.calls import Outbound
+from mbaas_auth import breaches
 from mbaas_auth.leaving import Memberships
 from mbaas_auth.mail.console import ConsoleMailer
 from mbaas_auth.mail.http import HttpMailer
@@ -38,6 +39,8 @@ def join(app: App) -> None:
 @asynccontextmanager
 async def opened(app: App, outbound: Outbound) -> AsyncIterator[None]:
     """The app with its outbox, if it has all that mails need: a way to send them, a name, and an address for their links."""
+    if app.options.breach_url is not None:
+        app.rooms[breaches.ROOM] = breaches.Breaches(outbound, app.options.breach_url)
     texter = _texter(app, outbound)
     if texter is not None:
         app.rooms[TEXTER] = texter

@@ -309,6 +309,8 @@ class AppOptions:
     """How much wider than in production the server's own limits are; 0: they are off."""
     account_lockout: AccountLockout | None = None
     password_policy: PasswordPolicy = PasswordPolicy()
+    breach_url: str | None = None
+    """Where it is looked up whether a new password was stolen elsewhere; None: nowhere."""
     auth: Mapping[str, Any] = field(default_factory=dict)
     mfa: MfaOptions | None = None
     """None: nobody is asked for a second factor, and nobody can have one."""
