@@ -146,6 +146,7 @@ def _common(settings: Settings) -> dict[str, Any]:
     if settings.mfa is not None:
         factors = {name.upper() for name in settings.mfa}
         out["mfa"] = MfaOptions(totp="TOTP" in factors, sms="SMS" in factors) if factors != {"OFF"} else None
+    out["captcha"], out["captcha_secret"] = settings.captcha, settings.captcha_secret
     out["breach_url"] = f"{settings.breach_url}/" if settings.breach_url else None
     out["audit_kept_ms"] = settings.audit_kept
     out["sms_url"], out["sign_in_url"] = settings.sms_url, settings.sign_in_url

@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     audit: Literal["admin", "all", "off"] = Field("admin", description="Which acts with the master key are noted: admin, all, off")
     audit_kept: Duration = Field(400 * 24 * 3600 * 1000, gt=0, description="How long they are kept")
     breach_url: str | None = Field(None, description="Range API that says whether a new password was stolen elsewhere; unset: not asked")
+    captcha: str | None = Field(None, description="altcha, or a siteverify URL: asked for by sign-ups and mails; unset: none")
+    captcha_secret: Key = Field(description="What that service knows the app by")
     erase: Names = Field(("_File",), description="Classes whose objects go with the user who alone may write them; _File: her uploads")
     functions: Path | None = Field(None, description="Folder with the cloud functions' main.py")
     functions_isolation: Literal["strict"] | None = Field(None, description="strict: no functions where a layer of isolation is missing")
@@ -172,6 +174,13 @@ class Settings(BaseSettings):
     def _mfa(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is not None and value != ("off",) and not {name.upper() for name in value} <= {"TOTP", "SMS"}:
             raise ValueError("must be TOTP, SMS, both with a comma between, or off")
+        return value
+
+    @field_validator("captcha")
+    @classmethod
+    def _captcha(cls, value: str | None) -> str | None:
+        if value and value != "altcha" and not value.startswith(("http://", "https://")):
+            raise ValueError("must be altcha, or begin with https://")
         return value
 
     @field_validator("feed_retention")

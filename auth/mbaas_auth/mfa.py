@@ -94,6 +94,10 @@ class Mfa:
             body["authData"] = {**linked, "mfa": dict(_ENABLED) if enabled else {"status": "disabled"}}
         return body
 
+    def others(self, linked: Json) -> Json:
+        """`authData` without the second factor, which vouches for nobody by itself."""
+        return {k: v for k, v in linked.items() if k != "mfa"} if self.offered and isinstance(linked, dict) else linked
+
     def _enrolled(self, given: Object) -> tuple[Object, list[str]]:
         """What is kept of a new secret, and the recovery codes, which are told this once."""
         text, token = given.get("secret"), given.get("token")
@@ -240,12 +244,6 @@ def _unchanged(user: Document) -> ast.Node:
     if KEPT in user.hidden:
         return ast.Equals((KEPT, "uses"), uses)
     return ast.both(ast.Equals((KEPT, "uses"), None), ast.Equals(("authData", "mfa", "uses"), uses))
-
-
-def without(write: Write) -> Json:
-    """`authData` of a write without the second factor, which vouches for nobody by itself."""
-    linked = write.body.get("authData")
-    return {name: data for name, data in linked.items() if name != "mfa"} if isinstance(linked, dict) else linked
 
 
 def _kept(user: Document) -> Object:

@@ -9,7 +9,7 @@ from mbaas.data.app import App
 from mbaas.data.belongings import Objects
 from mbaas.jobs.owner import Owner
 from mbaas.outbound.calls import Outbound
-from mbaas_auth import breaches
+from mbaas_auth import breaches, captcha
 from mbaas_auth.leaving import Memberships
 from mbaas_auth.mail.console import ConsoleMailer
 from mbaas_auth.mail.http import HttpMailer
@@ -41,6 +41,10 @@ async def opened(app: App, outbound: Outbound) -> AsyncIterator[None]:
     """The app with its outbox, if it has all that mails need: a way to send them, a name, and an address for their links."""
     if app.options.breach_url is not None:
         app.rooms[breaches.ROOM] = breaches.Breaches(outbound, app.options.breach_url)
+    if app.options.captcha is not None:
+        ours = app.options.captcha == "altcha"
+        site = captcha.SiteVerify(outbound, app.options.captcha, app.options.captcha_secret or "")
+        app.rooms[captcha.ROOM] = captcha.Altcha(app) if ours else site
     texter = _texter(app, outbound)
     if texter is not None:
         app.rooms[TEXTER] = texter

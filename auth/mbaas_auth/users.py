@@ -25,7 +25,7 @@ from mbaas_auth import providers
 from mbaas_auth.lockout import COUNT, EXPIRES, UNLOCKED, Lockout
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import outbox_if_any
-from mbaas_auth.mfa import Mfa, without
+from mbaas_auth.mfa import Mfa
 from mbaas_auth.password_reset import PasswordReset, forgotten
 from mbaas_auth.password_rules import CHANGED, PasswordRules
 from mbaas_auth.passwords import Passwords
@@ -103,7 +103,7 @@ class UserPolicy(Policy):
             raise self.missing(caller, "update", not_found())
 
     def _check_credentials(self, write: Write) -> None:
-        if not write.creating or providers.given(without(write)):
+        if not write.creating or providers.given(self.mfa.others(write.body.get("authData"))):
             return
         for name, code, text in (
             ("username", Code.USERNAME_MISSING, "bad or missing username"),
@@ -119,7 +119,8 @@ class UserPolicy(Policy):
             raise providers.unsupported()
         if not sent:
             return
-        given = {name: data for name, data in sent.items() if name != "mfa" or not self.mfa.offered}
+        given = self.mfa.others(sent)
+        assert isinstance(given, dict)
         current = await self._user(write.object_id) if write.object_id else None
         known = (current.body.get("authData") if current else None) or {}
         fresh = {k: v for k, v in given.items() if known.get(k) != v or v is None}

@@ -309,6 +309,9 @@ class AppOptions:
     """How much wider than in production the server's own limits are; 0: they are off."""
     account_lockout: AccountLockout | None = None
     password_policy: PasswordPolicy = PasswordPolicy()
+    captcha: str | None = None
+    """`altcha`, or where a service says what an answer to its captcha is worth; None: nobody is asked for one."""
+    captcha_secret: str | None = field(default=None, repr=False)
     breach_url: str | None = None
     """Where it is looked up whether a new password was stolen elsewhere; None: nowhere."""
     auth: Mapping[str, Any] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from mbaas.wire.errors import master_needed, refuse_read_only
 from mbaas.wire.limits import Kind
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route, Table
+from mbaas_auth import captcha
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -55,6 +56,8 @@ class Dispatcher:
     async def _counted(self, route: Route, limit: Kind, request: Request) -> bytes | Answer | Json:
         """An attempt on accounts; one that succeeds in signing in is not held against its account."""
         attempt = await request.limits.attempt(limit, request.caller, request.texts())
+        if limit != "sign-in" and not request.caller.omnipotent:
+            await captcha.demand(request.app, request.header(captcha.HEADER), request.caller.ip)
         try:
             result = await self._handle(route, request)
         except ParseError:

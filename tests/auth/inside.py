@@ -67,13 +67,11 @@ class House:
     def app(self) -> App:
         return self._server.apps[0]
 
-    async def ask(
-        self, method: str, path: str, body: Any = None, *, sent: dict[str, str] = APP, ip: str = "10.1.1.1", **more: str
-    ) -> httpx.Response:
+    async def ask(self, method: str, path: str, body: Any = None, *, sent: dict[str, str] = APP, ip: str = "10.1.1.1") -> httpx.Response:
         """A request below the mount, or with its whole path below `/api`."""
         place = path if path.startswith("/api") else f"/parse{path}"
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self._server, client=(ip, 1))) as http:
-            answer = await http.request(method, f"http://x{place}", json=body, headers={**sent, **more})
+            answer = await http.request(method, f"http://x{place}", json=body, headers=sent)
         assert answer.status_code < 500, answer.text
         return answer
 
