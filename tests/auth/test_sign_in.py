@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import pytest
 
 from mbaas.kernel.options import EmailVerification
 from tests.auth.inside import House, house
+from tests.auth.test_breaches import LOCAL, service
 from tests.auth.test_mfa import code as authenticator
 from tests.auth.test_mfa import enrolled, mfa
 
@@ -209,3 +211,22 @@ async def test_mails_are_in_the_persons_language(tmp_path: Path, locale: str, wo
         [code] = re.findall(r"\d{6}", text)
         assert code in home.office.mails[0]["Subject"]
         assert "sessionToken" in await enter(home, id=answer.json()["id"], code=code)
+
+
+async def test_an_http_service_is_asked_to_send_the_mail_as_it_is(tmp_path: Path) -> None:
+    """Parse Server's mail adapters have no method for a code; `sendMail` is theirs for any mail."""
+    async with service() as taker:
+        adapter = {"module": "http", "options": {"url": f"http://127.0.0.1:{taker.port}/mails"}}
+        async with house(tmp_path, reach=LOCAL, email_adapter=adapter, sign_in_url=PAGE) as home:
+            await home.person(email="ann@example.org")
+            answer = await home.ask("POST", "/api/v1/codes", {"email": "ann@example.org"})
+            deadline = time.monotonic() + 10
+            while not taker.asked:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.01)
+            sent = json.loads(taker.asked[0][1])
+            assert (sent["method"], sent["options"]["to"]) == ("sendMail", "ann@example.org")
+            [code] = re.findall(r"\d{6}", sent["options"]["subject"])
+            assert code in sent["options"]["text"]
+            assert PAGE in sent["options"]["text"]
+            assert "sessionToken" in await enter(home, id=answer.json()["id"], code=code)
