@@ -8,11 +8,12 @@ import orjson
 
 from mbaas.data import objects
 from mbaas.data.app import App
+from mbaas.data.belongings import shown
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Object, pointer
 from mbaas.query import ast
-from mbaas.storage.ports import Find, Relate, Step
+from mbaas.storage.ports import Relate, Step
 from mbaas_auth.accounts import policy_of
 from mbaas_auth.roles import roles_of
 from mbaas_auth.sessions import Sessions, sign_in_first
@@ -24,10 +25,11 @@ class Memberships:
     def __init__(self, app: App, sessions: Sessions) -> None:
         self._app, self._sessions = app, sessions
 
-    async def of(self, user_id: str) -> AsyncIterator[tuple[str, Object]]:
+    async def of(self, user_id: str, caller: Caller) -> AsyncIterator[tuple[str, Object]]:
         where = ast.Equals(("user",), pointer("_User", user_id))
-        for session in await self._app.store.documents.find(Find(self._sessions.schema, where)):
-            yield "session", session.body
+        async for session in shown(self._app, caller, self._sessions.schema, where):
+            session.pop("sessionToken", None)
+            yield "session", session
         for name in sorted(await roles_of(self._app, user_id)):
             yield "role", {"name": name}
 
@@ -62,13 +64,13 @@ async def export(app: App, caller: Caller, user_id: str) -> AsyncIterator[bytes]
         raise ParseError(Code.OBJECT_NOT_FOUND, "Object not found.")
     if caller.master:
         await app.audit.note(caller, "user exported", f"user {wanted}")
-    return _lines(app, wanted, await policy_of(app).show_self(wanted, user.body))
+    return _lines(app, wanted, caller, await policy_of(app).show_self(wanted, user.body))
 
 
-async def _lines(app: App, user_id: str, user: Object) -> AsyncIterator[bytes]:
+async def _lines(app: App, user_id: str, caller: Caller, user: Object) -> AsyncIterator[bytes]:
     yield _line("user", user)
     for belongings in app.belongings:
-        async for kind, each in belongings.of(user_id):
+        async for kind, each in belongings.of(user_id, caller):
             yield _line(kind, each)
 
 

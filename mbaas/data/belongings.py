@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Protocol
 
-from mbaas.data import files, objects
-from mbaas.data.files_in import file_url, with_urls
+from mbaas.data import files, objects, options
+from mbaas.data.files_in import file_url
+from mbaas.data.shape import Shape
 from mbaas.kernel.acl import allowed
-from mbaas.kernel.caller import MASTER
+from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Object
+from mbaas.query.ast import EVERYTHING, Node, both
 from mbaas.storage.ports import Document, Find, Step
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ FILES = "_File"
 class Belongings(Protocol):
     """What a room has of users."""
 
-    def of(self, user_id: str) -> AsyncIterator[tuple[str, Object]]:
-        """Everything that is hers, each with the word for what it is."""
+    def of(self, user_id: str, caller: Caller) -> AsyncIterator[tuple[str, Object]]:
+        """Everything that is hers, each with the word for what it is, as the caller (herself, or the master key) may see it."""
         ...
 
     async def leave(self, user_id: str) -> list[Step]:
@@ -42,12 +44,13 @@ class Objects:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def of(self, user_id: str) -> AsyncIterator[tuple[str, Object]]:
+    async def of(self, user_id: str, caller: Caller) -> AsyncIterator[tuple[str, Object]]:
         for schema in self._app.classes.all():
             if schema.name.startswith("_"):
                 continue
-            async for document in self._written_by(schema, user_id):
-                yield "object", with_urls(self._app, {"className": schema.name, **document.body})
+            async for body in shown(self._app, caller, schema):
+                if user_id in (allowed(body.get("ACL"), "write") or ()):
+                    yield "object", {"className": schema.name, **body}
         for name in await files.names(self._app).of_user(user_id):
             yield "file", {"name": name, "url": file_url(self._app, name)}
 
@@ -69,6 +72,18 @@ class Objects:
         async for document in self._app.store.documents.scan(Find(schema)):
             if user_id in (allowed(document.body.get("ACL"), "write") or ()):
                 yield document
+
+
+async def shown(app: App, caller: Caller, schema: ClassSchema, where: Node = EVERYTHING) -> AsyncIterator[Object]:
+    """The objects of a class that a caller may see, as she may see them; none where the class is closed to her."""
+    rules = app.classes.rules(schema.name)
+    try:
+        rules.check(caller, "find")
+    except ParseError:
+        return
+    shape = Shape(app, caller, app.policy(schema.name), rules, schema, options.EVERYTHING)
+    async for document in app.store.documents.scan(Find(schema, both(where, rules.narrowed(caller, "find")), caller.readers)):
+        yield shape.show(document.body)
 
 
 async def _gone(deleting: Awaitable[None]) -> None:

@@ -186,9 +186,12 @@ class Devices:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def of(self, user_id: str) -> AsyncIterator[tuple[str, Object]]:
+    async def of(self, user_id: str, caller: Caller) -> AsyncIterator[tuple[str, Object]]:
         for installation in await self._tied(user_id):
-            yield "installation", installation.body
+            body = dict(installation.body)
+            # A token is the provider's address of a device, and says nothing to a person.
+            body.pop("deviceToken", None)
+            yield "installation", body
 
     async def leave(self, user_id: str) -> list[Step]:
         schema = self._app.classes.known_or_blank("_Installation")

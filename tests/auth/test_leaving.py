@@ -115,6 +115,12 @@ async def test_a_person_is_told_all_that_is_hers(home: House) -> None:
     assert kinds == ["file", "installation", "object", "object", "object", "object", "role", "session", "user"]
     told = {line["object"]["objectId"] for line in lines if line["kind"] == "object"}
     assert told == {made[f"{name} {what}"] for name in ("Note", "Kept") for what in ("mine", "shared")}
+    await home.master("PUT", "/schemas/Kept", {"classLevelPermissions": {"find": {}, "get": {}}})
+    protected = {"find": {"*": True}, "get": {"*": True}, "protectedFields": {"*": ["what"]}}
+    await home.master("PUT", "/schemas/Note", {"classLevelPermissions": protected})
+    less = [json.loads(line)["object"] for line in (await home.ask("GET", "/api/v1/users/me/data", sent=person.sent)).text.splitlines()]
+    assert [("className" in each, "what" in each) for each in less].count((True, False)) == 2, "as she may see it"
+    assert sum("className" in each for each in less) == 2
     for secret in (person.token, "_session_token", "_hashed_password", "argon2"):
         assert secret not in answer.text
     assert (await home.master("GET", f"/api/v1/users/{person.id}/data")).text == answer.text
