@@ -76,6 +76,16 @@ def _checks(parse_config: Path | None, keyless: bool) -> Iterator[str]:
     for check in checks:
         yield check(configuration)
     yield from _isolation(configuration)
+    yield from _loosened(configuration)
+
+
+def _loosened(configuration: Configuration) -> Iterator[str]:
+    """A line for each app whose limits on sign-in are wider than production's, where that is not development."""
+    for app in configuration.apps:
+        factor = app.rate_limit_factor
+        if app.preset != "development" and factor != 1:
+            how = "no limits on sign-in, sign-up and mails" if factor == 0 else f"limits {factor} times wider than production's"
+            yield f"{_LACKS}{app.app_id} has {how}; MBAAS_LIMITS=1 sets them"
 
 
 def _python() -> str:
