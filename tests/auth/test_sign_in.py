@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -96,17 +95,15 @@ async def test_row_25_only_texts_are_looked_at(home: House) -> None:
 async def test_row_36_an_unknown_address_is_answered_alike(home: House) -> None:
     """By the same answer, as fast, and its codes are as wrong as any."""
     await home.person(email="ann@example.org")
-    shapes = []
-    times: dict[str, list[float]] = {}
+    shapes, shortest = [], 1.0
     for email in ("ann@example.org", "nobody@example.org") * 3:
         began = time.monotonic()
         answer = await home.ask("POST", "/api/v1/codes", {"email": email})
-        times.setdefault(email, []).append(time.monotonic() - began)
+        shortest = min(shortest, time.monotonic() - began)
         shapes.append((answer.status_code, {name: len(text) for name, text in answer.json().items()}))
         assert await enter(home, id=answer.json()["id"], code="123456") == WRONG
     assert all(shape == shapes[0] for shape in shapes)
-    known, unknown = (median(each) for each in times.values())
-    assert abs(known - unknown) < 0.1
+    assert shortest > 0.14, "each takes longer than the store does for either"
     await home.mail(3)
     assert {mail["To"] for mail in home.office.mails} == {"ann@example.org"}
 
