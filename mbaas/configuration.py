@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mbaas.kernel.options import AppOptions, EmailVerification, PushOptions, ServerOptions
+from mbaas.kernel.options import AppOptions, EmailVerification, MfaOptions, PushOptions, ServerOptions
 from mbaas.kernel.processors import processors
 from mbaas.parse_config import DEFAULTS, Translated, translate
 from mbaas.settings import PRESETS, Settings, SettingsError, installer_environment, retention
@@ -119,6 +119,8 @@ def _workers(preset: str, apps: list[AppOptions]) -> int:
 
 _OF_EVERY_APP = (
     "mount",
+    "audit",
+    "erase",
     "live_classes",
     "live_connections",
     "live_subscriptions",
@@ -143,6 +145,15 @@ def _common(settings: Settings) -> dict[str, Any]:
         out["read_only_master_key_ips"] = settings.master_key_ips
     if settings.public_url:
         out["public_url"] = settings.public_url
+    if settings.limits is not None:
+        out["rate_limit_factor"] = settings.limits
+    if settings.mfa is not None:
+        factors = {name.upper() for name in settings.mfa}
+        out["mfa"] = MfaOptions(totp="TOTP" in factors, sms="SMS" in factors) if factors != {"OFF"} else None
+    out["captcha"], out["captcha_secret"] = settings.captcha, settings.captcha_secret
+    out["breach_url"] = f"{settings.breach_url}/" if settings.breach_url else None
+    out["audit_kept_ms"] = settings.audit_kept
+    out["sms_url"], out["sign_in_url"] = settings.sms_url, settings.sign_in_url
     if settings.smtp_url:
         out["smtp"] = smtp_server(settings.smtp_url)
     out["database_shared"] = settings.mongo_shared

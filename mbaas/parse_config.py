@@ -12,7 +12,7 @@ from typing import Any
 
 from mbaas.kernel.options import EVERYWHERE, FileDownload, FileUpload, PagesOptions
 from mbaas.parse_mail import PAGES, VERIFICATION, email_adapter, email_verification, own_pages
-from mbaas.parse_policies import account_lockout, installation, password_policy
+from mbaas.parse_policies import account_lockout, installation, mfa, password_policy
 from mbaas.parse_rate_limit import rate_limits
 from mbaas.parse_values import (
     DEEPEST,
@@ -162,6 +162,8 @@ DEFAULTS: dict[str, Any] = {
     "allow_client_class_creation": False,
     "new_class_permissions": "public",
     "rate_limit_factor": 0,
+    "mfa": None,
+    "erase": (),
     "read_only_master_key_ips": EVERYWHERE,
     "sanitized_errors": True,
     "live_classes": (),
@@ -270,7 +272,9 @@ def _option(name: str, value: Any, out: Translated) -> None:
         out.ignored.append(name)
     if name == "auth":
         ours = {provider for provider, given in mapping(value).items() if mapping(given).get("module") or reader(provider, given)}
-        out.ignored += [f"auth.{provider}" for provider in value if provider not in ours]
+        out.ignored += [f"auth.{provider}" for provider in value if provider not in ours and provider != "mfa"]
+        if second := mapping(value).get("mfa"):
+            out.app["mfa"] = mfa(second)
     if name in RECORDS:
         target, record, fields = RECORDS[name]
         into: dict[str, Any] = {}

@@ -1,12 +1,12 @@
-"""Parse Server's options `passwordPolicy`, `accountLockout` and `installation`, checked when the server starts."""
+"""Parse Server's options `passwordPolicy`, `accountLockout`, `auth.mfa` and `installation`, checked when the server starts."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast, get_args
 
 import regex
 
-from mbaas.kernel.options import AccountLockout, InstallationOptions, PasswordPolicy
+from mbaas.kernel.options import AccountLockout, Algorithm, InstallationOptions, MfaOptions, PasswordPolicy
 from mbaas.kernel.values import is_number
 from mbaas.parse_values import mapping
 
@@ -69,6 +69,25 @@ def account_lockout(value: Any) -> AccountLockout:
     if not isinstance(given.get("unlockOnPasswordReset"), bool | None):
         raise ValueError("has unlockOnPasswordReset, which must be true or false")
     return AccountLockout(duration, threshold, bool(given.get("unlockOnPasswordReset")))
+
+
+def mfa(value: Any) -> MfaOptions | None:
+    """Which second factors there are, and how their codes are made."""
+    given = mapping(value)
+    _known(given, ("options", "digits", "period", "algorithm", "enabled"))
+    offered, digits, period = given.get("options"), given.get("digits") or 6, given.get("period") or 30
+    if not isinstance(offered, list) or not {"SMS", "TOTP"}.intersection(name for name in offered if isinstance(name, str)):
+        raise ValueError("has mfa.options, which must be a list with TOTP, SMS or both")
+    if not isinstance(digits, int) or isinstance(digits, bool) or not 4 <= digits <= 10:
+        raise ValueError("has mfa.digits, which must be a whole number from 4 to 10")
+    if not isinstance(period, int) or isinstance(period, bool) or period < 10:
+        raise ValueError("has mfa.period, which must be a whole number of seconds, 10 or more")
+    algorithm = given.get("algorithm") or "SHA1"
+    if algorithm not in get_args(Algorithm):
+        raise ValueError("has mfa.algorithm, which must be SHA1, SHA256 or SHA512")
+    if given.get("enabled") is False:
+        return None
+    return MfaOptions("TOTP" in offered, "SMS" in offered, digits, period, cast(Algorithm, algorithm))
 
 
 def installation(value: Any) -> InstallationOptions:

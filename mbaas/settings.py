@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from mbaas.kernel.options import LOOPBACK, FileUpload
+from mbaas.kernel.options import LOOPBACK, FileUpload, MfaOptions
 from mbaas.quantities import duration_ms, size_bytes
 from mbaas.smtp_url import smtp_server
 
@@ -34,6 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "new_class_permissions": "authenticated",
         "file_upload": FileUpload(),
         "rate_limit_factor": 1,
+        "mfa": MfaOptions(),
         "sanitized_errors": True,
     },
     "development": {
@@ -41,6 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "new_class_permissions": "public",
         "file_upload": FileUpload(public=True, anonymous_user=True, authenticated_user=True),
         "rate_limit_factor": 100,
+        "mfa": MfaOptions(totp=True, sms=True),
         "sanitized_errors": False,
     },
     "parse": {
@@ -125,10 +127,17 @@ class Settings(BaseSettings):
     client_key: Key = Field(description="Key of the mobile SDKs")
     webhook_key: Key = Field(description="Sent with calls to webhooks, so that they know who calls")
     preset: Preset | None = Field(None, description="Defaults: production, development, parse")
+    limits: int | None = Field(None, ge=0, description="How many times wider than in production limits on sign-in are; 0: none")
     live_classes: Names = Field(("*",), description="Classes with live queries")
     live_connections: int = Field(20_000, ge=1, description="Live-query sockets of an app at the same time")
     live_subscriptions: int = Field(200, ge=1, description="Subscriptions of one live-query socket")
     live_queue_bytes: int = Field(1024 * 1024, ge=1024, description="What may wait to be sent to one live-query socket")
+    audit: Literal["admin", "all", "off"] = Field("admin", description="Which acts with the master key are noted: admin, all, off")
+    audit_kept: Duration = Field(400 * 24 * 3600 * 1000, gt=0, description="How long they are kept")
+    breach_url: str | None = Field(None, description="Range API that says whether a new password was stolen elsewhere; unset: not asked")
+    captcha: str | None = Field(None, description="altcha, or a siteverify URL: asked for by sign-ups and mails; unset: none")
+    captcha_secret: Key = Field(description="What that service knows the app by")
+    erase: Names = Field(("_File",), description="Classes whose objects go with the user who alone may write them; _File: her uploads")
     functions: Path | None = Field(None, description="Folder with the cloud functions' main.py")
     functions_isolation: Literal["strict"] | None = Field(None, description="strict: no functions where a layer of isolation is missing")
     live_ping: Duration = Field(30_000, gt=0, description="How often an idle live-query socket is pinged, and how long it has to answer")
@@ -137,6 +146,9 @@ class Settings(BaseSettings):
     auth: Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)] = Field(
         default_factory=dict, description="Identity providers: a JSON object as `auth` of an options file, or the path of one", repr=False
     )
+    mfa: Names | None = Field(None, description="Second factors: TOTP, SMS, or off; unset: TOTP, in development both")
+    sms_url: str | None = Field(None, description="Service that text messages are posted to", repr=False)
+    sign_in_url: str | None = Field(None, description="The app's page that mails' links to sign in lead to")
     smtp_url: str | None = Field(None, description="Mail server, smtp://user:password@host:587?from=…", repr=False)
     fcm_endpoint: str = Field("https://fcm.googleapis.com", description="Origin of Firebase Cloud Messaging")
     apns_endpoint: str = Field("https://api.push.apple.com", description="Origin of Apple's push service")
@@ -162,7 +174,7 @@ class Settings(BaseSettings):
             raise ValueError("must begin with mongodb:// or mongodb+srv://; leave it unset for SQLite")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "breach_url", "sms_url")
     @classmethod
     def _public_url(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):
@@ -174,6 +186,20 @@ class Settings(BaseSettings):
     def _smtp_url(cls, value: str | None) -> str | None:
         if value:
             smtp_server(value)
+        return value
+
+    @field_validator("mfa")
+    @classmethod
+    def _mfa(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and value != ("off",) and not {name.upper() for name in value} <= {"TOTP", "SMS"}:
+            raise ValueError("must be TOTP, SMS, both with a comma between, or off")
+        return value
+
+    @field_validator("captcha")
+    @classmethod
+    def _captcha(cls, value: str | None) -> str | None:
+        if value and value != "altcha" and not value.startswith(("http://", "https://")):
+            raise ValueError("must be altcha, or begin with https://")
         return value
 
     @field_validator("feed_retention")

@@ -19,7 +19,8 @@ from mbaas_auth.sessions import invalid_token, sign_in_first, with_token
 from mbaas_auth.users import UserPolicy
 
 
-def _policy(app: App) -> UserPolicy:
+def policy_of(app: App) -> UserPolicy:
+    """The rules of the app's users."""
     policy = app.policy("_User")
     assert isinstance(policy, UserPolicy)
     return policy
@@ -27,10 +28,11 @@ def _policy(app: App) -> UserPolicy:
 
 async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     """`/login`: the user, with a new session's token."""
-    policy = _policy(app)
+    policy = policy_of(app)
     user = await policy.authenticate(arguments, caller)
-    user_id = user.body["objectId"]
-    linked, further = await linking.at_login(app, caller, user, policy.show_all(user.body), arguments.get("authData"))
+    user_id, sent = user.body["objectId"], arguments.get("authData")
+    await policy.mfa.demand(user, sent.get("mfa") if isinstance(sent, dict) else None)
+    linked, further = await linking.at_login(app, caller, user, policy.show_all(user.body), policy.mfa.others(sent))
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
@@ -42,7 +44,7 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
 
 async def verify_password(app: App, caller: Caller, arguments: Object) -> Object:
     """`/verifyPassword`: the user, without a session."""
-    policy = _policy(app)
+    policy = policy_of(app)
     user = await policy.authenticate(arguments, caller)
     return await policy.show_self(user.body["objectId"], user.body)
 
@@ -59,7 +61,7 @@ async def log_in_as(app: App, caller: Caller, user_id: Json) -> Object:
     if user is None:
         raise ParseError(Code.OBJECT_NOT_FOUND, "user not found")
     user_id = user.body["objectId"]
-    policy = _policy(app)
+    policy = policy_of(app)
     created_with: Object = {"action": "login", "authProvider": "masterkey"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
     await app.store.documents.commit(steps)
@@ -73,7 +75,7 @@ async def me(app: App, caller: Caller) -> Object:
     user = await app.store.documents.get(app.classes.known_or_blank("_User"), caller.user_id)
     if user is None:
         raise invalid_token()
-    return {**await _policy(app).show_self(caller.user_id, user.body), "sessionToken": caller.session_token}
+    return {**await policy_of(app).show_self(caller.user_id, user.body), "sessionToken": caller.session_token}
 
 
 async def log_out(app: App, caller: Caller) -> Object:
@@ -91,7 +93,7 @@ async def my_session(app: App, token: str | None) -> Object:
     """`/sessions/me`: the session of a token, also when it has expired; protected fields of `_Session` are left out."""
     if not token:
         raise invalid_token("Session token required.")
-    policy = _policy(app)
+    policy = policy_of(app)
     session = await policy.sessions.find(token)
     if session is None:
         raise invalid_token("Session token not found.")
@@ -111,7 +113,7 @@ async def upgrade_session(app: App, caller: Caller, token: str | None) -> Object
         raise invalid_token("invalid legacy session token")
     if caller.user_id is None:
         raise invalid_token()
-    policy = _policy(app)
+    policy = policy_of(app)
     insert, made = policy.sessions.new(caller.user_id, {"action": "upgrade"}, caller.installation_id)
     await app.store.documents.commit([insert])
     return with_token(replace(caller, session_id=insert.document.body["objectId"], session_token=made), dict(insert.document.body))
@@ -119,35 +121,40 @@ async def upgrade_session(app: App, caller: Caller, token: str | None) -> Object
 
 async def request_password_reset(app: App, caller: Caller, arguments: Object) -> Object:
     """`/requestPasswordReset`: a mail with a link by which a new password is chosen."""
-    await _policy(app).password_reset.request(caller, arguments.get("email"), arguments.get("token"))
+    await policy_of(app).password_reset.request(caller, arguments.get("email"), arguments.get("token"))
     return {}
 
 
 async def request_verification(app: App, arguments: Object) -> Object:
     """`/verificationEmailRequest`: once more the mail with the link that proves an address."""
-    await _policy(app).verification.request(arguments.get("email"))
+    await policy_of(app).verification.request(arguments.get("email"))
     return {}
 
 
 async def verify_address(app: App, token: Json) -> Object | None:
     """The link of such a mail: the user whose address is proved by it now, or None."""
-    user = await _policy(app).verification.verify(token)
+    user = await policy_of(app).verification.verify(token)
     return None if user is None else user.body
 
 
 async def resend_verification(app: App, username: Json, token: Json) -> bool:
     """The same mail for who has only the name, or a link that has expired; False where that is told to be impossible."""
-    return await _policy(app).verification.resend(username, token)
+    return await policy_of(app).verification.resend(username, token)
 
 
 async def reset_link(app: App, token: Json) -> Object:
     """The link of a mail for a new password: the user whose it is. NoReset if it is not, or no longer, good for that."""
-    return (await _policy(app).password_reset.owner(token)).body
+    return (await policy_of(app).password_reset.owner(token)).body
 
 
 async def reset_password(app: App, token: Json, password: str) -> None:
     """Choose the password. NoReset says why that is not possible; a password that will not do leaves the link good."""
-    await _policy(app).password_reset.choose(token, password)
+    await policy_of(app).password_reset.choose(token, password)
+
+
+async def unlock(app: App, name: str) -> bool:
+    """Open the account of a name or an address that wrong passwords have closed; False if nobody is called that."""
+    return await policy_of(app).unlock(name)
 
 
 async def challenge(app: App, caller: Caller, arguments: Object) -> Object:
@@ -156,7 +163,7 @@ async def challenge(app: App, caller: Caller, arguments: Object) -> Object:
     if named:
         if not arguments.get("password"):
             raise ParseError(Code.OTHER_CAUSE, "You provided username or email, you need to also provide password.")
-        await _policy(app).authenticate(arguments, caller)
+        await policy_of(app).authenticate(arguments, caller)
     data = arguments.get("challengeData")
     if not data and data != {}:
         raise ParseError(Code.OTHER_CAUSE, "Nothing to challenge.")
@@ -179,5 +186,5 @@ async def _identify(app: App, auth_data: Json, named: bool) -> None:
             raise ParseError(Code.OTHER_CAUSE, f"authData.{name} should be an object.")
     if sum(1 for data in auth_data.values() if data and data.get("id")) > 1:
         raise ParseError(Code.OTHER_CAUSE, "You cannot provide more than one authData provider with an id.")
-    if await _policy(app).linked(auth_data) is None:
+    if await policy_of(app).linked(auth_data) is None:
         raise ParseError(Code.OBJECT_NOT_FOUND, "User not found.")

@@ -20,6 +20,7 @@ from mbaas_auth import providers
 from mbaas_auth.identity.ports import Identity
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import outbox_if_any
+from mbaas_auth.mfa import KEPT
 from mbaas_auth.sessions import Sessions
 
 _ATTEMPTS = 5
@@ -149,7 +150,7 @@ async def _join(app: App, sessions: Sessions, user: Document, name: str, identit
     hidden: Object = {}
     if first:
         ops = [*(Unset(("authData", other)) for other in user.body.get("authData") or () if other != name), *ops]
-        hidden = {"_hashed_password": None, **Links(app).ended("reset"), **Links(app).ended("verification")}
+        hidden = {"_hashed_password": None, KEPT: None, **Links(app).ended("reset"), **Links(app).ended("verification")}
     endings = await sessions.endings(user_id) if first else []
     update = Update(app.classes.known_or_blank("_User"), user_id, ops, hidden, expect=user.version)
     [written, *_] = await app.store.documents.commit([update, *told, *endings])

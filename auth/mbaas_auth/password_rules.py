@@ -11,10 +11,12 @@ from mbaas.data.app import App
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, date, date_ms
 from mbaas.storage.ports import Document, Update
+from mbaas_auth.breaches import ROOM, Breaches
 from mbaas_auth.passwords import Passwords
 
 CHANGED = "_password_changed_at"
 _UNFIT = "Password does not meet the Password Policy requirements."
+_BREACHED = "This password is among those that were stolen elsewhere. Please choose another one."
 _SECONDS = 0.5
 _DAY_MS = 24 * 3600 * 1000
 
@@ -39,6 +41,9 @@ class PasswordRules:
             if right:
                 text = f"New password should not be the same as last {self._policy.history} passwords."
                 raise ParseError(Code.VALIDATION_ERROR, text)
+        breaches: Breaches | None = self._app.rooms.get(ROOM)
+        if breaches is not None and await breaches.knows(password):
+            raise ParseError(Code.VALIDATION_ERROR, _BREACHED)
 
     def _fits(self, password: str) -> bool:
         assert self._pattern is not None

@@ -10,20 +10,29 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mbaas.data.app import App
 from mbaas.data.policies import Policy, Saved, Write
-from mbaas.kernel.caller import Caller, user_principals
+from mbaas.kernel.caller import MASTER, Caller, user_principals
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.ids import token_hash
 from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Object, date, date_ms, pointer
+from mbaas.observe.logs import get_logger
 from mbaas.query import ast
-from mbaas.storage.ports import Delete, Document, Entry, Find, Insert, Step
+from mbaas.storage.ports import Delete, Document, Entry, Find, Insert, Step, Update
 from mbaas_auth.roles import roles_of
 
+SEEN, NAME = "_seen", "_name"
+"""Hidden fields: when a session was used last, and by which client; what its owner calls it."""
+SPENT = "spent_tokens"
+"""The table of tokens that were given back for new ones."""
+_SEEN_MS = 3600 * 1000
+_GRACE_MS = 10_000
+"""How long an old token may come again because an answer was lost on the way, or two requests crossed."""
 _REMEMBERED = 20_000
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SERVERS = ("objectId", "user", "sessionToken", "expiresAt", "createdWith")
@@ -50,6 +59,7 @@ class Known:
     principals: frozenset[str]
     expires: int | None
     anonymous: bool
+    seen: int
 
 
 class Sessions:
@@ -67,6 +77,8 @@ class Sessions:
         if known.expires is not None and known.expires <= self._app.clock.now() and self._app.options.expire_inactive_sessions:
             self._known.pop(token, None)
             raise invalid_token("Session token is expired.")
+        if self._app.clock.now() - known.seen >= _SEEN_MS:
+            known = await self._see(token, known, base)
         return replace(
             base,
             user_id=known.user_id,
@@ -77,6 +89,28 @@ class Sessions:
             session_token=token,
             session_expires=known.expires if self._app.options.expire_inactive_sessions else None,
         )
+
+    async def _see(self, token: str, known: Known, caller: Caller) -> Known:
+        """Note that the session is used, at most once an hour."""
+        known = replace(known, seen=self._app.clock.now())
+        if token in self._known:
+            self._known[token] = known
+        if not self._app.sharing.shared:  # Parse Server could not read a session with a hidden field that it does not know
+            hidden: Object = {SEEN: {"at": known.seen, "client": caller.client_version}}
+            with suppress(ParseError):  # it has ended meanwhile
+                await self._app.store.documents.commit([Update(self.schema, known.session_id, hidden=hidden)])
+        return known
+
+    async def _refuse_stolen(self, token: str) -> None:
+        """End the session whose token was given back for a new one, and comes again."""
+        row = None if self._app.sharing.shared else await self._app.store.rows.get(SPENT, self.kept(token))
+        if row is None or self._app.clock.now() - row.value["at"] < _GRACE_MS:
+            return
+        from mbaas.data import objects
+
+        with suppress(ParseError):
+            await objects.delete(self._app, MASTER, "_Session", row.value["session"])
+            get_logger(__name__).warning("a session has ended: a token of it came twice", session=row.value["session"])
 
     def touched(self, entry: Entry) -> Callable[[Caller], bool] | None:
         """Whose rights an entry of the feed changes, of whichever process; what is remembered of them is forgotten."""
@@ -99,6 +133,8 @@ class Sessions:
         document = await self.find(token)
         user = document.body.get("user") if document else None
         users = self._app.classes.get("_User")
+        if document is None:
+            await self._refuse_stolen(token)
         if document is None or not isinstance(user, dict) or users is None:
             raise invalid_token()
         user_id = user["objectId"]
@@ -107,7 +143,9 @@ class Sessions:
             raise invalid_token()
         roles = await roles_of(self._app, user_id)
         expires = date_ms(document.body.get("expiresAt"))
-        known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person))
+        seen = document.hidden.get(SEEN)
+        at = int(seen["at"]) if isinstance(seen, dict) else 0
+        known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person), at)
         if self._forgotten == forgotten:
             self._known[token] = known
         if len(self._known) > _REMEMBERED:

@@ -24,9 +24,10 @@ from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, PutRow, Step, Update
 from mbaas_auth import linking, providers
 from mbaas_auth.identity.ports import Identity
-from mbaas_auth.lockout import COUNT, EXPIRES, Lockout
+from mbaas_auth.lockout import COUNT, EXPIRES, UNLOCKED, Lockout
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import outbox_if_any
+from mbaas_auth.mfa import Mfa
 from mbaas_auth.password_reset import PasswordReset, forgotten
 from mbaas_auth.password_rules import CHANGED, PasswordRules
 from mbaas_auth.passwords import Passwords
@@ -63,7 +64,7 @@ class UserPolicy(Policy):
         self._app, self.sessions, self.passwords = app, sessions, passwords
         self._rules = PasswordRules(app, passwords)
         self._links, self._lockout = Links(app), Lockout(app)
-        self.verification, self.password_reset = Verification(app), PasswordReset(app)
+        self.verification, self.password_reset, self.mfa = Verification(app), PasswordReset(app), Mfa(app)
 
     def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
         """Nobody searches by what providers know of people, nor by passwords; such a condition holds for nobody."""
@@ -104,7 +105,7 @@ class UserPolicy(Policy):
             raise self.missing(caller, "update", not_found())
 
     def _check_credentials(self, write: Write) -> None:
-        if not write.creating or providers.given(write.body.get("authData")):
+        if not write.creating or providers.given(self.mfa.others(write.body.get("authData"))):
             return
         for name, code, text in (
             ("username", Code.USERNAME_MISSING, "bad or missing username"),
@@ -115,11 +116,13 @@ class UserPolicy(Policy):
 
     async def _auth_data(self, write: Write) -> None:
         """Check what providers say, log in whom they know, and keep the rest to be written."""
-        given = write.body.pop("authData")
-        if not isinstance(given, dict) or given.get("__op"):
+        sent = write.body.pop("authData")
+        if not isinstance(sent, dict) or sent.get("__op"):
             raise providers.unsupported()
-        if not given:
+        if not sent:
             return
+        given = self.mfa.others(sent)
+        assert isinstance(given, dict)
         current = await self._user(write.object_id) if write.object_id else None
         known = (current.body.get("authData") if current else None) or {}
         fresh = {k: v for k, v in given.items() if v is None or not linking.is_echo(known.get(k), v)}
@@ -131,19 +134,23 @@ class UserPolicy(Policy):
             owner = await linking.joined(self._app, self.sessions, identities)
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
-                write.reply = await self._log_in_with(write, owner, given)
+                write.reply = await self._log_in_with(write, owner, given, sent.get("mfa"))
                 return
             raise linking.taken()
-        if fresh:
-            self._link(write, current, fresh, identities)
+        second = await self.mfa.change(write, current, sent["mfa"]) if "mfa" in sent and self.mfa.offered else {}
+        if second and write.object_id:
+            # A code that was used up has changed her.
+            current = await self._user(write.object_id)
+        if fresh or second:
+            self._link(write, current, fresh, second, identities)
 
-    def _link(self, write: Write, current: Document | None, fresh: Object, identities: Mapping[str, Identity]) -> None:
-        """Have what providers say be written, and its owner be told of it."""
+    def _link(self, write: Write, current: Document | None, fresh: Object, second: Object, identities: Mapping[str, Identity]) -> None:
+        """Have what providers say, and what becomes of the second factor, be written, and their owner be told of them."""
         known = (current.body.get("authData") if current else None) or {}
         kept = {name: identity.kept for name, identity in identities.items()}
-        merged = {k: v for k, v in {**known, **fresh, **kept}.items() if v is not None}
+        merged = {k: v for k, v in {**known, **fresh, **kept, **second}.items() if v is not None}
         write.body["authData"] = merged or {"__op": "Delete"}
-        write.answer["authDataResponse"] = {}
+        write.answer.setdefault("authDataResponse", {})
         if any(fresh[name] != kept[name] for name in kept) and (write.creating or write.caller.user_id == write.object_id):
             write.answer["authData"] = merged
         if current is not None:
@@ -167,13 +174,14 @@ class UserPolicy(Policy):
         """The user whom these provider ids belong to. 208 if they are several users'."""
         return await linking.owner(self._app, given)
 
-    async def _log_in_with(self, write: Write, owner: Document, given: Object) -> Saved:
+    async def _log_in_with(self, write: Write, owner: Document, given: Object, second: Json = None) -> Saved:
         user_id = owner.body["objectId"]
         location = f"{self.location}{user_id}"
         if owner.body.get("ACL") == {} and not write.caller.omnipotent:
             raise ParseError(Code.OBJECT_NOT_FOUND, "User not found.")  # she is locked out
         if write.caller.omnipotent or write.caller.user_id is not None:
             return Saved(await self.show_self(user_id, owner.body), 200, location)
+        await self.mfa.demand(owner, second)
         caller = await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
         created_with: Object = {"action": "login", "authProvider": ",".join(given)}
         steps, token = await self.sessions.open(user_id, created_with, write.caller.installation_id)
@@ -290,6 +298,13 @@ class UserPolicy(Policy):
         if write.creating and not write.caller.omnipotent and self.verification.refuses_sign_up:
             write.refusal = unverified()
 
+    async def before_delete(self, app: App, caller: Caller, document: Document) -> list[Step]:
+        """What belongs to a person goes with her."""
+        steps: list[Step] = []
+        for belongings in app.belongings:
+            steps += await belongings.leave(document.body["objectId"])
+        return steps
+
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self.sessions.forget_user(document.body["objectId"])
 
@@ -333,7 +348,7 @@ class UserPolicy(Policy):
     def reveal(self, caller: Caller, body: Object) -> Object:
         if not caller.omnipotent and body.get("objectId") != caller.user_id:
             body.pop("authData", None)
-        return body
+        return self.mfa.shown(body)
 
     def private(self, caller: Caller, hidden: Object) -> Object:
         """The maintenance key is shown what of hidden fields Parse Server shows to it, but for hashes of passwords."""
@@ -388,6 +403,14 @@ class UserPolicy(Policy):
             renewed = await self.passwords.hash(str(password))
             await self._app.store.documents.commit([Update(schema, user.body["objectId"], hidden={"_hashed_password": renewed})])
         return user
+
+    async def unlock(self, name: str) -> bool:
+        """Forget the wrong passwords of a name or an address; False if nobody is called that."""
+        user = await self._named(name, None)
+        if user is not None:
+            step = Update(self._app.classes.known_or_blank("_User"), user.body["objectId"], hidden=UNLOCKED)
+            await self._app.store.documents.commit([step])
+        return user is not None
 
     async def _named(self, username: Json, email: Json) -> Document | None:
         if username and email:

@@ -87,9 +87,9 @@ def _who_asks(app: AppOptions) -> Iterator[str]:
 def _how_much(app: AppOptions) -> Iterator[str]:
     """Bounds of what one caller may ask for."""
     if app.rate_limit_factor == 0:
-        yield "the server's own rate limits are off; run with MBAAS_PRESET=production"
+        yield "there are no limits on sign-in, sign-up and mails; MBAAS_LIMITS=1 sets them"
     elif app.rate_limit_factor > 1:
-        yield f"the server's own rate limits are {app.rate_limit_factor} times as wide; run with MBAAS_PRESET=production"
+        yield f"limits on sign-in, sign-up and mails are {app.rate_limit_factor} times as wide; MBAAS_LIMITS=1 narrows them"
     for name, (option, what) in _BOUNDS.items():
         if getattr(app, name) > getattr(_SAFE, name):
             yield f"more than {getattr(_SAFE, name)} {what} are allowed; take {option} out"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mbaas.data.audit import Audit
 from mbaas.data.classes import Classes
 from mbaas.data.keywords import Keywords
 from mbaas.data.policies import PLAIN, Policy
+from mbaas.data.uses import MemoryCounters, StoredCounters, Uses
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions
@@ -16,6 +18,9 @@ from mbaas.kernel.push import NoPushes, Pushes
 from mbaas.kernel.triggers import NoTriggers, Triggers
 from mbaas.storage.ports import Store
 from mbaas.storage.sharing import Joint, Sharing
+
+if TYPE_CHECKING:
+    from mbaas.data.belongings import Belongings
 
 
 class App:
@@ -27,6 +32,8 @@ class App:
         self.sharing = store.sharing if isinstance(store, Joint) else Sharing()
         self.clock = clock
         self.ids = ids
+        self.uses = Uses(StoredCounters(store.rows) if store.several else MemoryCounters(), clock)
+        self.audit = Audit(store.rows, clock, ids, options.audit_kept_ms)
         self.classes = Classes(store.schemas, options)
         self.keywords = Keywords(options.request_keyword_denylist)
         self.triggers: Triggers = NoTriggers()
@@ -34,6 +41,8 @@ class App:
         self.rooms: dict[str, Any] = {}
         self.unfed: list[Callable[[], None]] = []
         """Called after others changed what no entry of the feed tells: who is in a relation, such as a role's members."""
+        self.belongings: list[Belongings] = []
+        """What the rooms have of users."""
         self.missed: set[str] = set()
         """Names of classes that are not there, of which the log has been told."""
         self._policies: dict[str, Policy] = {}

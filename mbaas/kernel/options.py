@@ -82,6 +82,20 @@ class AccountLockout:
     unlock_on_reset: bool = False
 
 
+Algorithm = Literal["SHA1", "SHA256", "SHA512"]
+
+
+@dataclass(frozen=True, slots=True)
+class MfaOptions:
+    """Second factors: codes of an authenticator app (`totp`), codes by text message (`sms`), and how the codes are made."""
+
+    totp: bool = True
+    sms: bool = False
+    digits: int = 6
+    period_s: int = 30
+    algorithm: Algorithm = "SHA1"
+
+
 @dataclass(frozen=True, slots=True)
 class EmailVerification:
     """What becomes of addresses that nobody has proved to be hers yet."""
@@ -268,6 +282,12 @@ class AppOptions:
     max_upload_bytes: int = 20 * 1024 * 1024
     file_upload: FileUpload = FileUpload()
     file_download: FileDownload = FileDownload()
+    audit: Literal["admin", "all", "off"] = "admin"
+    """Which requests with the master or maintenance key are noted: all that change something but data, all that do, or none."""
+    audit_kept_ms: int | None = 400 * 24 * 3600 * 1000
+    """How long that is kept; None: for ever."""
+    erase: tuple[str, ...] = ("_File",)
+    """Classes whose objects go with the user who alone may write them; `_File` stands for the files that she has uploaded."""
     session_length_s: int = 365 * 24 * 3600
     expire_inactive_sessions: bool = True
     extend_session_on_use: bool = False
@@ -289,10 +309,21 @@ class AppOptions:
     """How much wider than in production the server's own limits are; 0: they are off."""
     account_lockout: AccountLockout | None = None
     password_policy: PasswordPolicy = PasswordPolicy()
+    captcha: str | None = None
+    """`altcha`, or where a service says what an answer to its captcha is worth; None: nobody is asked for one."""
+    captcha_secret: str | None = field(default=None, repr=False)
+    breach_url: str | None = None
+    """Where it is looked up whether a new password was stolen elsewhere; None: nowhere."""
     auth: Mapping[str, Any] = field(default_factory=dict)
+    mfa: MfaOptions | None = None
+    """None: nobody is asked for a second factor, and nobody can have one."""
+    sms_url: str | None = field(default=None, repr=False)
+    """A service that text messages are posted to."""
     email_verification: EmailVerification = EmailVerification()
     email_adapter: Mapping[str, Any] | None = None
     smtp: SmtpServer | None = None
+    sign_in_url: str | None = None
+    """The app's own page, or what opens the app, that links which sign somebody in lead to; None: mails have a code alone."""
     pages: PagesOptions = PagesOptions()
     push: Mapping[str, Any] | None = None
     feed_retention_ms: int = 24 * 3600 * 1000

@@ -60,7 +60,7 @@ _OTHER_HEADERS = frozenset(
 _NONE: dict[bytes, bytes] = {}
 _TEXT = b"text/plain; charset=utf-8"
 _PREFLIGHT = Answer(body=b"OK", content_type=_TEXT)
-_ON_REQUEST = ("If-Match", "Idempotency-Key")
+_ON_REQUEST = ("If-Match", "Idempotency-Key", "X-Captcha")
 """Headers that those are told of who ask whether they may be sent: to all others the list is that of Parse Server."""
 
 

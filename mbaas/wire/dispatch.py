@@ -17,11 +17,16 @@ from mbaas.wire.errors import master_needed, refuse_read_only
 from mbaas.wire.limits import Kind
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route, Table
+from mbaas_auth import captcha
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
     from mbaas.wire.keys import Door
     from mbaas_auth.sessions import Sessions
+
+
+_ADMIN = ("users", "sessions", "roles")
+"""What is administration even where clients may do it, too."""
 
 
 class Dispatcher:
@@ -35,19 +40,30 @@ class Dispatcher:
 
     async def run(self, route: Route, request: Request) -> bytes | Answer | Json:
         """Check what the route asks of the caller, then hand over to its handler."""
-        caller = request.caller
+        caller, params = request.caller, request.params
         if route.master and not caller.master:
             raise master_needed()
         if caller.read_only and route.read_only:
             refuse_read_only(caller, route.read_only)
         if route.limit and (route.limit != "sign-up" or request.params[:1] in ((), ("_User",))):
-            return await self._counted(route, route.limit, request)
-        return await self._handle(route, request)
+            result = await self._counted(route, route.limit, request)
+        else:
+            result = await self._handle(route, request)
+        if caller.omnipotent and route.method != "GET":
+            await _note(route, request, caller, params)
+        return result
 
     async def _counted(self, route: Route, limit: Kind, request: Request) -> bytes | Answer | Json:
         """An attempt on accounts; one that succeeds in signing in is not held against its account."""
         attempt = await request.limits.attempt(limit, request.caller, request.texts())
-        result = await self._handle(route, request)
+        if limit != "sign-in" and not request.caller.omnipotent:
+            await captcha.demand(request.app, request.header(captcha.HEADER), request.caller.ip)
+        try:
+            result = await self._handle(route, request)
+        except ParseError:
+            if attempt is not None:
+                await attempt.failed()
+            raise
         if attempt is not None and limit == "sign-in":
             await attempt.forgive()
         return result
@@ -76,6 +92,16 @@ class Dispatcher:
         if unit.first:
             await idempotency.record(app, request_id, repeated_ok=True)
         return result
+
+
+async def _note(route: Route, request: Request, caller: Caller, params: tuple[str, ...]) -> None:
+    """Have the audit know what was done with a key that passes permissions. What it was done with is not noted: it may be secret."""
+    wanted = request.app.options.audit
+    if wanted == "off" or (wanted == "admin" and not route.master and route.tag not in _ADMIN):
+        return
+    values = iter(params)
+    path = "/".join(next(values, "") if part[:1] in (":", "*") else part for part in route.pattern.split("/"))
+    await request.app.audit.note(caller, route.label, request.about, path=f"{route.base}{path}")
 
 
 async def sign_in(request: Request, token: str) -> None:

@@ -19,7 +19,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, read_object
 from mbaas.wire.cors import Cors, Header
 from mbaas.wire.errors import Unauthorized
-from mbaas.wire.limits import Limits, StoredCounters
+from mbaas.wire.limits import Limits
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -85,7 +85,7 @@ class Door:
         options = app.options
         self.app = app
         self.cors = Cors(options)
-        self.limits = Limits(options, app.clock, StoredCounters(app.store.rows) if app.store.several else None)
+        self.limits = Limits(options, app.uses)
         self._client_keys = {
             name: key
             for name, key in (

@@ -1,102 +1,49 @@
 """What and how often: Parse Server's options `routeAllowList` and `rateLimit`, and the server's own limits on what guesses at accounts.
 
 Every entrance asks here: a plain request, one whose method a body overrides, each part of a batch. What cannot be made up
-is counted: the address, or the session that was looked up; never a token or an id as it was sent.
+is counted: the address, or the session that was looked up; never a token or an id as it was sent. Counts are in `mbaas.data.uses`.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal
 
+from mbaas.data.uses import Uses
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.clock import Clock
-from mbaas.kernel.errors import TooMany, forbidden
+from mbaas.kernel.errors import forbidden
 from mbaas.kernel.ids import token_hash
 from mbaas.kernel.options import AppOptions, RateLimit
 from mbaas.kernel.paths import path_pattern
 from mbaas.kernel.values import Json, Object
-from mbaas.storage.ports import Row, Rows
 
 Kind = Literal["sign-in", "sign-up", "mail"]
-_REMEMBERED = 10_000
-_TABLE = "limits"
-
-
-class Counters(Protocol):
-    """Where uses are counted. The memory of one process is one such place; several processes may share another."""
-
-    async def hit(self, limit: str, who: str, window_ms: float, now: int) -> tuple[int, int]:
-        """Count one more use in the running window, or in a new one. How many they are, and when (ms) the window ends."""
-        ...
-
-    async def forget(self, limit: str, who: str) -> None:
-        """Count from nothing again."""
-        ...
-
-
-class MemoryCounters:
-    """Counters of this process. Windows of one limit end in the order in which they began, so the oldest go first."""
-
-    def __init__(self, most: int = _REMEMBERED) -> None:
-        self._most = most
-        self._windows: dict[str, OrderedDict[str, tuple[int, int]]] = {}
-
-    async def hit(self, limit: str, who: str, window_ms: float, now: int) -> tuple[int, int]:
-        windows = self._windows.setdefault(limit, OrderedDict())
-        while windows and (next(iter(windows.values()))[1] <= now or (len(windows) >= self._most and who not in windows)):
-            windows.popitem(last=False)
-        count, ends = windows.get(who, (0, now + int(window_ms)))
-        windows[who] = count + 1, ends
-        return count + 1, ends
-
-    async def forget(self, limit: str, who: str) -> None:
-        if limit in self._windows:
-            self._windows[limit].pop(who, None)
-
-    def __len__(self) -> int:
-        return sum(map(len, self._windows.values()))
-
-
-class StoredCounters:
-    """Counters of all processes, in the store."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    async def hit(self, limit: str, who: str, window_ms: float, now: int) -> tuple[int, int]:
-        key = _key(limit, who)
-
-        def count(row: Row | None) -> Row:
-            if row is None or row.expires is None:
-                return Row(key, 1, expires=now + int(window_ms))
-            return replace(row, value=row.value + 1)
-
-        counted = await self._rows.alter(_TABLE, key, count)
-        return counted.value, counted.expires or now
-
-    async def forget(self, limit: str, who: str) -> None:
-        await self._rows.drop(_TABLE, _key(limit, who))
-
-
-def _key(limit: str, who: str) -> str:
-    return f"{limit} {who}"
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """One of the server's own limits, as production has it: uses in a window by account, and by address."""
+    """One of the server's own limits, as production has it: uses in a window by address, and of each account by one address.
+
+    `crowd`: so many of an account from anywhere within `CROWD_S` are a flood; 0 asks nothing of that. `spare` is what each address
+    has of the account meanwhile: whoever comes from another address than the flood still gets in. None: nothing at all.
+    """
 
     window_s: int
     by_account: int
     by_address: int
+    crowd: int = 0
+    spare: int | None = None
 
 
-OWN: dict[Kind, Own] = {"sign-in": Own(60, 10, 60), "sign-up": Own(60, 10, 60), "mail": Own(600, 5, 30)}
+CROWD_S = 900
+OWN: dict[Kind, Own] = {
+    "sign-in": Own(60, 10, 60, crowd=30, spare=3),
+    "sign-up": Own(60, 10, 60),
+    "mail": Own(600, 5, 30, crowd=10),
+}
 """A right password gives its account's sign-ins back; addresses get nothing back, or a guesser would mix in her own account."""
 
 
@@ -139,9 +86,8 @@ class Rule:
 class Limits:
     """The limits of one app."""
 
-    def __init__(self, options: AppOptions, clock: Clock, counters: Counters | None = None) -> None:
-        self._clock = clock
-        self._counters: Counters = counters or MemoryCounters()
+    def __init__(self, options: AppOptions, uses: Uses) -> None:
+        self._uses = uses
         self._factor = options.rate_limit_factor
         allowed = options.route_allow_list
         self._allowed = None if allowed is None else tuple(re.compile(pattern) for pattern in allowed)
@@ -165,58 +111,68 @@ class Limits:
         for rule in self.rules:
             if signed_in in (None, rule.needs_session) and rule.applies(methods, path, caller):
                 given = rule.given
-                await self._use(rule.name, rule.who(caller), given.request_count, given.request_time_window, given.error_response_message)
+                await self._uses.use(
+                    rule.name, rule.who(caller), given.request_count, given.request_time_window, given.error_response_message
+                )
 
-    async def attempt(self, kind: Kind, caller: Caller, arguments: Json) -> Accounts | None:
-        """Count an attempt by address and then by each account that it names; None if it is not counted."""
+    async def attempt(self, kind: Kind, caller: Caller, arguments: Json) -> Attempt | None:
+        """Count an attempt by address, and then by each account that it names; None if it is not counted."""
         if not self._factor or caller.omnipotent:
             return None
-        own = OWN[kind]
-        window = own.window_s * 1000
-        address = f"Too many {kind} attempts from this address."
-        await self._use(f"{kind}-address", network_of(caller.ip), own.by_address * self._factor, window, address, tell=True)
+        own, address = OWN[kind], network_of(caller.ip)
         names = accounts_of(arguments) if isinstance(arguments, dict) else ()
+        await self._own(f"{kind}-address", address, own.by_address, own.window_s, f"Too many {kind} attempts from this address.")
         for name in names:
-            account = f"Too many {kind} attempts for this account."
-            await self._use(f"{kind}-account", name, own.by_account * self._factor, window, account, tell=True)
-        return Accounts(self._counters, f"{kind}-account", names)
+            text = f"Too many {kind} attempts for this account."
+            await self._own(f"{kind}-account", f"{name} {address}", own.by_account, own.window_s, text)
+            if own.crowd and own.spare is None:
+                await self._own(f"{kind}-crowd", name, own.crowd, CROWD_S, text)
+            elif own.spare is not None and await self._uses.used(f"{kind}-crowd", name) >= own.crowd * self._factor:
+                await self._own(f"{kind}-spare", f"{name} {address}", own.spare, CROWD_S, text)
+        return Attempt(self._uses, kind, address, names)
+
+    async def _own(self, limit: str, who: str, most: int, window_s: int, text: str) -> None:
+        await self._uses.use(limit, who, most * self._factor, window_s * 1000, text, tell=True)
 
     async def read(self, partner: str, most: int) -> tuple[str, str]:
         """Count a request that a partner makes with its key; what `RateLimit-Policy` and `RateLimit` say of that."""
-        return await self._use(f"{partner} reads", partner, most, 60_000, "Too many requests of this partner.", tell=True)
-
-    async def _use(self, limit: str, who: str, most: float, window_ms: float, text: str, *, tell: bool = False) -> tuple[str, str]:
-        """The policy and the state of a limit after one more use; TooMany if it is used up."""
-        now = self._clock.now()
-        count, ends = await self._counters.hit(limit, who, window_ms, now)
-        seconds = max(1, -(-(ends - now) // 1000))
-        policy = f'"{_QUOTED.sub("", limit)}"; q={most:g}; w={window_ms / 1000:g}'
-        if count > most:
-            raise TooMany(f"{text} Try again in {seconds} s." if tell else text, seconds, policy)
-        return policy, f'"{_QUOTED.sub("", limit)}"; r={most - count:g}; t={seconds}'
+        return await self._uses.use(f"{partner} reads", partner, most, 60_000, "Too many requests of this partner.", tell=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
-    """The accounts that an attempt was counted for."""
+class Attempt:
+    """An attempt that was counted, and the accounts that it was counted for."""
 
-    counters: Counters
-    limit: str
+    uses: Uses
+    kind: Kind
+    address: str
     names: tuple[str, ...]
 
-    async def forgive(self) -> None:
-        """The attempt was right: its accounts start from nothing again."""
+    async def failed(self) -> None:
+        """It was wrong: it counts for what its accounts are asked for from anywhere."""
+        if OWN[self.kind].spare is None:
+            return
         for name in self.names:
-            await self.counters.forget(self.limit, name)
+            await self.uses.count(f"{self.kind}-crowd", name, CROWD_S * 1000)
 
-
-_QUOTED = re.compile(r"[^ !#-\[\]-~]")
+    async def forgive(self) -> None:
+        """It was right: its accounts start from nothing again, for this address and as a whole."""
+        for name in self.names:
+            await self.uses.forget(f"{self.kind}-account", f"{name} {self.address}")
+            if await self.uses.used(f"{self.kind}-crowd", name):
+                await self.uses.forget(f"{self.kind}-crowd", name)
+                await self.uses.forget(f"{self.kind}-spare", f"{name} {self.address}")
 
 
 def accounts_of(arguments: Object) -> tuple[str, ...]:
-    """The accounts that arguments name, by name or address, spelled in one way; only hashes are remembered."""
+    """The accounts that arguments name, by name or address; only hashes are remembered."""
     given = (arguments.get("username"), arguments.get("email"))
-    return tuple(dict.fromkeys(token_hash(text.strip().casefold()) for text in given if isinstance(text, str) and text))
+    return tuple(dict.fromkeys(account_name(text) for text in given if isinstance(text, str) and text))
+
+
+def account_name(text: str) -> str:
+    """The hash of a name or an address, spelled in one way."""
+    return token_hash(text.strip().casefold())
 
 
 def network_of(ip: str) -> str:

@@ -65,6 +65,9 @@ class Request:
     route: str = "none"
     """What metrics call the request: its method and pattern."""
 
+    about: str = ""
+    """Whom or what the request was about, as the audit says it, where its path does not."""
+
     def __init__(self, dispatcher: Dispatcher, cors: Cors, method: str, path: str, headers: list[Header]) -> None:
         self.dispatcher = dispatcher
         self.cors = cors

@@ -48,7 +48,7 @@ class Route:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", f"{self.method} {self.base}{self.pattern}")
-        object.__setattr__(self, "free", not (self.master or self.once or self.read_only or self.limit))
+        object.__setattr__(self, "free", self.method == "GET" and not (self.master or self.read_only or self.limit))
 
 
 Found = tuple[Route, tuple[str, ...]] | None

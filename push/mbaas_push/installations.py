@@ -6,6 +6,7 @@ already. Source: Parse Server 9.10's installation handling, with its codes (132,
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from mbaas.data.app import App
@@ -14,9 +15,9 @@ from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden, not_found
 from mbaas.kernel.ops import Unset
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, pointer
 from mbaas.query import ast
-from mbaas.storage.ports import Delete, Find, Step, Update
+from mbaas.storage.ports import Delete, Document, Find, Step, Update
 
 _TOKEN_LENGTH = 64
 """An APNs device token in hexadecimal; its case does not count."""
@@ -176,3 +177,29 @@ def _same_app(body: Object, row: Object) -> bool:
 def join(app: App) -> None:
     """Register the room's class with an app; before it starts."""
     app.register("_Installation", InstallationPolicy(app))
+    app.belongings.append(Devices(app))
+
+
+class Devices:
+    """The installations that apps have tied to users, by the column `user`. Without the user they are the device's, as before."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def of(self, user_id: str, caller: Caller) -> AsyncIterator[tuple[str, Object]]:
+        for installation in await self._tied(user_id):
+            body = dict(installation.body)
+            # A token is the provider's address of a device, and says nothing to a person.
+            body.pop("deviceToken", None)
+            yield "installation", body
+
+    async def leave(self, user_id: str) -> list[Step]:
+        schema = self._app.classes.known_or_blank("_Installation")
+        return [Update(schema, each.body["objectId"], [Unset(("user",))]) for each in await self._tied(user_id)]
+
+    async def _tied(self, user_id: str) -> list[Document]:
+        schema = self._app.classes.get("_Installation")
+        column = schema.fields.get("user") if schema is not None else None
+        if schema is None or column is None or column.target != "_User":
+            return []
+        return await self._app.store.documents.find(Find(schema, ast.Equals(("user",), pointer("_User", user_id))))

@@ -1,5 +1,6 @@
 // Addresses and forgotten passwords, as the stock SDK meets them. MAILS is a folder with the mails of each address, one a file.
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
@@ -93,4 +94,25 @@ test("nobody learns whether there is an account", async () => {
 test("a trigger refuses a mail", async () => {
   const user = await person("closed");
   await fails(Parse.User.requestPasswordReset(user.getEmail()), 4711);
+});
+
+/** What an authenticator app with the secret of twenty "A" shows, so many steps from now. */
+function code(steps = 0) {
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const digest = createHmac("sha1", Buffer.alloc(20)).update(step).digest();
+  const number = digest.readUInt32BE(digest[19] & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+test("a second factor is enrolled, asked for and used once", async () => {
+  const user = await person();
+  await user.save({ authData: { mfa: { secret: "A".repeat(32), token: code(-1) } } });
+  assert.equal(user.get("authDataResponse").mfa.recovery.split(", ").length, 2);
+  assert.deepEqual((await user.fetch()).get("authData").mfa, { status: "enabled" });
+  const name = user.getUsername();
+  await fails(Parse.User.logIn(name, "secret"), Parse.Error.OTHER_CAUSE);
+  const right = { mfa: { token: code(1) } };
+  assert.equal((await Parse.User.logInWithAdditionalAuth(name, "secret", right)).id, user.id);
+  await fails(Parse.User.logInWithAdditionalAuth(name, "secret", right), Parse.Error.SCRIPT_FAILED);
 });

@@ -27,13 +27,14 @@ def test_the_stock_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sdk: 
     mails.mkdir()
     monkeypatch.setenv("MAILS", str(mails))
     own = {"verifyUserEmails": True, "appName": "The app", "publicServerURL": f"http://127.0.0.1:{port}/parse", "port": port}
+    own["auth"] = {"mfa": {"options": ["TOTP"]}}
     options = json.loads((SDK / "server.json").read_text()) | own
     with (
         post(folder=mails) as office,
         TestServer.with_parse_options(tmp_path, options, functions=HERE / "cloud", smtp_url=office.url) as server,
     ):
         done = run(server, HERE / "sdk.test.mjs", sdk)
-    assert (done.code, done.unfinished, done.passed) == (0, 0, 8), failures(done.text)
+    assert (done.code, done.unfinished, done.passed) == (0, 0, 9), failures(done.text)
 
 
 @pytest.fixture(scope="module")

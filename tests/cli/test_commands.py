@@ -228,6 +228,21 @@ class TestDoctor:
         assert remedy.startswith("mend   ")
         assert mend in remedy
 
+    @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({"MBAAS_LIMITS": "0"}, "there are no limits on sign-in"),
+            ({"MBAAS_LIMITS": "7"}, "are 7 times as wide"),
+            ({"MBAAS_PRESET": "parse"}, "there are no limits on sign-in"),
+            ({}, ""),
+        ],
+    )
+    def test_what_was_loosened_is_named(self, tmp_path: Path, variables: dict[str, str], said: str) -> None:
+        run = mbaas(tmp_path, "doctor", **{**KEYS, **variables}, MBAAS_PORT="0")
+        assert run.returncode == 0, run.stdout
+        lines = [line for line in run.stdout.splitlines() if "MBAAS_LIMITS" in line]
+        assert [said in line for line in lines] == ([True] if said else [])
+
     def test_a_place_without_keys_is_fit_for_development(self, tmp_path: Path) -> None:
         run = mbaas(tmp_path, "doctor", MBAAS_PORT="0")
         assert run.returncode == 0, run.stdout

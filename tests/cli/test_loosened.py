@@ -21,7 +21,7 @@ SHUT: dict[str, Any] = {
     "requestComplexity": {"queryDepth": 20, "includeDepth": 10, "subqueryDepth": 10, "batchRequestLimit": 1000},
 }
 """Options of Parse Server that close what it leaves open."""
-USUAL = {"run with MBAAS_PRESET=production", "the server's calls may go to loopback"}
+USUAL = {"run with MBAAS_PRESET=production", "MBAAS_LIMITS=1 sets them", "the server's calls may go to loopback"}
 """What no options file says: an app that was Parse Server's keeps that server's ways."""
 
 

@@ -149,8 +149,8 @@ async def test_who_granted_what_to_whom_is_kept(partners: Partnership) -> None:
     first = await partners.desk("GET", "/taxi/audit?limit=4")
     assert (await partners.desk("GET", f"/taxi/audit?cursor={first['next']}"))["results"] == told[4:]
 
-    last = (await partners.app.store.rows.scan("partner_audit"))[-1]
-    await partners.app.store.rows.drop("partner_audit", last.key)
+    last = (await partners.app.store.rows.scan("audit_about"))[-1]
+    await partners.app.store.rows.drop("audit_about", last.key)
     assert (await partners.desk("GET", "/taxi/audit"))["results"] == told
 
 

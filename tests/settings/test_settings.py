@@ -10,7 +10,7 @@ import pytest
 
 from mbaas import configuration, settings
 from mbaas.configuration import Configuration, configure
-from mbaas.kernel.options import LOOPBACK, FileUpload
+from mbaas.kernel.options import LOOPBACK, FileUpload, MfaOptions
 from mbaas.quantities import duration_ms, size_bytes
 from mbaas.settings import SettingsError
 
@@ -72,6 +72,15 @@ def test_every_value_finds_its_place(given: Any, tmp_path: Path) -> None:
         MBAAS_MASTER_KEY_IPS="10.0.0.0/8",
         MBAAS_FEED_RETENTION="90m,2MiB",
         MBAAS_LIVE_PING="1.5m",
+        MBAAS_LIMITS="3",
+        MBAAS_MFA="sms, TOTP",
+        MBAAS_SMS_URL="https://sms.example.com/",
+        MBAAS_SIGN_IN_URL="myapp://sign-in",
+        MBAAS_ERASE="Note,_File",
+        MBAAS_AUDIT="all",
+        MBAAS_AUDIT_KEPT="30d",
+        MBAAS_BREACH_URL="https://api.example.com/range",
+        MBAAS_CAPTCHA="altcha",
         MBAAS_DATABASE_URL="mongodb://localhost/x",
     )
     server, [app] = configuration.server, configuration.apps
@@ -86,7 +95,25 @@ def test_every_value_finds_its_place(given: Any, tmp_path: Path) -> None:
     assert (app.master_key_ips, app.maintenance_key_ips) == (("10.0.0.0/8",), LOOPBACK)
     assert (app.feed_retention_ms, app.feed_retention_bytes) == (5_400_000, 2 * 1024**2)
     assert app.database_url == "mongodb://localhost/x"
+    assert (app.rate_limit_factor, app.mfa, app.erase) == (3, MfaOptions(totp=True, sms=True), ("Note", "_File"))
+    assert (app.sms_url, app.sign_in_url) == ("https://sms.example.com", "myapp://sign-in")
+    assert (app.audit, app.audit_kept_ms, app.captcha) == ("all", 30 * 24 * 3600 * 1000, "altcha")
+    assert app.breach_url == "https://api.example.com/range/"
     assert configuration.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("variables", "factors"),
+    [
+        ({}, MfaOptions()),
+        ({"MBAAS_PRESET": "development"}, MfaOptions(totp=True, sms=True)),
+        ({"MBAAS_PRESET": "parse"}, None),
+        ({"MBAAS_MFA": "off"}, None),
+        ({"MBAAS_PRESET": "parse", "MBAAS_MFA": "SMS"}, MfaOptions(totp=False, sms=True)),
+    ],
+)
+def test_second_factors_are_those_of_the_preset_unless_named(given: Any, variables: dict[str, str], factors: MfaOptions | None) -> None:
+    assert given(MBAAS_APP_ID="app", MBAAS_MASTER_KEY="master", **variables).apps[0].mfa == factors
 
 
 @pytest.mark.parametrize(
@@ -103,6 +130,12 @@ def test_every_value_finds_its_place(given: Any, tmp_path: Path) -> None:
         ({"MBAAS_FEED_RETENTION": "long"}, "neither a duration"),
         ({"MBAAS_LIVE_PING": "soon"}, "must be a duration"),
         ({"MBAAS_LIVE_PING": "0"}, "MBAAS_LIVE_PING: "),
+        ({"MBAAS_LIMITS": "-1"}, "MBAAS_LIMITS: "),
+        ({"MBAAS_MFA": "TOTP,push"}, "must be TOTP, SMS, both"),
+        ({"MBAAS_MFA": "off,TOTP"}, "must be TOTP, SMS, both"),
+        ({"MBAAS_AUDIT": "some"}, "MBAAS_AUDIT: "),
+        ({"MBAAS_BREACH_URL": "example.com"}, "must begin with http"),
+        ({"MBAAS_CAPTCHA": "recaptcha"}, "must be altcha"),
         ({"MBAAS_APP_ID": ""}, "needs an application id"),
         ({"MBAAS_MASTER_KEY": ""}, "needs a master key"),
         ({"MBAAS_READ_ONLY_MASTER_KEY": "master"}, "must differ"),

@@ -6,18 +6,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from mbaas.app import open_app
+from mbaas.data.uses import MemoryCounters, StoredCounters, Use, Uses
+from mbaas.kernel.errors import TooMany
 from mbaas.kernel.options import AppOptions, RateLimit, ServerOptions
 from mbaas.kernel.paths import path_pattern
 from mbaas.parse_rate_limit import rate_limits
 from mbaas.services import Services
 from mbaas.testing.clock import FakeClock
 from mbaas.wire.asgi import Wire
-from mbaas.wire.limits import OWN, MemoryCounters, network_of
+from mbaas.wire.limits import CROWD_S, OWN, network_of
+from mbaas.wire.v1 import dialect
+from mbaas.wire.v1.table import table as v1_table
 from tests.wire.scenarios import APP, MASTER, SDK, options
 
 USER = {"username": "ann", "password": "right"}
@@ -26,15 +31,15 @@ USER = {"username": "ann", "password": "right"}
 class Client:
     """Requests to a wire in this process, from any address."""
 
-    def __init__(self, wire: Wire, clock: FakeClock) -> None:
-        self._wire, self.clock = wire, clock
+    def __init__(self, wire: Wire, clock: FakeClock, v1: Wire) -> None:
+        self._wire, self.clock, self._v1 = wire, clock, v1
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, ip: str = "10.1.1.1", sent: dict[str, str] | None = None
     ) -> httpx.Response:
-        transport = httpx.ASGITransport(self._wire, client=(ip, 1))
-        async with httpx.AsyncClient(transport=transport) as http:
-            return await http.request(method, f"http://x/parse{path}", json=body, headers=APP if sent is None else sent)
+        wire, path = (self._v1, path) if path.startswith(dialect.BASE) else (self._wire, f"/parse{path}")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(wire, client=(ip, 1))) as http:
+            return await http.request(method, f"http://x{path}", json=body, headers=APP if sent is None else sent)
 
     async def statuses(self, times: int, method: str, path: str, body: Any = None, **more: Any) -> list[int]:
         return [(await self.ask(method, path, body, **more)).status_code for _ in range(times)]
@@ -48,13 +53,17 @@ def start(tmp_path: Path) -> Start:
     """Starts a wire with these options."""
 
     @asynccontextmanager
-    async def started(**changed: Any) -> AsyncIterator[Client]:
+    async def started(*, stored: bool = False, **changed: Any) -> AsyncIterator[Client]:
         async with AsyncExitStack() as stack:
             clock = FakeClock()
             kept = AppOptions(**options(data_dir=tmp_path, **{"master_key_ips": ("0.0.0.0/0",), **changed}))
             app = await open_app(kept, Services(ServerOptions(), {"app": kept}, clock))
             stack.push_async_callback(app.close)
-            yield Client(Wire({"app": app}, trusted_proxies=("10.9.9.9/32",)), clock)
+            if stored:
+                app.uses = Uses(StoredCounters(app.store.rows), clock)
+            wire = Wire({"app": app}, trusted_proxies=("10.9.9.9/32",))
+            v1 = Wire({"app": app}, mount=dialect.BASE, routes=v1_table(), keyring=wire.keyring, told=dialect.told)
+            yield Client(wire, clock, v1)
 
     return started
 
@@ -200,14 +209,14 @@ PATHS = ("/login", "/verifyPassword")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("how", ["plain", "override", "batch", "sdk"])
 async def test_guesses_at_an_account_end(start: Start, path: str, how: str) -> None:
-    """Whatever the entrance, the spelling of the name, and the address."""
+    """Whatever the entrance and the spelling of the name."""
     async with start(rate_limit_factor=1) as client:
         await client.ask("POST", "/users", USER, ip="10.0.0.9")
         names = ("ann", "Ann", "ANN ", "ann")
         codes = []
         for n in range(20):
             body = {"username": names[n % 4], "password": f"guess {n}"}
-            ip = f"10.0.{n}.1"
+            ip = "10.0.0.1"
             if how == "batch":
                 parts = {"requests": [{"method": "POST", "path": f"/parse{path}", "body": body}]}
                 codes.append((await client.ask("POST", "/batch", parts, ip=ip)).json()[0]["error"]["code"])
@@ -218,11 +227,74 @@ async def test_guesses_at_an_account_end(start: Start, path: str, how: str) -> N
                 codes.append((await client.ask("POST", path, body, ip=ip)).json()["code"])
         allowed = OWN["sign-in"].by_account
         assert codes == [101] * allowed + [100] * (20 - allowed)
-        refused = await client.ask("POST", "/login", USER)
+        refused = await client.ask("POST", "/login", USER, ip="10.0.0.1")
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
-        assert "sign-in" in refused.headers["ratelimit-policy"]
+        assert "sign-in-account" in refused.headers["ratelimit-policy"]
         client.clock.advance(60_000)
+        assert (await client.ask("POST", "/login", USER, ip="10.0.0.1")).status_code == 200
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_flood_on_an_account_locks_nobody_out(start: Start, stored: bool) -> None:
+    """However many addresses guess: each has a few guesses left, and a right password from a new one is let in."""
+    async with start(stored=stored, rate_limit_factor=1) as client:
+        await client.ask("POST", "/users", USER, ip="10.0.0.9")
+        own = OWN["sign-in"]
+        wrong = {**USER, "password": "guess"}
+        for n in range(own.crowd):
+            assert (await client.ask("POST", "/login", wrong, ip=f"10.1.{n}.1")).status_code == 404
+        assert own.spare is not None
+        for n in range(100, 110):
+            codes = [404] * own.spare + [429] * 2
+            assert await client.statuses(own.spare + 2, "POST", "/login", wrong, ip=f"10.1.{n}.1") == codes
+        refused = await client.ask("POST", "/login", USER, ip="10.1.100.1")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, str(CROWD_S))
+        assert "sign-in-spare" in refused.headers["ratelimit-policy"]
+        assert (await client.ask("POST", "/login", USER, ip="10.7.7.7")).status_code == 200
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_limits_are_shown_to_the_master_key_and_reset_by_it(start: Start, stored: bool) -> None:
+    async with start(stored=stored, rate_limit_factor=1) as client:
+        await client.ask("POST", "/users", USER)
+        wrong = {**USER, "password": "guess"}
+        assert (await client.statuses(11, "POST", "/login", wrong))[-1] == 429
+        assert (await client.ask("GET", "/api/v1/limits")).status_code == 403
+        shown = (await client.ask("GET", "/api/v1/limits", sent=MASTER)).json()
+        assert {use["limit"]: use["count"] for use in shown["results"]} == {
+            "sign-in-account": 11,
+            "sign-in-address": 11,
+            "sign-in-crowd": 10,
+            "sign-up-account": 1,
+            "sign-up-address": 1,
+        }
+        assert "ann" not in str(shown)
+        page = (await client.ask("GET", "/api/v1/limits?limit=2", sent=MASTER)).json()
+        rest = (await client.ask("GET", f"/api/v1/limits?cursor={quote(page['next'])}", sent=MASTER)).json()
+        assert page["results"] + rest["results"] == shown["results"]
+        by_account = (await client.ask("GET", "/api/v1/limits?account=ANN", sent=MASTER)).json()["results"]
+        assert {use["limit"] for use in by_account} == {"sign-in-account", "sign-in-crowd", "sign-up-account"}
+        assert (await client.ask("DELETE", "/api/v1/limits", sent=MASTER)).json()["code"] == 102
+        assert (await client.ask("DELETE", "/api/v1/limits?account=ann", sent=MASTER)).json() == {"reset": 3, "unlocked": True}
         assert (await client.ask("POST", "/login", USER)).status_code == 200
+        [address] = [use["id"] for use in shown["results"] if use["limit"] == "sign-in-address"]
+        assert (await client.ask("DELETE", f"/api/v1/limits/{quote(address, safe='')}", sent=MASTER)).json() == {}
+        assert (await client.ask("DELETE", f"/api/v1/limits/{quote(address, safe='')}", sent=MASTER)).status_code == 404
+        assert (await client.ask("DELETE", "/api/v1/limits?address=10.1.1.1", sent=MASTER)).json() == {"reset": 1, "unlocked": False}
+
+
+async def test_a_limit_that_is_used_up_is_not_counted_in_the_store_again() -> None:
+    """Within a second: a flood of refused attempts costs it nothing."""
+    clock, counters = FakeClock(), MemoryCounters()
+    uses = Uses(counters, clock)
+    await uses.use("a", "b", 1, 60_000, "")
+    for seconds, count in ((0, 2), (0, 2), (0.5, 2), (0.6, 3)):
+        clock.advance(int(seconds * 1000))
+        with pytest.raises(TooMany) as caught:
+            await uses.use("a", "b", 1, 60_000, "")
+        assert (await uses.used("a", "b"), caught.value.retry_after_s) == (count, 59 if seconds == 0.6 else 60)
+    assert await uses.forget("a", "b")
+    await uses.use("a", "b", 1, 60_000, "")
 
 
 async def test_an_unknown_account_is_limited_alike(start: Start) -> None:
@@ -272,8 +344,11 @@ async def test_sign_ups_of_one_address_are_limited(start: Start, path: str) -> N
 @pytest.mark.parametrize("path", ["/requestPasswordReset", "/verificationEmailRequest"])
 async def test_mail_requests_are_limited(start: Start, path: str) -> None:
     async with start(rate_limit_factor=1) as client:
-        codes = [(await client.ask("POST", path, {"email": "a@x.org"}, ip=f"10.0.0.{n}")).json()["code"] for n in range(7)]
-        assert codes[OWN["mail"].by_account :] == [100, 100]
+        codes = [(await client.ask("POST", path, {"email": "a@x.org"}, ip=f"10.0.0.{n}")).json()["code"] for n in range(12)]
+        assert codes[OWN["mail"].crowd :] == [100, 100]
+        assert 100 not in codes[: OWN["mail"].crowd]
+        codes = [(await client.ask("POST", path, {"email": "b@x.org"})).json()["code"] for _ in range(6)]
+        assert codes[OWN["mail"].by_account :] == [100]
         assert 100 not in codes[: OWN["mail"].by_account]
 
 
@@ -290,10 +365,10 @@ async def test_memory_is_bounded() -> None:
     """However many names are tried; and what has ended is let go."""
     counters = MemoryCounters(most=100)
     for n in range(1000):
-        await counters.hit("a", str(n), 1000, now=n // 10)
+        await counters.hit(f"a|{n}", 1000, now=n // 10)
     assert len(counters) == 100
-    assert await counters.hit("a", "999", 1000, now=100) == (2, 1099)
-    assert await counters.hit("a", "new", 1000, now=5000) == (1, 6000)
+    assert await counters.hit("a|999", 1000, now=100) == Use("a|999", 2, 1099)
+    assert await counters.hit("a|new", 1000, now=5000) == Use("a|new", 1, 6000)
     assert len(counters) == 1
 
 

@@ -13,5 +13,6 @@ class ConsoleMailer:
 
     async def send(self, letter: Letter) -> None:
         subject, text = compose(letter)
-        sys.stderr.write(f"\n  mail to {letter.to}: {subject}\n  {letter.link or text}\n\n")
+        said = f"{letter.code} {letter.link}".strip() or text
+        sys.stderr.write(f"\n  mail to {letter.to}: {subject}\n  {said}\n\n")
         sys.stderr.flush()

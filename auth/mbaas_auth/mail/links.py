@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from mbaas.data.app import App
 from mbaas.kernel.values import Json, Object, date, date_ms
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find
-from mbaas_auth.mail.ports import Kind
 
+LinkKind = Literal["verification", "reset"]
 _KEPT, _PROOF = 25, 32
 _MOST = 200
 
@@ -30,7 +31,7 @@ class Fields:
     path: str
 
 
-FIELDS: dict[Kind, Fields] = {
+FIELDS: dict[LinkKind, Fields] = {
     "verification": Fields("_email_verify_token", "_email_verify_token_expires_at", "verify_email"),
     "reset": Fields("_perishable_token", "_perishable_token_expires_at", "request_password_reset"),
 }
@@ -42,7 +43,7 @@ class Links:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    def issued(self, kind: Kind, user: Document | None, valid_s: float | None, *, reuse: bool) -> Object:
+    def issued(self, kind: LinkKind, user: Document | None, valid_s: float | None, *, reuse: bool) -> Object:
         """Hidden fields of a user who is to be sent a link; none where the one that she was sent is to be used again."""
         fields, now = FIELDS[kind], self._app.clock.now()
         if reuse and user is not None and user.hidden.get(fields.token):
@@ -52,15 +53,15 @@ class Links:
         made = self._app.ids.object_id(_KEPT)
         return {fields.token: made, fields.expires: None if valid_s is None else date(now + round(valid_s * 1000))}
 
-    def ended(self, kind: Kind) -> Object:
+    def ended(self, kind: LinkKind) -> Object:
         """Hidden fields of a user whose link is not to work any more."""
         return {FIELDS[kind].token: None, FIELDS[kind].expires: None}
 
-    def token(self, kind: Kind, kept: str) -> str:
+    def token(self, kind: LinkKind, kept: str) -> str:
         """The token of which this is kept."""
         return kept if self._app.sharing.shared else kept + self._proof(kind, kept)
 
-    def kept(self, kind: Kind, token: Json) -> str | None:
+    def kept(self, kind: LinkKind, token: Json) -> str | None:
         """What is kept of a token; None for one that was never given out."""
         if not isinstance(token, str) or not 0 < len(token) <= _MOST or not token.isascii():
             return None
@@ -69,11 +70,11 @@ class Links:
         kept, proof = token[:_KEPT], token[_KEPT:]
         return kept if hmac.compare_digest(proof, self._proof(kind, kept)) else None
 
-    def _proof(self, kind: Kind, kept: str) -> str:
+    def _proof(self, kind: LinkKind, kept: str) -> str:
         said = f"{kind} {self._app.options.app_id} {kept}"
         return hmac.new(self._app.options.master_key.encode(), said.encode(), "sha256").hexdigest()[:_PROOF]
 
-    async def owner(self, kind: Kind, token: Json) -> Document | None:
+    async def owner(self, kind: LinkKind, token: Json) -> Document | None:
         """The user who was sent the token, expired or not."""
         kept = self.kept(kind, token)
         if kept is None:
@@ -82,16 +83,16 @@ class Links:
         found = await self._app.store.documents.find(Find(self._app.classes.known_or_blank("_User"), where, limit=1))
         return found[0] if found else None
 
-    def unused(self, kind: Kind, user: Document) -> ast.Node:
+    def unused(self, kind: LinkKind, user: Document) -> ast.Node:
         """The condition that the user's link has not been used since."""
         return ast.Equals((FIELDS[kind].token,), user.hidden.get(FIELDS[kind].token))
 
-    def expired(self, kind: Kind, user: Document) -> bool:
+    def expired(self, kind: LinkKind, user: Document) -> bool:
         """True for a link that has an end, which is over."""
         expires = date_ms(user.hidden.get(FIELDS[kind].expires))
         return expires is not None and expires <= self._app.clock.now()
 
-    def address(self, kind: Kind, user: Document) -> str | None:
+    def address(self, kind: LinkKind, user: Document) -> str | None:
         """The link that a mail to the user has; None if she is to be sent none any more."""
         kept, base = user.hidden.get(FIELDS[kind].token), self._app.options.link_url
         if not isinstance(kept, str) or base is None:

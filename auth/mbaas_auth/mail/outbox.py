@@ -19,6 +19,7 @@ from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Document, PutRow
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.ports import Kind, Letter, Mailer, Notice, Undelivered
+from mbaas_auth.tickets import Tickets
 
 ROOM = "mails"
 _TABLE = "mails"
@@ -38,7 +39,7 @@ class Outbox:
 
     def __init__(self, app: App, mailer: Mailer, owner: Owner) -> None:
         self._app, self._mailer = app, mailer
-        self._links = Links(app)
+        self._links, self._tickets = Links(app), Tickets(app)
         self._queue = Queue(app, _TABLE, self._send, owner)
 
     def start(self) -> None:
@@ -49,10 +50,12 @@ class Outbox:
         """Stop; what waits is sent by another process, or after the next start."""
         await self._queue.close()
 
-    def letter(self, kind: Kind, user_id: str, to: Json) -> PutRow:
-        """The step that has a mail wait. Whoever has committed it calls `wake`."""
+    def letter(self, kind: Kind, user_id: str, to: Json, ticket: str | None = None) -> PutRow:
+        """The step that has a mail wait; `ticket` is the id of what it signs in with. Whoever has committed it calls `wake`."""
         now = self._app.clock.now()
         value: Object = {"kind": kind, "user": user_id, "to": to, "since": now, "tries": 0}
+        if ticket is not None:
+            value["ticket"] = ticket
         return PutRow(_TABLE, self._app.ids.object_id(_KEY), value, due=now)
 
     def notice(self, kind: Notice, user_id: str, to: str, about: str) -> PutRow:
@@ -74,12 +77,10 @@ class Outbox:
         if value["kind"] == "nothing":
             return None
         user = await self._app.store.documents.get(self._app.classes.known_or_blank("_User"), value["user"])
-        if user is None:
-            return None
+        link = await self._link(value, user) if user is not None else None
         # Of what was done to an account she is told who had it then, whatever her address is by now.
-        link = "" if "about" in value else self._links.address(value["kind"], user)
-        if link is None or (link and address_of(user) != value["to"]):
-            return None  # she has another address, or has used the link of another mail
+        if user is None or link is None or ("about" not in value and address_of(user) != value["to"]):
+            return None  # she is gone, has another address, or has used the link of another mail
         try:
             await self._mailer.send(self._written(value, user, link))
         except Undelivered as error:
@@ -89,12 +90,24 @@ class Outbox:
             return await self._again(task, Undelivered(type(error).__name__, again=True))
         return None
 
+    async def _link(self, value: Object, user: Document) -> str | None:
+        """The link that a mail has, "" for one without; None for a mail that is not to be sent any more."""
+        ticket = value.get("ticket")
+        if "about" in value:
+            return ""
+        if ticket is None:
+            return self._links.address(value["kind"], user)
+        page = self._app.options.sign_in_url
+        if not await self._tickets.good(ticket):
+            return None
+        return f"{page}{'&' if '?' in page else '?'}token={self._tickets.token(ticket)}" if page else ""
+
     def _written(self, value: Object, user: Document, link: str) -> Letter:
         shown = {name: held for name, held in user.body.items() if name != "authData"}
         locale = next((user.body[name] for name in _LANGUAGE if isinstance(user.body.get(name), str)), None)
-        options = self._app.options
-        language = locale or options.pages.fallback_locale
-        return Letter(value["kind"], value["to"], link, options.app_name or "", shown, language, value.get("about", ""))
+        options, code = self._app.options, self._tickets.code(value["ticket"]) if "ticket" in value else ""
+        language, about = locale or options.pages.fallback_locale, value.get("about", "")
+        return Letter(value["kind"], value["to"], link, options.app_name or "", shown, language, code=code, about=about)
 
     async def _again(self, task: Task, error: Undelivered) -> int | None:
         """When it is tried again; None if it never is. The log names the person, not her address."""

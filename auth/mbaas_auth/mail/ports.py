@@ -7,15 +7,16 @@ from typing import Literal, Protocol
 
 from mbaas.kernel.values import Object
 
-Kind = Literal["verification", "reset"]
-"""Mails with a link."""
+Kind = Literal["verification", "reset", "sign-in"]
+"""Mails with a link, or a code."""
 Notice = Literal["linked", "unlinked"]
 """Mails that say what was done, with none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One mail: of which kind, to whom, with which link, or about which provider. `user` is the person as the master key sees her."""
+    """One mail: of which kind, to whom, with which link ("" for none) or code, or about which provider. `user` is the person as the
+    master key sees her."""
 
     kind: Kind | Notice
     to: str
@@ -23,6 +24,7 @@ class Letter:
     app_name: str
     user: Object
     locale: str
+    code: str = ""
     about: str = ""
 
 

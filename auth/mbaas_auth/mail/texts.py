@@ -1,5 +1,8 @@
-"""What the mails say, by language: subject and text. `{app}` is the app's name, `{account}` the address or name, `{link}` the link,
-`{about}` the provider that a notice is about."""
+"""What the mails say, by language: subject and text.
+
+`{app}` is the app's name, `{account}` the address or name, `{link}` the link, `{code}` the code, `{about}` the provider that a notice
+is about.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,11 @@ TEXTS: dict[str, dict[Kind | Notice, tuple[str, str]]] = {
             "Hello,\n\n{about} can no longer be used to sign in to {account} at {app}.\n\n"
             "If it was not you who removed it, choose a new password.\n",
         ),
+        "sign-in": (
+            "{code} is your code for {app}",
+            "Hello,\n\nyour code to sign in to {app} is {code}. It is good for ten minutes.\n\n{link}"
+            "If you did not ask for it, ignore this message, and tell nobody the code.\n",
+        ),
     },
     "de": {
         "verification": (
@@ -49,6 +57,11 @@ TEXTS: dict[str, dict[Kind | Notice, tuple[str, str]]] = {
             "Guten Tag,\n\nmit {about} ist bei {app} keine Anmeldung als {account} mehr möglich.\n\n"
             "Wenn nicht Sie das waren, wählen Sie ein neues Passwort.\n",
         ),
+        "sign-in": (
+            "{code} ist Ihr Code für {app}",
+            "Guten Tag,\n\nIhr Code für die Anmeldung bei {app} ist {code}. Er gilt zehn Minuten.\n\n{link}"
+            "Wenn Sie ihn nicht angefordert haben, ignorieren Sie diese Nachricht, und nennen Sie niemandem den Code.\n",
+        ),
     },
     "es": {
         "verification": (
@@ -69,6 +82,11 @@ TEXTS: dict[str, dict[Kind | Notice, tuple[str, str]]] = {
         "unlinked": (
             "Se ha quitado {about} de tu cuenta de {app}",
             "Hola:\n\nYa no se puede entrar en {app} como {account} con {about}.\n\nSi no has sido tú, elige una nueva contraseña.\n",
+        ),
+        "sign-in": (
+            "{code} es tu código para {app}",
+            "Hola:\n\nTu código para entrar en {app} es {code}. Vale diez minutos.\n\n{link}"
+            "Si no lo has pedido, ignora este mensaje y no digas el código a nadie.\n",
         ),
     },
     "fr": {
@@ -92,17 +110,26 @@ TEXTS: dict[str, dict[Kind | Notice, tuple[str, str]]] = {
             "Bonjour,\n\n{about} ne permet plus de se connecter à {app} en tant que {account}.\n\n"
             "Si ce n'était pas vous, choisissez un nouveau mot de passe.\n",
         ),
+        "sign-in": (
+            "{code} est votre code pour {app}",
+            "Bonjour,\n\nvotre code de connexion à {app} est {code}. Il est valable dix minutes.\n\n{link}"
+            "Si vous ne l'avez pas demandé, ignorez ce message et ne communiquez le code à personne.\n",
+        ),
     },
 }
+
+_OR_OPEN = {"en": "Or open this link:", "de": "Oder öffnen Sie diesen Link:", "es": "O abre este enlace:", "fr": "Ou ouvrez ce lien :"}
 
 
 def compose(letter: Letter) -> tuple[str, str]:
     """The subject and the text of a mail, in the language of its locale or else in English."""
-    texts = TEXTS.get(letter.locale.partition("-")[0].lower(), TEXTS["en"])
-    subject, text = texts[letter.kind]
+    language = letter.locale.partition("-")[0].lower()
+    language = language if language in TEXTS else "en"
+    subject, text = TEXTS[language][letter.kind]
+    link = f"{_OR_OPEN[language]}\n\n{letter.link}\n\n" if letter.kind == "sign-in" and letter.link else letter.link
     account = letter.to if letter.kind == "verification" else letter.user.get("username") or letter.to
     # What people choose stays one line, so that none can add lines of her own to a mail to somebody else.
-    said = {"app": line(letter.app_name), "account": line(str(account)), "link": letter.link, "about": line(letter.about)}
+    said = {"app": line(letter.app_name), "account": line(str(account)), "link": link, "code": letter.code, "about": line(letter.about)}
     return subject.format(**said), text.format(**said)
 
 

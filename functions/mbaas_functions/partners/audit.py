@@ -1,25 +1,18 @@
-"""Who did what to a partner, and when: what was granted and taken back, states, secrets, keys. Rows are added, and never changed.
+"""Who did what to a partner, and when: what was granted and taken back, states, secrets, keys.
 
-What is done to a partner notes its event in the partner's own row, in the one write that does it; from there it is copied into rows of its
-own, numbered, before the answer. What a dying process did not copy is copied by whoever comes next.
+What is done to a partner notes its event in the partner's own row, in the one write that does it; from there it is copied into the app's
+audit, numbered, before the answer. What a dying process did not copy is copied by whoever comes next.
 """
 
 from __future__ import annotations
 
 from mbaas.data.app import App
-from mbaas.kernel.caller import Caller
+from mbaas.data.audit import Event
+from mbaas.kernel.clock import from_iso
 from mbaas.kernel.values import Object
-from mbaas.storage.ports import Row
-
-_TABLE = "partner_audit"
 
 
-def by(caller: Caller | None) -> Object:
-    """Who did it: the holder of the master key, and where she was."""
-    return {} if caller is None else {"by": "master", "ip": caller.ip}
-
-
-class Audit:
+class History:
     """The audits of one app's partners."""
 
     def __init__(self, app: App) -> None:
@@ -28,24 +21,21 @@ class Audit:
     async def copy(self, partner: str, history: list[Object]) -> None:
         """Keep the events of a partner's row that are not kept yet."""
         last = await self._last(partner, history)
-        rows = [Row(_key(partner, event["number"]), event) for event in history if event.get("number", 0) > last]
-        if rows:
-            await self._app.store.rows.put_many(_TABLE, rows)
+        fresh = [event for event in history if event.get("number", 0) > last]
+        await self._app.audit.add([Event(from_iso(each["at"]) or 0, each, _about(partner), each["number"]) for each in fresh])
 
     async def _last(self, partner: str, history: list[Object]) -> int:
         """The number of the last event that is kept, of those in the history."""
         for event in reversed(history):
-            number = event.get("number", 0)
-            if await self._app.store.rows.get(_TABLE, _key(partner, number)) is not None:
-                return int(number)
+            if await self._app.audit.has(_about(partner), event.get("number", 0)):
+                return int(event["number"])
         return 0
 
     async def page(self, partner: str, after: int, limit: int) -> tuple[list[Object], int | None]:
         """Events after the one of this number, the oldest first; the number to ask for more with."""
-        rows = await self._app.store.rows.scan(_TABLE, _key(partner, after), limit + 1, prefix=f"{partner}|")
-        found = [row.value for row in rows[:limit]]
-        return found, int(found[-1]["number"]) if len(rows) > limit else None
+        events, following = await self._app.audit.page(f"{after:010d}", limit, _about(partner))
+        return events, int(following) if following is not None else None
 
 
-def _key(partner: str, number: int) -> str:
-    return f"{partner}|{number:010d}"
+def _about(partner: str) -> str:
+    return f"partner {partner}"

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from mbaas.data.app import App
+from mbaas.data.audit import by
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, ParseError
@@ -24,7 +25,7 @@ from mbaas.kernel.values import Json, Object
 from mbaas.outbound.reach import Reach
 from mbaas.storage.ports import Row
 from mbaas_functions.partners import environments, operations, signatures
-from mbaas_functions.partners.audit import Audit, by
+from mbaas_functions.partners.audit import History
 from mbaas_functions.partners.environments import LIMITS, Environment, environment_of
 from mbaas_functions.partners.operations import Operation
 
@@ -116,7 +117,7 @@ class Registry:
 
     def __init__(self, app: App, reach: Reach) -> None:
         self._app, self._reach = app, reach
-        self.audit = Audit(app)
+        self.audit = History(app)
 
     def vouched(self, url: str) -> bool:
         """True if whose the server behind a URL is need not be proven."""

@@ -62,6 +62,10 @@ class Names(Protocol):
         """What is known of the file, or None."""
         ...
 
+    async def of_user(self, user_id: str) -> list[str]:
+        """The names of the files that a user has uploaded."""
+        ...
+
     async def forget(self, name: str) -> bool:
         """Have nothing found by the name; says whether there was something."""
         ...

@@ -23,6 +23,15 @@ class NamesInRows:
         row = await self._rows.get(_TABLE, name)
         return None if row is None else row.value
 
+    async def of_user(self, user_id: str) -> list[str]:
+        """Those of all rows that say so."""
+        found: list[str] = []
+        after = ""
+        while rows := await self._rows.scan(_TABLE, after):
+            found += [row.key for row in rows if row.value.get("user") == user_id]
+            after = rows[-1].key
+        return found
+
     async def forget(self, name: str) -> bool:
         """Drop the row."""
         return await self._rows.drop(_TABLE, name)

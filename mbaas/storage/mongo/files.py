@@ -105,6 +105,12 @@ class GridFiles:
             found = await self._database[_FILES].find({"filename": name}).sort("uploadDate", -1).limit(1).to_list()
         return _known(found[0]) if found else None
 
+    async def of_user(self, user_id: str) -> list[str]:
+        """The names of the files that a user has uploaded."""
+        with told():
+            found = await self._database[_FILES].find({"mbaas.user": user_id}, {"filename": 1}).to_list()
+        return [str(one["filename"]) for one in found]
+
     async def forget(self, name: str) -> bool:
         """Remove every file of the name."""
         with told():

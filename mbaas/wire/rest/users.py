@@ -5,7 +5,7 @@ from __future__ import annotations
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Request
 from mbaas.wire.routes import Route
-from mbaas_auth import accounts
+from mbaas_auth import accounts, leaving
 
 
 async def log_in(request: Request) -> Json:
@@ -20,7 +20,10 @@ async def verify_password(request: Request) -> Json:
 
 async def log_in_as(request: Request) -> Json:
     """A session of any user, for the master key."""
-    return await accounts.log_in_as(request.app, request.caller, request.texts().get("userId"))
+    user_id = request.texts().get("userId")
+    shown = await accounts.log_in_as(request.app, request.caller, user_id)
+    request.about = f"user {user_id}"
+    return shown
 
 
 async def log_out(request: Request) -> Json:
@@ -31,6 +34,12 @@ async def log_out(request: Request) -> Json:
 async def me(request: Request) -> Json:
     """The signed-in user."""
     return await accounts.me(request.app, request.caller)
+
+
+async def erase_me(request: Request) -> Json:
+    """Delete the signed-in user, with what belongs to her."""
+    await leaving.erase_me(request.app, request.caller)
+    return {}
 
 
 async def my_session(request: Request) -> Json:
@@ -60,6 +69,7 @@ async def challenge(request: Request) -> Json:
 
 ROUTES = (
     Route("GET", "/users/me", me, "The signed-in user", "users"),
+    Route("DELETE", "/users/me", erase_me, "Delete the signed-in user, with what is hers", "users", read_only="delete itself"),
     Route("GET", "/login", log_in, "Sign in", "users", session="never", limit="sign-in"),
     Route("POST", "/login", log_in, "Sign in", "users", session="never", limit="sign-in"),
     Route("POST", "/loginAs", log_in_as, "A session of any user (master key)", "users"),

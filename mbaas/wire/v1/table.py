@@ -5,11 +5,26 @@ from __future__ import annotations
 from functools import cache
 
 from mbaas.wire.routes import Table
-from mbaas.wire.v1 import changes, consents, deployments, endpoints, jobs, logs, partner, partners, pushes, secrets
+from mbaas.wire.v1 import (
+    audit,
+    changes,
+    consents,
+    deployments,
+    endpoints,
+    jobs,
+    limits,
+    logs,
+    partner,
+    partners,
+    pushes,
+    secrets,
+    sessions,
+    sign_in,
+)
 
 
 @cache
 def table() -> Table:
     """The table, made once."""
-    families = (changes, consents, deployments, endpoints, jobs, logs, partner, partners, pushes, secrets)
+    families = (audit, changes, consents, deployments, endpoints, jobs, limits, logs, partner, partners, pushes, secrets, sessions, sign_in)
     return Table(route for family in families for route in family.ROUTES)

@@ -1,0 +1,112 @@
+"""Signing in without a password: by the code or the link of a mail, or by a token that the app's own backend has asked for.
+
+Whoever reads the mails of an address is its owner. The first time that this is proved of an account, what somebody else may have left
+there before goes: its password, its other ways to sign in, its sessions (an account under a stranger's address waits for her to come).
+"""
+
+from __future__ import annotations
+
+from mbaas.data import triggers
+from mbaas.data.app import App
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.clock import iso
+from mbaas.kernel.errors import Code, Duplicate, ParseError, forbidden
+from mbaas.kernel.ops import Op, Set, Unset
+from mbaas.kernel.values import Json, Object
+from mbaas.query import ast
+from mbaas.storage.ports import Document, Find, Step, Update
+from mbaas_auth.accounts import policy_of
+from mbaas_auth.mail.outbox import evenly, outbox_of
+from mbaas_auth.tickets import Ticket, Tickets, wrong
+
+PROVED = "_proved_email"
+"""Hidden field: the address that was proved by signing in with a mail."""
+CODE_SECONDS = 600
+_TOKEN_SECONDS, _LONGEST_TOKEN_SECONDS = 300, 3600
+
+
+async def request_code(app: App, email: Json) -> Object:
+    """Have a mail with a code, and a link if the app has a page for it, be sent: the id that the code belongs to, and when it ends.
+
+    The same, and as fast, for an address that nobody has. 204, 125 for no address.
+    """
+    outbox = outbox_of(app)
+    if not email:
+        raise ParseError(Code.EMAIL_MISSING, "you must provide an email")
+    if not isinstance(email, str):
+        raise ParseError(Code.INVALID_EMAIL_ADDRESS, "you must provide a valid email string")
+    async with evenly():
+        schema = app.classes.known_or_blank("_User")
+        found = await app.store.documents.find(Find(schema, ast.Equals(("email",), email), limit=1))
+        user_id = found[0].body["objectId"] if found else None
+        ticket_id, until, step = Tickets(app).issue("mail", user_id, email, CODE_SECONDS)
+        letter = outbox.letter("sign-in", user_id, email, ticket_id) if user_id else outbox.nothing()
+        await app.store.documents.commit([step, letter])
+        outbox.wake()
+    return {"id": ticket_id, "expiresAt": iso(until)}
+
+
+async def make_token(app: App, caller: Caller, user_id: Json, seconds: Json) -> Object:
+    """A token that signs a user in once: for the app's own backend, which has the master key. 101 for nobody, 162 for no such time."""
+    if not caller.master or caller.read_only:
+        raise forbidden("master key is required")
+    if seconds is None:
+        seconds = _TOKEN_SECONDS
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds <= _LONGEST_TOKEN_SECONDS:
+        raise ParseError(Code.INVALID_VALUE, f"expiresIn must be a whole number of seconds, at most {_LONGEST_TOKEN_SECONDS}.")
+    user = await _user(app, user_id) if isinstance(user_id, str) else None
+    if user is None:
+        raise ParseError(Code.OBJECT_NOT_FOUND, "user not found")
+    tickets = Tickets(app)
+    ticket_id, until, step = tickets.issue("token", user.body["objectId"], None, seconds)
+    await app.store.documents.commit([step])
+    return {"token": tickets.token(ticket_id), "expiresAt": iso(until)}
+
+
+async def sign_in(app: App, caller: Caller, arguments: Object) -> Object:
+    """The user, with a new session's token, by `{id, code}` or `{token}`; `authData.mfa` beside it where she has a second factor.
+
+    101 for what is wrong, used, or too late. A token that the master key asked for needs no second factor.
+    """
+    tickets = Tickets(app)
+    if "token" in arguments:
+        ticket, provider = await tickets.by_token(arguments["token"]), "token"
+    else:
+        ticket, provider = await tickets.by_code(arguments.get("id"), arguments.get("code")), "code"
+    policy, user = policy_of(app), await _user(app, ticket.user_id)
+    if user is None or user.body.get("ACL") == {} or (ticket.to is not None and user.body.get("email") != ticket.to):
+        raise wrong()
+    if ticket.kind == "mail":
+        linked = arguments.get("authData")
+        await policy.mfa.demand(user, linked.get("mfa") if isinstance(linked, dict) else None)
+    caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
+    steps, token = await policy.sessions.open(ticket.user_id, {"action": "login", "authProvider": provider}, caller.installation_id)
+    try:
+        await app.store.documents.commit([*ticket.used, *await _proved(app, ticket, user), *steps])
+    except Duplicate:
+        raise wrong() from None
+    policy.sessions.forget_user(ticket.user_id)
+    user = await _user(app, ticket.user_id) or user
+    await triggers.after(app, "afterLogin", "_User", caller, user.body)
+    return {**await policy.show_self(ticket.user_id, user.body), "sessionToken": token}
+
+
+async def _proved(app: App, ticket: Ticket, user: Document) -> list[Step]:
+    """Steps that note whose an address is; and the first time, that take away what was there before."""
+    # Parse Server could not read a user with a hidden field that it does not know.
+    shared = app.sharing.shared
+    told = shared or app.options.email_verification.wanted
+    known = user.hidden.get(PROVED) == ticket.to or (told and user.body.get("emailVerified") is True)
+    if ticket.to is None or known:
+        return []
+    linked = user.body.get("authData")
+    others = [name for name in linked if name != "mfa"] if isinstance(linked, dict) else []
+    ops: list[Op] = [Unset(("authData", name)) for name in others]
+    ops += [Set(("updatedAt",), iso(app.clock.now())), *([Set(("emailVerified",), True)] if told else [])]
+    hidden: Object = {"_hashed_password": None, **({} if shared else {PROVED: ticket.to})}
+    step = Update(app.classes.known_or_blank("_User"), ticket.user_id, ops, hidden)
+    return [step, *await policy_of(app).sessions.endings(ticket.user_id)]
+
+
+async def _user(app: App, user_id: str) -> Document | None:
+    return await app.store.documents.get(app.classes.known_or_blank("_User"), user_id)

@@ -1,0 +1,160 @@
+"""Where people are signed in, and how they leave: sessions by device, tokens that are rotated, all that is theirs told and taken away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.auth.inside import House, Person, house
+from tests.wire.scenarios import APP
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    url = request.getfixturevalue("mongo") if request.param == "mongo" else None
+    async with house(tmp_path, url, erase=("Note", "_File")) as made:
+        yield made
+
+
+async def again(home: House, person: Person, more: dict[str, str] | None = None) -> dict[str, str]:
+    """The headers of another sign-in of hers."""
+    answer = await home.ask("POST", "/login", {"username": person.name, "password": "correct horse"}, sent={**APP, **(more or {})})
+    return {**APP, "X-Parse-Session-Token": answer.json()["sessionToken"]}
+
+
+async def is_in(home: House, sent: dict[str, str]) -> bool:
+    return (await home.ask("GET", "/users/me", sent=sent)).status_code == 200
+
+
+async def listed(home: House, sent: dict[str, str]) -> list[Any]:
+    results: list[Any] = (await home.ask("GET", "/api/v1/sessions", sent=sent)).json()["results"]
+    return results
+
+
+async def test_a_person_sees_where_she_is_signed_in(home: House) -> None:
+    """Her own sessions only; when each was used, to the hour; no token."""
+    person, other = await home.person(), await home.person()
+    home.clock.advance(1000)
+    phone = {"X-Parse-Installation-Id": "phone", "X-Parse-Client-Version": "i1.19"}
+    sent = await again(home, person, phone)
+    assert await is_in(home, {**sent, **phone})
+    home.clock.advance(3_600_000)
+    assert await is_in(home, {**sent, **phone})
+    found = await listed(home, sent)
+    assert [each["current"] for each in found] == [True, False]
+    assert (found[0]["installationId"], found[0]["client"]) == ("phone", "i1.19")
+    assert (found[0]["createdAt"], found[0]["lastUsedAt"]) == ("2026-01-31T09:05:01.123Z", "2026-01-31T10:05:01.123Z")
+    assert found[1]["lastUsedAt"] is None
+    assert "r:" not in str(found)
+    named = await home.ask("PUT", "/api/v1/sessions/me", {"name": " Ann's phone "}, sent=sent)
+    assert (named.json()["name"], (await listed(home, sent))[0]["name"]) == ("Ann's phone", "Ann's phone")
+    for name in (None, "", " ", "x" * 101, {"$ne": 1}):
+        assert (await home.ask("PUT", "/api/v1/sessions/me", {"name": name}, sent=sent)).json()["code"] == 162
+    assert len(await listed(home, other.sent)) == 1
+    assert (await home.ask("GET", "/api/v1/sessions")).status_code == 401
+
+
+async def test_a_person_ends_her_sessions_and_nobody_elses(home: House) -> None:
+    person, other = await home.person(), await home.person()
+    second, third = await again(home, person), await again(home, person)
+    [hers] = await listed(home, other.sent)
+    for session_id in (hers["id"], "unknown", "../x"):
+        assert (await home.ask("DELETE", f"/api/v1/sessions/{session_id}", sent=second)).status_code == 404
+    first = next(each["id"] for each in await listed(home, person.sent) if each["current"])
+    assert (await home.ask("DELETE", f"/api/v1/sessions/{first}", sent=second)).json() == {}
+    assert not await is_in(home, person.sent)
+    assert (await home.ask("DELETE", "/api/v1/sessions", sent=second)).json() == {"ended": 1}
+    assert [await is_in(home, sent) for sent in (second, third, other.sent)] == [True, False, True]
+
+
+async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(home: House) -> None:
+    person = await home.person()
+    answer = await home.ask("POST", "/api/v1/sessions/rotate", sent=person.sent)
+    new = {**APP, "X-Parse-Session-Token": answer.json()["sessionToken"]}
+    assert not await is_in(home, person.sent), "the old token is good no more"
+    assert await is_in(home, new), "but who repeats it at once, since an answer was lost, is no thief"
+    home.clock.advance(10_000)
+    other = await again(home, person)
+    assert not await is_in(home, person.sent)
+    assert [await is_in(home, new), await is_in(home, other)] == [False, True]
+
+
+async def things(home: House, person: Person) -> dict[str, str]:
+    """Objects of hers and of others, a file, a role, an installation; the ids of the objects by what they are."""
+    acl = {"mine": {person.id: {"read": True, "write": True}}, "open": None}
+    acl["shared"] = {person.id: {"read": True, "write": True}, "friend": {"read": True, "write": True}}
+    acl["others"] = {person.id: {"read": True}, "friend": {"read": True, "write": True}}
+    made = {}
+    for class_name in ("Note", "Kept"):
+        for what, given in acl.items():
+            body = {"what": what, **({"ACL": given} if given else {})}
+            made[f"{class_name} {what}"] = (await home.master("POST", f"/classes/{class_name}", body)).json()["objectId"]
+    user = {"__type": "Pointer", "className": "_User", "objectId": person.id}
+    members = {"__op": "AddRelation", "objects": [user]}
+    assert (await home.master("POST", "/roles", {"name": "staff", "ACL": {}, "users": members})).status_code == 201
+    device = {"deviceType": "ios", "installationId": "dev-1", "user": user}
+    assert (await home.ask("POST", "/installations", device, sent=person.sent)).status_code == 201
+    file = {"base64": "aGVsbG8=", "_ContentType": "text/plain", "_ApplicationId": "app", "_JavaScriptKey": "js"}
+    uploaded = await home.ask("POST", "/files/a.txt", {**file, "_SessionToken": person.token}, sent={})
+    made["file"] = uploaded.json()["name"]
+    return made
+
+
+async def test_a_person_is_told_all_that_is_hers(home: House) -> None:
+    person, other = await home.person(email="ann@example.org"), await home.person()
+    made = await things(home, person)
+    answer = await home.ask("GET", "/api/v1/users/me/data", sent=person.sent)
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert (lines[0]["kind"], lines[0]["object"]["email"]) == ("user", "ann@example.org")
+    kinds = sorted(line["kind"] for line in lines)
+    assert kinds == ["file", "installation", "object", "object", "object", "object", "role", "session", "user"]
+    told = {line["object"]["objectId"] for line in lines if line["kind"] == "object"}
+    assert told == {made[f"{name} {what}"] for name in ("Note", "Kept") for what in ("mine", "shared")}
+    await home.master("PUT", "/schemas/Kept", {"classLevelPermissions": {"find": {}, "get": {}}})
+    protected = {"find": {"*": True}, "get": {"*": True}, "protectedFields": {"*": ["what"]}}
+    await home.master("PUT", "/schemas/Note", {"classLevelPermissions": protected})
+    less = [json.loads(line)["object"] for line in (await home.ask("GET", "/api/v1/users/me/data", sent=person.sent)).text.splitlines()]
+    assert [("className" in each, "what" in each) for each in less].count((True, False)) == 2, "as she may see it"
+    assert sum("className" in each for each in less) == 2
+    for secret in (person.token, "_session_token", "_hashed_password", "argon2"):
+        assert secret not in answer.text
+    assert (await home.master("GET", f"/api/v1/users/{person.id}/data")).text == answer.text
+    assert (await home.ask("GET", f"/api/v1/users/{person.id}/data", sent=other.sent)).status_code == 403
+    assert (await home.ask("GET", "/api/v1/users/me/data")).status_code == 401
+    assert (await home.master("GET", "/api/v1/users/nobody/data")).status_code == 404
+
+
+@pytest.mark.parametrize("by", ["me", "id", "master"])
+async def test_what_is_hers_goes_with_a_person(home: House, by: str) -> None:
+    """Of the classes that the app names what she alone may write, and her files; sessions, roles, and her place on devices."""
+    person, other = await home.person(), await home.person()
+    made = await things(home, person)
+    assert (await home.ask("DELETE", f"/users/{person.id}", sent=other.sent)).status_code >= 400
+    if by == "master":
+        gone = await home.master("DELETE", f"/users/{person.id}")
+    else:
+        gone = await home.ask("DELETE", f"/users/{'me' if by == 'me' else person.id}", sent=person.sent)
+    assert (gone.status_code, gone.json()) == (200, {})
+    assert not await is_in(home, person.sent)
+    assert await is_in(home, other.sent)
+    left = [(await home.master("GET", f"/classes/{name}")).json()["results"] for name in ("Note", "Kept")]
+    assert sorted(each["what"] for each in left[0]) == ["open", "others", "shared"]
+    assert len(left[1]) == 4
+    assert (await home.ask("GET", f"/files/app/{made['file']}")).status_code == 404
+    sessions = (await home.master("GET", "/sessions")).json()["results"]
+    assert {each["user"]["objectId"] for each in sessions} == {other.id}
+    [role] = (await home.master("GET", "/roles")).json()["results"]
+    pointer = {"__type": "Pointer", "className": "_Role", "objectId": role["objectId"]}
+    where = json.dumps({"$relatedTo": {"object": pointer, "key": "users"}})
+    assert (await home.master("GET", f"/users?where={where}")).json()["results"] == []
+    [device] = (await home.master("GET", "/installations")).json()["results"]
+    assert "user" not in device
+
+
+async def test_nobody_is_deleted_who_is_not_signed_in(home: House) -> None:
+    assert (await home.ask("DELETE", "/users/me")).json()["code"] == 209
