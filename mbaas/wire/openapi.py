@@ -65,6 +65,8 @@ _USAGE = {
     "to": "The last one, in the same form",
     "format": "`json` (unless given), `csv` or `ndjson`",
 }
+_WINDOW = {"from": "From this date on, a week before `to` unless given", "to": "Before this date, now unless given"}
+_ACTIVE = {"of": "What is counted: `user` (unless given) or `installation`", "name": "Only this event"}
 _ARGUMENTS: dict[str, dict[str, str]] = {
     "follow": _CHANGES,
     "find": _FIND,
@@ -78,6 +80,15 @@ _ARGUMENTS: dict[str, dict[str, str]] = {
     "aggregate": _AGGREGATE,
     "deployments": _DEPLOYMENTS,
     "read_logs": _LOGS,
+    "export_events": {"name": "Only this event", **_WINDOW},
+    "event_counts": {
+        "name": "The event",
+        "of": _ACTIVE["of"],
+        "where": "Dimensions that it must have, as a JSON object",
+        "limit": "At most so many: 100 unless given",
+        **_WINDOW,
+    },
+    "actives": {**_ACTIVE, "days": "So many days, 7 unless given", "to": "The last one, today unless given"},
 }
 """What a handler takes from the query, by its name."""
 _KEYS = {
@@ -213,6 +224,8 @@ _GIVES = {
     "deployments": "Deployments",
     "read_logs": "Lines",
 }
+_LINES = frozenset(("export_events",))
+"""Handlers whose answer is NDJSON."""
 
 
 def routes() -> tuple[Route, ...]:
@@ -310,6 +323,8 @@ def _success(route: Route) -> Object:
     name = getattr(route.handler, "__name__", "")
     if name in ("download", "delete") and route.tag == "files":
         return {"200": {"description": "The contents" if name == "download" else "Removed", "content": _octets()}}
+    if name in _LINES:
+        return {"200": {"description": "One JSON object a line", "content": {"application/x-ndjson": {"schema": _TEXT}}}}
     if name == "endpoint":
         return {"200": {"description": "What the app's own code answers", "content": _octets()}}
     if name == "archive":
