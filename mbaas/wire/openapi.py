@@ -88,6 +88,11 @@ _ARGUMENTS: dict[str, dict[str, str]] = {
         "limit": "At most so many: 100 unless given",
         **_WINDOW,
     },
+    "campaigns": {"limit": "At most so many: 100 unless given, 1000 at most", "cursor": "`next` of an earlier answer: those after it"},
+    "preview": {"sample": "So many of the audience, 5 unless given"},
+    "dry_run": {"limit": "At most so many of each, 100 unless given", "format": "`json` (unless given), or `ndjson` for all of them"},
+    "report": {"run": "Only this run; all but tests unless given", "format": _USAGE["format"]},
+    "why": {"user": "The id of a user: an answer for each of her devices", "installation": "Or the id of an installation"},
     "actives": {**_ACTIVE, "days": "So many days, 7 unless given", "to": "The last one, today unless given"},
 }
 """What a handler takes from the query, by its name."""
@@ -296,8 +301,10 @@ def _operation(route: Route) -> Object:
 
 
 def _conditional(route: Route) -> bool:
-    """True for a write of one object that is there."""
-    return route.pattern.endswith("/:objectId") and route.method in ("PUT", "DELETE")
+    """True for a write of one object, or one campaign, that is there."""
+    if route.pattern == "/campaigns/:campaignId/:order":
+        return True
+    return route.pattern.endswith(("/:objectId", "/campaigns/:campaignId")) and route.method in ("PUT", "DELETE")
 
 
 def _operation_id(route: Route) -> str:

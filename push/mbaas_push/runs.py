@@ -8,7 +8,7 @@ end) and `counts`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 
 from mbaas.data import objects
@@ -28,9 +28,11 @@ from mbaas_push.message import read
 from mbaas_push.sending import CONTROL, Sending, order_of
 from mbaas_push.transports.port import Transport
 
-_TABLE, _RESULTS, _KEYS = "pushes", "push results", "push keys"
+PUSHES, RESULTS, _KEYS = "pushes", "push results", "push keys"
 _KEY_MS = 24 * 3_600_000
 _BY = re.compile(r"\.(type|offset)\.")
+Ended = Callable[[str, Object, str], Awaitable[None]]
+"""Told of a campaign's run that has ended: its id, the `campaign` of its push, and whether it `succeeded` or `failed`."""
 _TOLD_MS = 1000
 """How often `_PushStatus` is told how far a run is."""
 
@@ -40,7 +42,8 @@ class Runs:
 
     def __init__(self, app: App, transport: Transport, owner: Owner) -> None:
         self._app, self._transport = app, transport
-        self._queue = Queue(app, _TABLE, self._work, owner)
+        self._queue = Queue(app, PUSHES, self._work, owner)
+        self.ended: Ended | None = None
 
     def start(self) -> None:
         """Begin to send, what another process left included."""
@@ -60,8 +63,7 @@ class Runs:
         now, run = self._app.clock.now(), self._app.ids.object_id()
         message = read(body, now)
         push: Object = {**asdict(message), "asked": now, "pushTime": message.push_time}
-        value: Object = {"push": push, "state": "materialising", "cursor": "", "started": "", "settled": "", "counts": {}}
-        due = _due(push)
+        value, due = _begun(push), _due(push)
         key = [PutRow(_KEYS, once, run, expires=now + _KEY_MS, if_absent=True)] if once else []
         if not await self._queue.put(run, value, due=max(due, now), beside=key) and once:
             known = await self._app.store.rows.get(_KEYS, once)
@@ -71,9 +73,19 @@ class Runs:
             await self._note_use(body["audience_id"])
         return run
 
+    def launch(self, run: str, push: Object) -> PutRow:
+        """The step that has a campaign's push sent; who commits it wakes the queue."""
+        return PutRow(PUSHES, run, _begun(push), due=max(_due(push), push["asked"]), if_absent=True)
+
+    async def active(self, run: str) -> Row | None:
+        """The run's row, if it has not ended."""
+        rows = self._app.store.rows
+        return None if await rows.get(RESULTS, run) is not None else await rows.get(PUSHES, run)
+
     async def order(self, run: str, order: str) -> None:
         """`pause`, `resume` or `cancel` a run. ParseError 101 if there is none that has not ended."""
-        if await self._app.store.rows.get(_TABLE, run) is None:
+        task = await self._app.store.rows.get(PUSHES, run)
+        if task is None:
             raise ParseError(Code.OBJECT_NOT_FOUND, f"No push with the id {run} waits or is being sent.")
         before = await self._app.store.rows.get(CONTROL, run)
         if before is not None and before.value == "cancelled" and order != "cancel":
@@ -83,6 +95,9 @@ class Runs:
             return
         if order == "cancel":
             await self._app.store.rows.put_many(CONTROL, [Row(run, "cancelled")])
+            if task.owner is not None:
+                # Who has it heeds that, once what is on the wire has landed: to take it away would lose what became of that.
+                return
         elif not await self._app.store.rows.drop(CONTROL, run):
             # To begin anew what nobody has stopped would send what is on the wire once more.
             return
@@ -97,7 +112,7 @@ class Runs:
         if row is None:
             raise ParseError(Code.OBJECT_NOT_FOUND, f"No push has the id {run}.")
         rows = self._app.store.rows
-        task, ended, order = await rows.get(_TABLE, run), await rows.get(_RESULTS, run), await rows.get(CONTROL, run)
+        task, ended, order = await rows.get(PUSHES, run), await rows.get(RESULTS, run), await rows.get(CONTROL, run)
         counts: Object = ended.value if ended is not None else task.value["counts"] if task is not None else {}
         told: Object = {"id": run, "status": row.body["status"], "pushTime": row.body["pushTime"]}
         told["counts"] = {name: count for name, count in sorted(counts.items()) if not _BY.search(name)}
@@ -121,7 +136,7 @@ class Runs:
 
     async def _work(self, task: Task) -> int | None:
         app, push = self._app, task.value["push"]
-        await status.begin(app, task.key, status.fields(push))
+        await status.begin(app, task.key, status.fields(push, source="campaign" if "campaign" in push else "rest"))
         if (due := _due(push)) > app.clock.now() and await order_of(task) is None and task.value["state"] == "materialising":
             # It was paused and resumed before its time, at which it is to find its devices.
             return due
@@ -131,14 +146,21 @@ class Runs:
         except ParseError as error:
             get_logger(__name__).warning("a push cannot be sent", push=task.key, reason=error.message)
             await status.fail(app, task.key, error)
+            await self._end(task, "failed")
             return None
         told = _Told(app, task.key)
         again = await Sending(task, self._transport.send, told).run()
         await told.end("running" if again is not None else "succeeded", task.value["counts"])
         if again is None:
-            await app.store.rows.put_many(_RESULTS, [Row(task.key, task.value["counts"], expires=app.clock.now() + KEPT_MS)])
-            await app.store.rows.drop(CONTROL, task.key)
+            await self._end(task, "succeeded")
         return again
+
+    async def _end(self, task: Task, how: str) -> None:
+        rows, campaign = self._app.store.rows, task.value["push"].get("campaign")
+        await rows.put_many(RESULTS, [Row(task.key, task.value["counts"], expires=self._app.clock.now() + KEPT_MS)])
+        await rows.drop(CONTROL, task.key)
+        if campaign is not None and self.ended is not None:
+            await self.ended(task.key, campaign, how)
 
 
 class _Told:
@@ -154,6 +176,10 @@ class _Told:
     async def end(self, state: str, counts: Mapping[str, int]) -> None:
         self._last = self._app.clock.now()
         await status.tell(self._app, self._run, state, counts)
+
+
+def _begun(push: Object) -> Object:
+    return {"push": push, "state": "materialising", "cursor": "", "started": "", "settled": "", "counts": {}}
 
 
 def _due(push: Object) -> int:

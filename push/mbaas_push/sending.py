@@ -17,6 +17,7 @@ from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import DropRow, PutRow, Step
 from mbaas_push.audience import forget
+from mbaas_push.campaigns.gate import Gate, Held
 from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
 from mbaas_push.message import in_locale
 from mbaas_push.transports.port import Outcome, Parcel
@@ -25,6 +26,8 @@ _WINDOW = 150
 """Rows that are marked as started at a time. No more than that many steps run on the event loop (the embedded store's bound is 200)."""
 _IN_FLIGHT = 900
 """Rows on the wire at a time, and no more of them can be ambiguous after a crash."""
+_TURNS = 4
+"""How many windows a second are sent of a campaign that is to go out slowly."""
 _ATTEMPTS = 5
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 300_000
 _AGAIN = "redeliveries"
@@ -68,6 +71,13 @@ class Sending:
         self._moved = asyncio.Event()
         push = task.value["push"]
         self._data: Object = in_locale(push["data"], (), None)
+        campaign = push.get("campaign")
+        self._gate = None if campaign is None else Gate(task.app, task.key, campaign)
+        pace = None if campaign is None else campaign.get("perSecond")
+        self._seconds_each = 0.0 if pace is None else 1 / pace
+        self._window = _WINDOW if pace is None else max(1, min(_WINDOW, int(pace / _TURNS)))
+        self._free = 0.0
+        """When, by the event loop's clock, the next window may leave."""
 
     async def run(self) -> int | None:
         """Send what is due. None when nothing of the run is left; else when it is to go on, in ms.
@@ -98,7 +108,7 @@ class Sending:
         rows, at = self._task.app.store.rows, value["settled"]
         while at < value["started"]:
             self._looked = at
-            page = [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix) if row.key <= value["started"]]
+            page = [Delivery.of(row) for row in await rows.scan(TABLE, at, self._window, self._prefix) if row.key <= value["started"]]
             if not page:
                 break
             at = page[-1].key
@@ -110,7 +120,7 @@ class Sending:
         """Go through the rows in their order. When the next of them is due, if one is left."""
         rows = self._task.app.store.rows
         at = self._task.value["started"]
-        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix)]:
+        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, self._window, self._prefix)]:
             now = self._now()
             due = [delivery for delivery in page if delivery.due <= now]
             if not due:
@@ -123,7 +133,7 @@ class Sending:
         """Try what was refused for a while. When the next of it is due, if some is left."""
         await self._landed()
         rows, at, soonest = self._task.app.store.rows, "", None
-        while page := await rows.scan(_AGAIN, at, _WINDOW, self._prefix):
+        while page := await rows.scan(_AGAIN, at, self._window, self._prefix):
             at = page[-1].key
             now = self._now()
             due = [row for row in page if row.value["at"] <= now]
@@ -154,11 +164,15 @@ class Sending:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
         while len(self._open) + len(deliveries) > _IN_FLIGHT:
             await self._any_lands()
+        await self._wait_turn(len(deliveries))
         await self._heed()
+        held = {} if self._gate is None else await self._gate.look([one for one in deliveries if not self._too_late(one)])
         leaving: list[Delivery] = []
         for delivery in deliveries:
             if self._too_late(delivery):
                 self._settle(delivery, {"state": "skipped", "reason": "expired"}, "skipped")
+            elif delivery.key in held:
+                self._hold(delivery, held[delivery.key])
             else:
                 leaving.append(delivery)
                 self._open.add(delivery.key)
@@ -167,6 +181,21 @@ class Sending:
             flight = asyncio.create_task(self._fly(delivery))
             self._flying.add(flight)
             flight.add_done_callback(self._flying.discard)
+
+    async def _wait_turn(self, count: int) -> None:
+        """Wait until so many may leave, where the campaign has a pace."""
+        now = asyncio.get_running_loop().time()
+        if self._free > now:
+            await asyncio.sleep(self._free - now)
+        self._free = max(self._free, now) + count * self._seconds_each
+
+    def _hold(self, delivery: Delivery, held: Held) -> None:
+        """What the gate keeps back is skipped, or waits for its time."""
+        if held.until is None:
+            self._settle(delivery, {"state": "skipped", "reason": held.reason}, "skipped")
+            return
+        delivery.value.update({"state": "again", "at": held.until, "reason": held.reason})
+        self._settled += [PutRow(_AGAIN, delivery.key, {"at": held.until}), delivery.step(self._now())]
 
     async def _heed(self) -> None:
         if (order := await order_of(self._task)) is not None:
@@ -184,6 +213,9 @@ class Sending:
             at = page[-1].key
             for delivery in page:
                 if delivery.state in UNSETTLED:
+                    if delivery.state == "pending" and delivery.key <= self._task.value["started"]:
+                        # Another process died with it on the wire.
+                        self._doubtful(delivery)
                     self._settle(delivery, {"state": "skipped", "reason": "cancelled"}, "skipped")
             await self._keep(at)
 
@@ -217,6 +249,8 @@ class Sending:
             get_logger(__name__).exception("a push could not be sent", push=self._task.key)
             outcome = Outcome("unknown", f"{type(error).__name__}")
         self._take(delivery, outcome)
+        if self._gate is not None and delivery.state == "failed":
+            await self._gate.failed(delivery)
         if outcome.verdict == "gone":
             await forget(self._task.app, delivery, outcome.since)
         self._open.discard(delivery.key)
@@ -224,7 +258,7 @@ class Sending:
 
     def _parcel(self, delivery: Delivery) -> Parcel:
         value = delivery.value
-        data = {**self._data, **value.get("locale", {})}
+        data = {**self._data, **value.get("locale", {})} if self._gate is None else self._gate.data(delivery)
         if "badge" in value:
             data["badge"] = value["badge"]
         return Parcel(send_id_of(delivery.key), delivery.address, data, self._expiry(delivery))

@@ -5,11 +5,25 @@ from __future__ import annotations
 from functools import cache
 
 from mbaas.wire.routes import Table
-from mbaas.wire.v1 import changes, consents, deployments, endpoints, events, jobs, logs, partner, partners, pushes, secrets
+from mbaas.wire.v1 import (
+    campaigns,
+    changes,
+    consents,
+    deployments,
+    endpoints,
+    events,
+    jobs,
+    logs,
+    partner,
+    partners,
+    pushes,
+    receipts,
+    secrets,
+)
 
 
 @cache
 def table() -> Table:
     """The table, made once."""
-    families = (changes, consents, deployments, endpoints, events, jobs, logs, partner, partners, pushes, secrets)
+    families = (campaigns, changes, consents, deployments, endpoints, events, jobs, logs, partner, partners, pushes, receipts, secrets)
     return Table(route for family in families for route in family.ROUTES)
