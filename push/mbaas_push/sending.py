@@ -28,6 +28,8 @@ _IN_FLIGHT = 900
 """Rows on the wire at a time, and no more of them can be ambiguous after a crash."""
 _TURNS = 4
 """How many windows a second are sent of a campaign that is to go out slowly."""
+_HEEDED_SECONDS = 0.5
+"""How often one that waits for its turn looks for orders."""
 _ATTEMPTS = 5
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 300_000
 _AGAIN = "redeliveries"
@@ -67,6 +69,8 @@ class Sending:
         """While it recovers: up to where it has been looked for what is in doubt."""
         self._settled: list[Step] = []
         """What became of rows, to be written with the next mark."""
+        self._unsent: list[Delivery] = []
+        """Those of them that had been begun, and that no device was sent."""
         self._counts: dict[str, int] = dict(task.value["counts"])
         self._moved = asyncio.Event()
         push = task.value["push"]
@@ -184,10 +188,11 @@ class Sending:
 
     async def _wait_turn(self, count: int) -> None:
         """Wait until so many may leave, where the campaign has a pace."""
-        now = asyncio.get_running_loop().time()
-        if self._free > now:
-            await asyncio.sleep(self._free - now)
-        self._free = max(self._free, now) + count * self._seconds_each
+        now = asyncio.get_running_loop().time
+        while (left := self._free - now()) > 0:
+            await asyncio.sleep(min(left, _HEEDED_SECONDS))
+            await self._heed()
+        self._free = max(self._free, now()) + count * self._seconds_each
 
     def _hold(self, delivery: Delivery, held: Held) -> None:
         """What the gate keeps back is skipped, or waits for its time."""
@@ -220,6 +225,9 @@ class Sending:
             await self._keep(at)
 
     async def _keep(self, started: str, marks: Sequence[Step] = ()) -> None:
+        if self._gate is not None and self._unsent:
+            unsent, self._unsent = self._unsent, []
+            await self._gate.give_back(unsent)
         steps, self._settled = self._settled, []
         settled = _before(min(self._open)) if self._open else started
         if self._looked is not None:
@@ -249,8 +257,6 @@ class Sending:
             get_logger(__name__).exception("a push could not be sent", push=self._task.key)
             outcome = Outcome("unknown", f"{type(error).__name__}")
         self._take(delivery, outcome)
-        if self._gate is not None and delivery.state == "failed":
-            await self._gate.failed(delivery)
         if outcome.verdict == "gone":
             await forget(self._task.app, delivery, outcome.since)
         self._open.discard(delivery.key)
@@ -295,6 +301,8 @@ class Sending:
     def _settle(self, delivery: Delivery, told: Object, count: str) -> None:
         """A row has its end."""
         was_again = delivery.state == "again"
+        if (count == "failed" or (was_again and count != "sent")) and not told.get("ambiguous", delivery.value.get("ambiguous")):
+            self._unsent.append(delivery)
         delivery.value.update({name: value for name, value in told.items() if value not in ("", None, False)})
         if was_again:
             self._settled.append(DropRow(_AGAIN, delivery.key))

@@ -148,7 +148,8 @@ async def test_a_test_goes_to_ones_own_phone_whatever_holds_it_back(app: App, sc
     assert {token: data["alert"] for token, data in sent(script).items()} == {"mine": "Hallo Ann"}
     assert [each["test"] for each in await campaigns(app).store.runs(made)] == [True]
     assert (await campaigns(app).get(made))["state"] == "draft"
-    for wrong in ({}, {"installations": ["nobody"]}, {"installations": [mine], "variant": "C"}, {"users": [3]}):
+    refused: list[Object] = [{}, {"installations": ["nobody"]}, {"installations": [mine], "variant": "C"}, {"users": [3]}]
+    for wrong in refused:
         with pytest.raises(ParseError):
             await rehearsal.send_test(campaigns(app), found, wrong)
 
@@ -207,7 +208,7 @@ async def test_a_receipt_is_of_a_delivery_that_was_sent(app: App, script: Script
     for receipt in (out, forged):
         assert await post(app, {"receipt": receipt, "kind": "opened", "at": at}) == {"kept": 0, "known": 0, "unknown": 1}
     one = sent(script)["one"]["receipt"]
-    for wrong in (
+    refused: list[Json] = [
         {"receipt": "x", "kind": "opened"},
         {"receipt": one, "kind": "liked"},
         {"receipt": one, "kind": "opened", "value": 1, "currency": "EUR"},
@@ -215,7 +216,8 @@ async def test_a_receipt_is_of_a_delivery_that_was_sent(app: App, script: Script
         {"receipt": one, "kind": "converted", "value": "much", "currency": "EUR"},
         {"receipt": one, "kind": "opened", "at": "soon"},
         [],
-    ):
+    ]
+    for wrong in refused:
         with pytest.raises(ParseError):
             await receipts.keep(app, {"receipts": [wrong]})
     assert (await campaigns(app).runs.told(await run_of(app, made)))["counts"]["sent"] == 1

@@ -30,6 +30,7 @@ _FROM: dict[str, tuple[str, ...]] = {
     "delete": ("draft", "approved", "completed", "cancelled", "failed", "expired"),
 }
 """From which states something may be done."""
+_TRIES = 5
 ORDERS = ("approve", "schedule", "pause", "resume", "cancel")
 
 
@@ -69,11 +70,20 @@ class Campaigns:
 
     async def order(self, campaign_id: str, order: str, caller: Caller, updated_at: int | None) -> Object:
         """`approve`, `schedule`, `pause`, `resume` or `cancel` it. 119 with HTTP 409 if it is not in a state for that."""
-        campaign = await self._found(campaign_id, order, updated_at)
-        done = await getattr(self, f"_{order}")(campaign, caller)
-        return await self.told(done)
+        todo = {"approve": self._approve, "schedule": self._schedule, "pause": self._pause, "resume": self._resume, "cancel": self._cancel}
+        tries = 1 if updated_at is not None else _TRIES
+        while True:
+            tries -= 1
+            try:
+                return await self.told(await todo[order](await self._found(campaign_id, order, updated_at), caller))
+            except Conflict:
+                # A run of it was launched, or has ended, at the same moment.
+                if tries == 0:
+                    raise
 
     async def _approve(self, campaign: Campaign, caller: Caller) -> Campaign:
+        # What may be asked and shown may have changed since it was written.
+        definition.check(self.app, campaign.definition)
         definition.check_sizes(campaign.definition)
         return await self.store.change(campaign, "approved", caller, state="approved", approved=campaign.value["version"])
 

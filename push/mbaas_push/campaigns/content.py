@@ -7,7 +7,7 @@ as `de` or `pt-BR`, what is said otherwise in it. What is sent is Parse's `data`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
@@ -30,6 +30,8 @@ _MOST_BUTTONS, _LONGEST = 4, 4096
 _FCM_BYTES = 4096
 _MESSAGE = "push_id" + "0" * 36 + "time" + "2026-01-31T09:05:00.123Z" + "data"
 """What Firebase counts besides the data: names, id and time."""
+_AROUND = 400
+"""More than any provider counts besides the data."""
 LIMITS: dict[Provider, int] = {"fcm": _FCM_BYTES, "apns": apns.MOST_BYTES, "webpush": web_push.MOST_BYTES}
 """The bytes that a provider takes."""
 
@@ -125,6 +127,35 @@ def render(content: Object, locale: str, values: Mapping[str, Json]) -> Object:
         # By which an app of Apple's may put the picture in.
         data["mutable-content"] = 1
     return data
+
+
+class Said:
+    """What the variants of a campaign say. What is the same for everybody is rendered once for each language."""
+
+    def __init__(self, variants: Iterable[Object]) -> None:
+        self._contents: dict[str, Object] = {variant["name"]: variant["content"] for variant in variants}
+        self._personal = {name: bool(paths(said)) for name, said in self._contents.items()}
+        self._same: dict[tuple[str, str], Object] = {}
+
+    def locale(self, variant: str, identifier: Json) -> str:
+        """Which of a variant's languages is spoken to a device."""
+        return locale_of(self._contents[variant], identifier)
+
+    def data(self, variant: str, locale: str, values: Mapping[str, Json]) -> Object:
+        """As `render`; not to be changed."""
+        if self._personal[variant]:
+            return render(self._contents[variant], locale, values)
+        if (known := self._same.get((variant, locale))) is None:
+            known = self._same[variant, locale] = render(self._contents[variant], locale, {})
+        return known
+
+
+def too_long(data: Object, provider: Provider) -> str:
+    """How much longer than the provider takes it is; empty if it is not."""
+    if len(orjson.dumps(data)) + _AROUND <= LIMITS[provider]:
+        return ""
+    size, limit = sizes(data)[provider], LIMITS[provider]
+    return f"{size} bytes of {limit}" if size > limit else ""
 
 
 def sizes(data: Object) -> dict[Provider, int]:

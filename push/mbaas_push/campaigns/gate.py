@@ -36,7 +36,7 @@ class Gate:
 
     def __init__(self, app: App, run: str, campaign: Object) -> None:
         self._app, self._run, self._campaign = app, run, campaign
-        self._contents: dict[str, Object] = {variant["name"]: variant["content"] for variant in campaign["variants"]}
+        self._said = content.Said(campaign["variants"])
         self._quiet = QuietHours.of(campaign.get("quietHours"))
         limits = tuple(campaign.get("caps", ()))
         self._caps = Caps(app, campaign["category"], limits) if limits else None
@@ -60,15 +60,15 @@ class Gate:
             held |= {one.key: Held("capped") for one, free in zip(left, taken, strict=True) if not free}
         return held
 
-    async def failed(self, delivery: Delivery) -> None:
-        """Nothing has been, or will be, sent to the address."""
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Give back the places of what no device was, or will be, sent."""
         if self._caps is not None and not self._test:
-            await self._caps.give_back(delivery.value["subject"], self._run, delivery.key)
+            await asyncio.gather(*(self._caps.give_back(one.value["subject"], self._run, one.key) for one in deliveries))
 
     def data(self, delivery: Delivery) -> Object:
         """What the device is sent. `receipt` is by what it tells what became of it."""
         value = delivery.value
-        data = content.render(self._contents[value["variant"]], value["locale"], value.get("values", {}))
+        data = self._said.data(value["variant"], value["locale"], value.get("values", {}))
         return {**data, "receipt": delivery.key, "campaign": self._campaign["id"]}
 
     async def _silenced(self, deliveries: Sequence[Delivery]) -> dict[str, Held]:

@@ -19,6 +19,8 @@ from mbaas_push.runs import Runs
 
 TICKS = "campaign times"
 _FOR_GOOD_MS = 10 * 365 * 86_400_000
+_LATEST_RUNS = 60
+"""How many of a campaign's last runs may be under way: by local time one of each hour is, for 26 hours."""
 _OF_DEFINITION = ("category", "audience", "variants", "control", "quietHours", "caps", "perSecond", "zone")
 
 
@@ -127,7 +129,7 @@ class Launching:
     async def active(self, campaign_id: str) -> dict[str, str]:
         """The campaign's runs that have not ended, with where each is: `materialising` or `sending`. Tests do not count."""
         found: dict[str, str] = {}
-        for run in await self._store.runs(campaign_id):
+        for run in (await self._store.runs(campaign_id))[-_LATEST_RUNS:]:
             if not run["test"] and (row := await self._runs.active(run["id"])) is not None:
                 found[run["id"]] = str(row.value["state"])
         return found

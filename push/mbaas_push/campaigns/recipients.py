@@ -68,7 +68,7 @@ class Recipients:
 
     def __init__(self, app: App, push: Object) -> None:
         self._app, self._push, self._campaign = app, push, push["campaign"]
-        self._contents: dict[str, Object] = {variant["name"]: variant["content"] for variant in self._campaign["variants"]}
+        self._said = content.Said(self._campaign["variants"])
         self._paths = paths(self._campaign)
         self._quiet = QuietHours.of(self._campaign.get("quietHours"))
         self._test = bool(self._campaign.get("test"))
@@ -89,8 +89,7 @@ class Recipients:
     def _recipient(self, installation: Object, user: Object) -> Recipient:
         campaign, subject = self._campaign, subject_of(installation)
         name = campaign["variant"] if self._test else assigned(campaign["id"], subject, campaign["variants"])
-        said = self._contents[name]
-        locale = campaign.get("locale") or content.locale_of(said, installation.get("localeIdentifier"))
+        locale = campaign.get("locale") or self._said.locale(name, installation.get("localeIdentifier"))
         named = installation.get("timeZone")
         zone = str(named) if local_time.known(named) else UNKNOWN_ZONE
         due, late = self._due(zone)
@@ -112,13 +111,12 @@ class Recipients:
             if late:
                 return "passed"
         try:
-            data = content.render(self._contents[found.variant], found.locale, found.values)
+            data = self._said.data(found.variant, found.locale, found.values)
         except Missing as missing:
             found.detail = missing.path
             return "missing_field"
-        size, limit = content.sizes(data)[found.address.provider], content.LIMITS[found.address.provider]
-        if size > limit:
-            found.detail = f"{size} bytes of {limit}"
+        found.detail = content.too_long(data, found.address.provider)
+        if found.detail:
             return "too_long"
         if self._quiet is not None and not self._test:
             due = max(found.due, self._push["asked"])

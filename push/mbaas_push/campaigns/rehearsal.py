@@ -69,14 +69,14 @@ async def rehearse(campaigns: Campaigns, campaign: Campaign) -> AsyncIterator[Re
     asked = now if wall is None else max(now, schedule.due(wall))
     push = push_of(campaign, asked, at, local=schedule.local)
     recipients, told = Recipients(app, push), push["campaign"]
-    contents = {variant["name"]: variant["content"] for variant in told["variants"]}
+    everything = content.Said(told["variants"])
     caps = Caps(app, told["category"], tuple(told.get("caps", ())))
     async for page in segments.pages(app, told["audience"], asked):
         for recipient in await recipients.of(page):
             if not recipient.reason and caps.limits and await caps.full(recipient.subject, "", asked):
                 recipient.reason = "capped"
-            said = contents[recipient.variant]
-            yield Rehearsed(recipient, None if recipient.reason else content.render(said, recipient.locale, recipient.values))
+            said = None if recipient.reason else everything.data(recipient.variant, recipient.locale, recipient.values)
+            yield Rehearsed(recipient, said)
 
 
 async def dry_run(campaigns: Campaigns, campaign: Campaign, limit: int) -> Object:
