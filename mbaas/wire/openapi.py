@@ -13,6 +13,7 @@ import orjson
 
 from mbaas.kernel.errors import HTTP_STATUS, Code
 from mbaas.kernel.values import Json, Object
+from mbaas.wire import openapi_push as push
 from mbaas.wire.rest.table import table
 from mbaas.wire.routes import Route
 from mbaas.wire.v1.table import table as v1_table
@@ -229,8 +230,6 @@ _GIVES = {
     "deployments": "Deployments",
     "read_logs": "Lines",
 }
-_LINES = frozenset(("export_events",))
-"""Handlers whose answer is NDJSON."""
 
 
 def routes() -> tuple[Route, ...]:
@@ -250,7 +249,7 @@ def document(mount: str = "/parse") -> Object:
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes())],
         "paths": paths,
         "components": {
-            "schemas": _SCHEMAS,
+            "schemas": {**_SCHEMAS, **push.SCHEMAS},
             "securitySchemes": {
                 **{name: {"type": "apiKey", "in": "header", "name": header} for name, header in _KEYS.items()},
                 "partnerKey": {"type": "http", "scheme": "bearer"},
@@ -296,7 +295,11 @@ def _operation(route: Route) -> Object:
             {"name": "X-Parse-Request-Id", "in": "header", "schema": _TEXT, "description": "Makes the request unrepeatable"}
         )
     if route.method in ("POST", "PUT", "PATCH"):
-        made["requestBody"] = {"content": _octets() if route.raw else _json("Batch" if route.tag == "batch" else "Anything")}
+        taken = push.TAKES.get(route.label) or ("Batch" if route.tag == "batch" else "Anything")
+        made["requestBody"] = {"content": _octets() if route.raw else _json(taken)}
+    if route.label in push.ONCE:
+        text = "The same key, for a day, with the same body: it is done once. 422 with another body"
+        made["parameters"].append({"name": "Idempotency-Key", "in": "header", "schema": _TEXT, "description": text})
     return made
 
 
@@ -330,15 +333,18 @@ def _success(route: Route) -> Object:
     name = getattr(route.handler, "__name__", "")
     if name in ("download", "delete") and route.tag == "files":
         return {"200": {"description": "The contents" if name == "download" else "Removed", "content": _octets()}}
-    if name in _LINES:
-        return {"200": {"description": "One JSON object a line", "content": {"application/x-ndjson": {"schema": _TEXT}}}}
     if name == "endpoint":
         return {"200": {"description": "What the app's own code answers", "content": _octets()}}
     if name == "archive":
         return {"200": {"description": "The archive, as it was uploaded", "content": _octets()}}
     if route.tag == "pages":
         return {"200": {"description": "The page", "content": _octets()}, "303": {"description": "The way to a page", "content": _plain()}}
-    schema = _GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything"
+    schema = push.GIVES.get(route.label) or (_GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything")
+    if route.base and route.status != 200 and schema in push.SCHEMAS:
+        return {str(route.status): {"description": "Made", "content": _json(schema)}}
+    if lines := push.EXPORTS.get(route.label):
+        plain = {kind: {"schema": _TEXT} for kind in lines}
+        return {"200": {"description": "Done", "content": {**(_json(schema) if schema != "Anything" else {}), **plain}}}
     created = {"201": {"description": "Made", "content": _json(schema)}} if name in ("create", "upload", "upload_code") else {}
     return {"200": {"description": "Done", "content": _json(schema)}, **created}
 

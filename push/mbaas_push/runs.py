@@ -13,6 +13,7 @@ from dataclasses import asdict
 
 from mbaas.data import objects
 from mbaas.data.app import App
+from mbaas.data.once import Once
 from mbaas.jobs.owner import Owner
 from mbaas.jobs.queue import Queue, Task
 from mbaas.kernel.caller import MASTER, Caller
@@ -28,8 +29,7 @@ from mbaas_push.message import read
 from mbaas_push.sending import CONTROL, Sending, order_of
 from mbaas_push.transports.port import Transport
 
-PUSHES, RESULTS, _KEYS = "pushes", "push results", "push keys"
-_KEY_MS = 24 * 3_600_000
+PUSHES, RESULTS = "pushes", "push results"
 _BY = re.compile(r"\.(type|offset)\.")
 Ended = Callable[[str, Object, str], Awaitable[None]]
 """Told of a campaign's run that has ended: its id, the `campaign` of its push, and whether it `succeeded` or `failed`."""
@@ -43,6 +43,7 @@ class Runs:
     def __init__(self, app: App, transport: Transport, owner: Owner) -> None:
         self._app, self._transport = app, transport
         self._queue = Queue(app, PUSHES, self._work, owner)
+        self._once = Once(app)
         self.ended: Ended | None = None
 
     def start(self) -> None:
@@ -59,15 +60,19 @@ class Runs:
         self._queue.wake()
 
     async def send(self, caller: Caller, body: Object, once: str | None = None) -> str:
-        """See `Pushes`. It is on disk when this returns. `once` names the request: of several with one name the first counts."""
+        """See `Pushes`. It is on disk when this returns. `once` is the caller's Idempotency-Key: the push is sent once for it.
+
+        ParseError 159 with HTTP 422 if the key was used for another push.
+        """
+        if once is not None and (known := await self._once.known("push", caller, once, body)) is not None:
+            return str(known)
         now, run = self._app.clock.now(), self._app.ids.object_id()
         message = read(body, now)
         push: Object = {**asdict(message), "asked": now, "pushTime": message.push_time}
         value, due = _begun(push), _due(push)
-        key = [PutRow(_KEYS, once, run, expires=now + _KEY_MS, if_absent=True)] if once else []
-        if not await self._queue.put(run, value, due=max(due, now), beside=key) and once:
-            known = await self._app.store.rows.get(_KEYS, once)
-            return run if known is None else str(known.value)
+        record = [] if once is None else [self._once.record("push", caller, once, body, run)]
+        if not await self._queue.put(run, value, due=max(due, now), beside=record) and once is not None:
+            return str(await self._once.known("push", caller, once, body))
         await status.begin(self._app, run, status.fields(push))
         if isinstance(body.get("audience_id"), str):
             await self._note_use(body["audience_id"])

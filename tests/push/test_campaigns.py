@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -11,12 +12,16 @@ from mbaas.data.app import App
 from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Conflict, ParseError
+from mbaas.kernel.options import PushOptions
 from mbaas.kernel.values import Json, Object
+from mbaas.outbound.reach import Reach
 from mbaas.testing.clock import FakeClock
 from mbaas_push.campaigns.definition import check
 from mbaas_push.campaigns.recipients import assigned
+from mbaas_push.campaigns.report import Report
 from mbaas_push.events import Event, events_of
 from mbaas_push.mock.script import Script
+from mbaas_push.room import opened
 from tests.push.marketing import (
     HELLO,
     campaign,
@@ -396,3 +401,35 @@ async def test_what_no_provider_takes_is_not_approved(app: App) -> None:
     made = await campaign(app, content={"body": "x" * 4090})
     with pytest.raises(ParseError, match="fcm takes 4096"):
         await order(app, made, "approve")
+
+
+async def test_who_dies_at_any_moment_of_a_campaign_costs_nobody_a_message(
+    closed_app: App, push_settings: PushOptions, script: Script, clock: FakeClock
+) -> None:
+    """Each process is ended while it launches, finds its devices or sends. Nobody is left out, counted twice, or capped by herself."""
+    app = closed_app
+    for number in range(40):
+        await phone(app, f"t{number:03d}", badge=0)
+    script.latency_ms = 10
+    said: Object = {"title": "Hi", "body": "x", "badge": "Increment"}
+    async with opened(app, push_settings, Reach(open=True)):
+        made = await launched(app, content=said, control=10, caps=[{"count": 1, "hours": 24}])
+    rounds, how = 0, ""
+    while how != "completed":
+        rounds += 1
+        async with opened(app, push_settings, Reach(open=True)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1 * rounds):
+                    await ended(app, made)
+            how = await state(app, made)
+            runs = [run["id"] for run in await campaigns(app).store.runs(made)]
+    [run] = runs
+    found, received = await rows(app, run), tokens(script)
+    control = {token for token, row in found.items() if row["state"] == "skipped"}
+    assert {row.get("reason", "") for row in found.values()} == {"", "control"}
+    assert len(found) == 40
+    assert set(received) == set(found) - control
+    assert all(times <= 1 + found[token].get("ambiguous", 0) for token, times in received.items())
+    assert {data["badge"] for data in sent(script).values()} == {1}
+    total = (await Report.of(app, [run])).total.counts
+    assert (total["audience"], total["sent"], total["suppressed"]) == (40, len(received), len(control))

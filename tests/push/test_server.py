@@ -86,6 +86,9 @@ def test_a_push_is_sent_once_however_often_it_is_asked_for(api: httpx.Client, mo
     [push] = {answer.json()["id"] for answer in answers}
     assert ended(api, push)["counts"] == {"sent": 1}
     assert api.post("/api/v1/push", json=body, headers={"Idempotency-Key": "k1"}).json()["id"] == push
+    other = api.post("/api/v1/push", json={**body, "data": {"alert": "y"}}, headers={"Idempotency-Key": "k1"})
+    assert (other.status_code, other.json()["code"]) == (422, 159)
+    assert api.post("/api/v1/push", json=body, headers={"Idempotency-Key": "x" * 256}).status_code == 400
     assert receipts(mock, "once") == 1
     [delivery] = api.get(f"/api/v1/push/{push}/deliveries").json()["results"]
     assert (delivery["state"], delivery["provider"], delivery["type"]) == ("sent", "fcm", "android")
@@ -153,7 +156,8 @@ def test_a_campaign_goes_from_a_draft_to_its_report(api: httpx.Client, server: T
     audience = {"where": {"deviceToken": {"$in": ["c1", "c2"]}}, "events": [{"name": "AppOpened", "atLeast": 1, "days": 7}]}
     assert api.post("/api/v1/campaigns/audience/preview", json={"audience": audience}).json()["size"] == 2
     body = {"name": "Spring", "audience": audience, "content": {"body": "Hi"}}
-    made = api.post("/api/v1/campaigns", json=body)
+    made, again = [api.post("/api/v1/campaigns", json=body, headers={"Idempotency-Key": "spring"}) for _ in range(2)]
+    assert made.json() == again.json()
     assert (made.status_code, made.json()["state"], made.json()["version"]) == (201, "draft", 1)
     one = f"/api/v1/campaigns/{made.json()['id']}"
     stale = {"If-Match": f'"{made.json()["updatedAt"]}"'}

@@ -28,7 +28,7 @@ async def campaigns(request: Request) -> Json:
 
 async def create(request: Request) -> Answer:
     """A new draft."""
-    made = await campaigns_of(request.app).create(request.object(), request.caller)
+    made = await campaigns_of(request.app).create(request.object(), request.caller, request.header(b"idempotency-key"))
     return Answer(201, orjson.dumps(made))
 
 

@@ -42,9 +42,9 @@ class Campaigns:
         self.store = Store(app)
         self.launching = Launching(app, self.store, runs, owner)
 
-    async def create(self, given: Object, caller: Caller) -> Object:
-        """A new draft."""
-        return await self.told(await self.store.create(definition.check(self.app, given), caller))
+    async def create(self, given: Object, caller: Caller, once: str | None = None) -> Object:
+        """A new draft, one for each Idempotency-Key, `once`."""
+        return await self.told(await self.store.create(definition.check(self.app, given), caller, given, once))
 
     async def get(self, campaign_id: str) -> Object:
         """One campaign, and how it is."""

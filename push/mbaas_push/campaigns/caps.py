@@ -6,11 +6,14 @@ given back when all that was sent for it has failed.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbaas.data.app import App
+from mbaas.kernel.errors import Conflict, Duplicate
 from mbaas.kernel.values import Object
-from mbaas.storage.ports import Row
+from mbaas.storage.ports import ChangeRow, PutRow, Row, Step
 
 _TABLE = "push caps"
 _HOUR_MS = 3_600_000
@@ -30,21 +33,32 @@ class Caps:
         row = await self.app.store.rows.get(_TABLE, self._key(subject))
         return row is not None and self._full(row.value, run, now)
 
-    async def take(self, subject: str, run: str, delivery: str, now: int) -> bool:
-        """Take a place for a delivery; False if there is none left."""
-        taken = False
-
-        def change(row: Row | None) -> Row:
-            nonlocal taken
-            runs: Object = {} if row is None else {name: used for name, used in row.value.items() if used["at"] > now - _KEPT_MS}
-            taken = not self._full(runs, run, now)
-            if taken:
+    async def take(self, wanted: Mapping[str, Sequence[str]], run: str, now: int) -> set[str]:
+        """Take places for the deliveries of persons, in one commit; who has none left."""
+        while True:
+            found = await asyncio.gather(*(self.app.store.rows.get(_TABLE, self._key(subject)) for subject in wanted))
+            full: set[str] = set()
+            unchanged: list[Step] = []
+            taken: list[Step] = []
+            for (subject, deliveries), row in zip(wanted.items(), found, strict=True):
+                runs: Object = {} if row is None else {name: used for name, used in row.value.items() if used["at"] > now - _KEPT_MS}
+                if self._full(runs, run, now):
+                    full.add(subject)
+                    continue
                 used = runs.get(run, {"at": now, "for": []})
-                runs = {**runs, run: {"at": used["at"], "for": sorted({*used["for"], delivery})}}
-            return Row(self._key(subject), runs, expires=now + _KEPT_MS)
-
-        await self.app.store.rows.alter(_TABLE, self._key(subject), change)
-        return taken
+                every = sorted({*used["for"], *deliveries})
+                if every == used["for"]:
+                    continue
+                # What is put raises the fence, by which another process sees that what it has read is no longer so.
+                unchanged += [] if row is None else [ChangeRow(_TABLE, row)]
+                value = {**runs, run: {"at": used["at"], "for": every}}
+                taken.append(PutRow(_TABLE, self._key(subject), value, expires=now + _KEPT_MS, if_absent=row is None))
+            try:
+                if taken:
+                    await self.app.store.documents.commit([*unchanged, *taken])
+                return full
+            except (Conflict, Duplicate):
+                continue
 
     async def give_back(self, subject: str, run: str, delivery: str) -> None:
         """Nothing was sent for it."""

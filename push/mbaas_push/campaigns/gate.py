@@ -55,9 +55,12 @@ class Gate:
             if awake > now:
                 held[delivery.key] = Held("quiet_hours", None if self._quiet.then == "skip" else awake)
         if self._caps is not None:
-            left = [delivery for delivery in deliveries if delivery.key not in held]
-            taken = await asyncio.gather(*(self._caps.take(one.value["subject"], self._run, one.key, now) for one in left))
-            held |= {one.key: Held("capped") for one, free in zip(left, taken, strict=True) if not free}
+            wanted: dict[str, list[str]] = {}
+            for delivery in deliveries:
+                if delivery.key not in held:
+                    wanted.setdefault(delivery.value["subject"], []).append(delivery.key)
+            full = await self._caps.take(wanted, self._run, now)
+            held |= {key: Held("capped") for subject in full for key in wanted[subject]}
         return held
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:

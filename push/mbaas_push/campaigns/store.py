@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mbaas.data.app import App
+from mbaas.data.once import Once
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError
@@ -49,7 +50,7 @@ class Store:
     """The campaigns of one app."""
 
     def __init__(self, app: App) -> None:
-        self._app = app
+        self._app, self._once = app, Once(app)
 
     async def get(self, campaign_id: str) -> Campaign:
         """One campaign. ParseError 101 if there is none."""
@@ -63,12 +64,15 @@ class Store:
         rows = await self._app.store.rows.scan(TABLE, after, limit)
         return [Campaign(row.key, row.value) for row in rows], rows[-1].key if len(rows) == limit else None
 
-    async def create(self, definition: Object, caller: Caller) -> Campaign:
-        """A new draft."""
+    async def create(self, definition: Object, caller: Caller, given: Object | None = None, once: str | None = None) -> Campaign:
+        """A new draft; for each Idempotency-Key, `once`, with which the same is `given` again, the same one."""
+        if once is not None and (known := await self._once.known("campaign", caller, once, given or {})) is not None:
+            return await self.get(str(known))
         now = self._app.clock.now()
         value: Object = {"definition": definition, "state": "draft", "version": 0, "change": 0, "createdAt": now, "updatedAt": now}
         blank = Campaign(self._app.ids.object_id(), value)
-        return await self.change(blank, "created", caller, definition=definition)
+        record = [] if once is None else [self._once.record("campaign", caller, once, given or {}, blank.id)]
+        return await self.change(blank, "created", caller, record, definition=definition)
 
     async def change(self, campaign: Campaign, what: str, caller: Caller | None, beside: Sequence[Step] = (), **changes: Json) -> Campaign:
         """Change a campaign as it was read, in one commit with the steps beside it. Conflict if it is no longer that."""
