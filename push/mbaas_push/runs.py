@@ -7,6 +7,7 @@ end) and `counts`.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from mbaas.data.once import Once
 from mbaas.jobs.owner import Owner
 from mbaas.jobs.queue import Queue, Task
 from mbaas.kernel.caller import MASTER, Caller
-from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Object, date
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import PutRow, Row
@@ -28,11 +29,15 @@ from mbaas_push.local_time import EARLIEST_MS
 from mbaas_push.message import read
 from mbaas_push.sending import CONTROL, Sending, order_of
 from mbaas_push.transports.port import Transport
+from mbaas_push.turns import Turns, lane_of
 
 PUSHES, RESULTS = "pushes", "push results"
 _BY = re.compile(r"\.(type|offset)\.")
 Ended = Callable[[str, Object, str], Awaitable[None]]
 """Told of a campaign's run that has ended: its id, the `campaign` of its push, and whether it `succeeded` or `failed`."""
+_LATER_MS = 1000
+"""When a campaign looks again for a place among those that are being sent."""
+_LOOKS, _LOOK_SECONDS = 60, 0.05
 _TOLD_MS = 1000
 """How often `_PushStatus` is told how far a run is."""
 
@@ -43,7 +48,7 @@ class Runs:
     def __init__(self, app: App, transport: Transport, owner: Owner) -> None:
         self._app, self._transport = app, transport
         self._queue = Queue(app, PUSHES, self._work, owner)
-        self._once = Once(app)
+        self._once, self._turns = Once(app), Turns()
         self.ended: Ended | None = None
 
     def start(self) -> None:
@@ -89,8 +94,7 @@ class Runs:
 
     async def order(self, run: str, order: str) -> None:
         """`pause`, `resume` or `cancel` a run. ParseError 101 if there is none that has not ended."""
-        task = await self._app.store.rows.get(PUSHES, run)
-        if task is None:
+        if await self._app.store.rows.get(PUSHES, run) is None:
             raise ParseError(Code.OBJECT_NOT_FOUND, f"No push with the id {run} waits or is being sent.")
         before = await self._app.store.rows.get(CONTROL, run)
         if before is not None and before.value == "cancelled" and order != "cancel":
@@ -100,13 +104,26 @@ class Runs:
             return
         if order == "cancel":
             await self._app.store.rows.put_many(CONTROL, [Row(run, "cancelled")])
-            if task.owner is not None:
-                # Who has it heeds that, once what is on the wire has landed: to take it away would lose what became of that.
+            if not await self._let_go(run):
                 return
         elif not await self._app.store.rows.drop(CONTROL, run):
             # To begin anew what nobody has stopped would send what is on the wire once more.
             return
         await self._queue.recall(run, _as_it_is)
+
+    async def _let_go(self, run: str) -> bool:
+        """Wait until whoever sends a run has heeded its order, so that it is written what became of what had left; False if it has ended.
+
+        For a while only: a provider may take its time to answer.
+        """
+        for _ in range(_LOOKS):
+            row = await self._app.store.rows.get(PUSHES, run)
+            if row is None:
+                return False
+            if row.owner is None:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True
 
     async def told(self, run: str) -> Object:
         """How far a push is: what `_PushStatus` says, what is ordered, and how many deliveries have which end.
@@ -153,8 +170,11 @@ class Runs:
             await status.fail(app, task.key, error)
             await self._end(task, "failed")
             return None
-        told = _Told(app, task.key)
-        again = await Sending(task, self._transport.send, told).run()
+        told, lane = _Told(app, task.key), lane_of(push)
+        if self._turns.full(lane):
+            return app.clock.now() + _LATER_MS
+        with self._turns.taking_part(lane):
+            again = await Sending(task, self._transport.send, told, self._turns).run()
         await told.end("running" if again is not None else "succeeded", task.value["counts"])
         if again is None:
             await self._end(task, "succeeded")
@@ -195,5 +215,5 @@ def _due(push: Object) -> int:
 
 def _as_it_is(value: Object | None) -> Object:
     if value is None:
-        raise MbaasError("the push has ended")
+        raise ParseError(Code.OBJECT_NOT_FOUND, "The push has ended.")
     return value

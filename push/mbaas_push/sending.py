@@ -21,6 +21,7 @@ from mbaas_push.campaigns.gate import Gate, Held
 from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
 from mbaas_push.message import in_locale
 from mbaas_push.transports.port import Outcome, Parcel
+from mbaas_push.turns import Turns, lane_of
 
 _WINDOW = 150
 """Rows that are marked as started at a time. No more than that many steps run on the event loop (the embedded store's bound is 200)."""
@@ -59,8 +60,8 @@ async def order_of(task: Task) -> str | None:
 class Sending:
     """One run that this process holds."""
 
-    def __init__(self, task: Task, send: Send, told: Told) -> None:
-        self._task, self._send, self._told = task, send, told
+    def __init__(self, task: Task, send: Send, told: Told, turns: Turns) -> None:
+        self._task, self._send, self._told, self._turns = task, send, told, turns
         self._now = task.app.clock.now
         self._flying: set[asyncio.Task[None]] = set()
         self._open: set[str] = set()
@@ -74,6 +75,7 @@ class Sending:
         self._counts: dict[str, int] = dict(task.value["counts"])
         self._moved = asyncio.Event()
         push = task.value["push"]
+        self._lane = lane_of(push)
         self._data: Object = in_locale(push["data"], (), None)
         campaign = push.get("campaign")
         self._gate = None if campaign is None else Gate(task.app, task.key, campaign)
@@ -187,7 +189,8 @@ class Sending:
             flight.add_done_callback(self._flying.discard)
 
     async def _wait_turn(self, count: int) -> None:
-        """Wait until so many may leave, where the campaign has a pace."""
+        """Wait until so many may leave: until nothing more urgent is being sent, and where the campaign has a pace."""
+        await self._turns.wait(self._lane)
         now = asyncio.get_running_loop().time
         while (left := self._free - now()) > 0:
             await asyncio.sleep(min(left, _HEEDED_SECONDS))

@@ -100,7 +100,7 @@ class Campaigns:
     async def _resume(self, campaign: Campaign, caller: Caller) -> Campaign:
         done = await self.store.change(campaign, "resumed", caller, state="scheduled")
         for run in await self.launching.active(campaign.id):
-            await self.runs.order(run, "resume")
+            await self._tell(run, "resume")
         await self.launching.again(campaign.id)
         return done
 
@@ -109,13 +109,16 @@ class Campaigns:
         stopped: list[Step] = [DropRow(TICKS, campaign.id), *(PutRow(CONTROL, run, "cancelled") for run in active)]
         done = await self.store.change(campaign, "cancelled", caller, stopped, state="cancelled")
         for run in active:
-            try:
-                await self.runs.order(run, "cancel")
-            except ParseError as error:
-                # It has ended meanwhile.
-                if error.code != Code.OBJECT_NOT_FOUND:
-                    raise
+            await self._tell(run, "cancel")
         return done
+
+    async def _tell(self, run: str, order: str) -> None:
+        """Order a run, unless it has ended meanwhile."""
+        try:
+            await self.runs.order(run, order)
+        except ParseError as error:
+            if error.code != Code.OBJECT_NOT_FOUND:
+                raise
 
     async def told(self, campaign: Campaign) -> Object:
         """What is said of it: its definition, its state, when it is sent next, and which runs are under way."""
