@@ -162,6 +162,15 @@ class Runs:
         if (due := _due(push)) > app.clock.now() and await order_of(task) is None and task.value["state"] == "materialising":
             # It was paused and resumed before its time, at which it is to find its devices.
             return due
+        lane = lane_of(push)
+        if self._turns.full(lane):
+            return app.clock.now() + _LATER_MS
+        with self._turns.taking_part(lane):
+            return await self._take_further(task)
+
+    async def _take_further(self, task: Task) -> int | None:
+        """Find the devices of a run and send what is due; when it is to go on, None when it has ended."""
+        app = self._app
         try:
             if await order_of(task) is None:
                 await materialise(task)
@@ -170,11 +179,8 @@ class Runs:
             await status.fail(app, task.key, error)
             await self._end(task, "failed")
             return None
-        told, lane = _Told(app, task.key), lane_of(push)
-        if self._turns.full(lane):
-            return app.clock.now() + _LATER_MS
-        with self._turns.taking_part(lane):
-            again = await Sending(task, self._transport.send, told, self._turns).run()
+        told = _Told(app, task.key)
+        again = await Sending(task, self._transport.send, told, self._turns).run()
         await told.end("running" if again is not None else "succeeded", task.value["counts"])
         if again is None:
             await self._end(task, "succeeded")

@@ -1,7 +1,7 @@
 """Which of the runs of a process goes first: moments before other pushes, and these before campaigns.
 
-A run waits with its next window while one that is more urgent has something to send, for a second at most: so nothing is held up for
-good, and orders are heeded. Of the places of the queue campaigns take no more than half, so that there is one for a push at any time.
+A run waits with its next window while one that is more urgent is under way, for a second at most: so nothing is held up for good, and
+orders are heeded. Of the places of the queue campaigns take no more than half, so that there is one for a push at any time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def lane_of(push: Object) -> Lane:
 
 
 class Turns:
-    """The runs that are being sent here."""
+    """The runs that are under way here: that find their devices, or are being sent."""
 
     def __init__(self) -> None:
         self._sending: Counter[Lane] = Counter()

@@ -433,3 +433,20 @@ async def test_who_dies_at_any_moment_of_a_campaign_costs_nobody_a_message(
     assert {data["badge"] for data in sent(script).values()} == {1}
     total = (await Report.of(app, [run])).total.counts
     assert (total["audience"], total["sent"], total["suppressed"]) == (40, len(received), len(control))
+
+
+async def test_more_campaigns_than_places_are_sent_all_the_same_and_a_push_between_them(app: App, script: Script, clock: FakeClock) -> None:
+    for number in range(3):
+        await phone(app, f"t{number}")
+    script.latency_ms = 50
+    made = [await campaign(app, content={"body": f"c{number}"}) for number in range(7)]
+    for each in made:
+        await order(app, each, "approve", "schedule")
+    await app.pushes.send(MASTER, {"where": {}, "data": {"alert": "now"}})
+    for each in made:
+        await passed(app, clock, each)
+
+    async def all_sent() -> bool:
+        return tokens(script) == {f"t{number}": 8 for number in range(3)}
+
+    await until(all_sent)
