@@ -136,6 +136,7 @@ def _common(settings: Settings) -> dict[str, Any]:
     given = settings.model_fields_set
     kept_ms, kept_bytes = retention(settings.feed_retention)
     out: dict[str, Any] = {"feed_retention_ms": kept_ms, "feed_retention_bytes": kept_bytes, "functions": settings.functions}
+    out["event_retention_ms"] = settings.event_retention
     out["functions_isolation"] = settings.functions_isolation
     out["installer_environment"] = installer_environment()
     for name in _OF_EVERY_APP:

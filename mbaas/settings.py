@@ -141,6 +141,7 @@ class Settings(BaseSettings):
     functions: Path | None = Field(None, description="Folder with the cloud functions' main.py")
     functions_isolation: Literal["strict"] | None = Field(None, description="strict: no functions where a layer of isolation is missing")
     live_ping: Duration = Field(30_000, gt=0, description="How often an idle live-query socket is pinged, and how long it has to answer")
+    event_retention: Duration = Field(400 * 24 * 3600 * 1000, gt=0, description="How long events that apps track are kept")
     feed_retention: str = Field("24h,1GiB", description="How long, and how much, of the change feed is kept")
     outbound_allow: Names = Field((), description="Hosts that may be called wherever they are, by http, and at any port")
     auth: Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)] = Field(

@@ -328,6 +328,8 @@ class AppOptions:
     push: Mapping[str, Any] | None = None
     feed_retention_ms: int = 24 * 3600 * 1000
     feed_retention_bytes: int = 1024**3
+    event_retention_ms: int = 400 * 24 * 3600 * 1000
+    """How long events that apps track are kept."""
     query_timeout_ms: int = 30_000
     allow_regex: bool = True
     max_query_depth: int = 20

@@ -13,6 +13,7 @@ import orjson
 
 from mbaas.kernel.errors import HTTP_STATUS, Code
 from mbaas.kernel.values import Json, Object
+from mbaas.wire import openapi_push as push
 from mbaas.wire.rest.table import table
 from mbaas.wire.routes import Route
 from mbaas.wire.v1.table import table as v1_table
@@ -65,6 +66,8 @@ _USAGE = {
     "to": "The last one, in the same form",
     "format": "`json` (unless given), `csv` or `ndjson`",
 }
+_WINDOW = {"from": "From this date on, a week before `to` unless given", "to": "Before this date, now unless given"}
+_ACTIVE = {"of": "What is counted: `user` (unless given) or `installation`", "name": "Only this event"}
 _ARGUMENTS: dict[str, dict[str, str]] = {
     "follow": _CHANGES,
     "find": _FIND,
@@ -78,6 +81,20 @@ _ARGUMENTS: dict[str, dict[str, str]] = {
     "aggregate": _AGGREGATE,
     "deployments": _DEPLOYMENTS,
     "read_logs": _LOGS,
+    "export_events": {"name": "Only this event", **_WINDOW},
+    "event_counts": {
+        "name": "The event",
+        "of": _ACTIVE["of"],
+        "where": "Dimensions that it must have, as a JSON object",
+        "limit": "At most so many: 100 unless given",
+        **_WINDOW,
+    },
+    "campaigns": {"limit": "At most so many: 100 unless given, 1000 at most", "cursor": "`next` of an earlier answer: those after it"},
+    "preview": {"sample": "So many of the audience, 5 unless given"},
+    "dry_run": {"limit": "At most so many of each, 100 unless given", "format": "`json` (unless given), or `ndjson` for all of them"},
+    "report": {"run": "Only this run; all but tests unless given", "format": _USAGE["format"]},
+    "why": {"user": "The id of a user: an answer for each of her devices", "installation": "Or the id of an installation"},
+    "actives": {**_ACTIVE, "days": "So many days, 7 unless given", "to": "The last one, today unless given"},
 }
 """What a handler takes from the query, by its name."""
 _KEYS = {
@@ -232,7 +249,7 @@ def document(mount: str = "/parse") -> Object:
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes())],
         "paths": paths,
         "components": {
-            "schemas": _SCHEMAS,
+            "schemas": {**_SCHEMAS, **push.SCHEMAS},
             "securitySchemes": {
                 **{name: {"type": "apiKey", "in": "header", "name": header} for name, header in _KEYS.items()},
                 "partnerKey": {"type": "http", "scheme": "bearer"},
@@ -278,13 +295,19 @@ def _operation(route: Route) -> Object:
             {"name": "X-Parse-Request-Id", "in": "header", "schema": _TEXT, "description": "Makes the request unrepeatable"}
         )
     if route.method in ("POST", "PUT", "PATCH"):
-        made["requestBody"] = {"content": _octets() if route.raw else _json("Batch" if route.tag == "batch" else "Anything")}
+        taken = push.TAKES.get(route.label) or ("Batch" if route.tag == "batch" else "Anything")
+        made["requestBody"] = {"content": _octets() if route.raw else _json(taken)}
+    if route.label in push.ONCE:
+        text = "The same key, for a day, with the same body: it is done once. 422 with another body"
+        made["parameters"].append({"name": "Idempotency-Key", "in": "header", "schema": _TEXT, "description": text})
     return made
 
 
 def _conditional(route: Route) -> bool:
-    """True for a write of one object that is there."""
-    return route.pattern.endswith("/:objectId") and route.method in ("PUT", "DELETE")
+    """True for a write of one object, or one campaign, that is there."""
+    if route.pattern == "/campaigns/:campaignId/:order":
+        return True
+    return route.pattern.endswith(("/:objectId", "/campaigns/:campaignId")) and route.method in ("PUT", "DELETE")
 
 
 def _operation_id(route: Route) -> str:
@@ -316,7 +339,12 @@ def _success(route: Route) -> Object:
         return {"200": {"description": "The archive, as it was uploaded", "content": _octets()}}
     if route.tag == "pages":
         return {"200": {"description": "The page", "content": _octets()}, "303": {"description": "The way to a page", "content": _plain()}}
-    schema = _GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything"
+    schema = push.GIVES.get(route.label) or (_GIVES.get(name, "Anything") if route.tag != "schemas" else "Anything")
+    if route.base and route.status != 200 and schema in push.SCHEMAS:
+        return {str(route.status): {"description": "Made", "content": _json(schema)}}
+    if lines := push.EXPORTS.get(route.label):
+        plain = {kind: {"schema": _TEXT} for kind in lines}
+        return {"200": {"description": "Done", "content": {**(_json(schema) if schema != "Anything" else {}), **plain}}}
     created = {"201": {"description": "Made", "content": _json(schema)}} if name in ("create", "upload", "upload_code") else {}
     return {"200": {"description": "Done", "content": _json(schema)}, **created}
 

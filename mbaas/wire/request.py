@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
 from mbaas.kernel.caller import Caller
+from mbaas.kernel.clock import from_iso
 from mbaas.kernel.errors import Code, ParseError, Refused
 from mbaas.kernel.values import Json, Object, read_json
 from mbaas.wire.cors import Cors, Header
@@ -26,6 +27,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _JSON_START = frozenset('{["-0123456789tfn \t\r\n')
+_TAG = re.compile(r'"([^"]*)"').fullmatch
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?")
 _HEADER, _HEADER_VALUE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,200}"), re.compile(r"[\x20-\x7e\xa0-\xff\t]{0,8000}")
 _OWN = ("access-control-", "connection", "content-length", "date", "keep-alive", "server", "trailer", "transfer-encoding", "upgrade")
@@ -103,6 +105,20 @@ class Request:
         """The headers that a function is shown: none with keys, tokens and cookies."""
         named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
         return {name: value for name, value in named if name not in _SECRET and (not name.endswith("-key") or name in _NOT_SECRET)}
+
+    def if_match(self) -> int | None:
+        """The `updatedAt` that the object must have, in ms: If-Match, whose one tag is the ISO text in quotes. 162 for any other.
+
+        None if there is no condition, or `*`: what is not there cannot be changed in any case.
+        """
+        given = self.header(b"if-match")
+        if given is None or given.strip() == "*":
+            return None
+        found = _TAG(given.strip())
+        updated_at = from_iso(found[1]) if found else None
+        if updated_at is None:
+            raise ParseError(Code.INVALID_VALUE, 'If-Match should be "<updatedAt>" in quotes, as "2026-01-31T12:00:00.000Z", or *')
+        return updated_at
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from mbaas.data.app import App
 from mbaas.data.find import find_objects
-from mbaas.data.options import FindOptions
 from mbaas.jobs.queue import Task
 from mbaas.kernel.caller import MASTER
 from mbaas.kernel.clock import from_iso, iso
@@ -19,11 +18,12 @@ from mbaas.query.ast import EVERYTHING, Equals, both
 from mbaas.storage.ports import Step, Update
 from mbaas_push import local_time
 from mbaas_push.addresses import address_of, type_of
+from mbaas_push.campaigns.recipients import Recipients, clock_of
+from mbaas_push.campaigns.segments import Belongs, after, belonging, query_of
 from mbaas_push.deliveries import Delivery, key_of
 from mbaas_push.message import LOCALIZED, Badge, badge_of, in_locale, locales_of
 
 CLASS = "_Installation"
-_PAGE = 500
 _TRIES = 5
 _DEFAULT_ZONE = "UTC"
 """Where a device is taken to be that does not say."""
@@ -33,13 +33,18 @@ async def materialise(task: Task) -> None:
     """Write the deliveries of a run, from the page at which it is."""
     app = task.app
     push = task.value["push"]
-    where = _reachable(push["where"])
+    campaign = push.get("campaign")
+    where = _reachable(push["where"]) if campaign is None else query_of(campaign["audience"])
+    write = _Plain(app, task.key, push) if campaign is None else await _OfCampaign.prepared(app, task.key, push)
     while task.value["state"] == "materialising":
         for attempt in range(_TRIES):
-            page = await find_objects(app, MASTER, CLASS, _after(where, task.value["cursor"]))
+            page = await find_objects(app, MASTER, CLASS, after(where, task.value["cursor"]))
             value = {**task.value, "cursor": page[-1]["objectId"]} if page else {**task.value, "state": "sending"}
+            deliveries, badges = await write.deliveries(page)
+            value["counts"] = _with_skipped(task.value["counts"], deliveries)
+            now = app.clock.now()
             try:
-                await task.keep(value, _steps(app, task.key, push, page))
+                await task.keep(value, [*badges, *(delivery.step(now) for delivery in deliveries)])
                 break
             except ParseError as error:
                 # An installation whose badge is to be raised has been deleted meanwhile.
@@ -68,42 +73,89 @@ def _reachable(where: Json) -> Object:
     return where if "deviceToken" in where else {**where, "deviceToken": {"$exists": True}}
 
 
-def _after(where: Object, cursor: str) -> FindOptions:
-    narrowed: Object = {"$and": [where, {"objectId": {"$gt": cursor}}]} if cursor else where
-    return FindOptions(where=narrowed, order=(("objectId", False),), limit=_PAGE)
+def _with_skipped(counts: Object, deliveries: list[Delivery]) -> Object:
+    """The counts of a run with those who are not sent anything from the first."""
+    found = dict(counts)
+    for delivery in deliveries:
+        if delivery.state == "skipped":
+            name = f"skipped.{delivery.value['reason']}"
+            found[name] = found.get(name, 0) + 1
+    return found
 
 
-def _steps(app: App, run: str, push: Object, page: list[Object]) -> list[Step]:
+class _Plain:
+    """The deliveries of a push without a campaign."""
+
+    def __init__(self, app: App, run: str, push: Object) -> None:
+        self._app, self._run, self._push = app, run, push
+        data: Object = push["data"]
+        self._badge, self._locales, self._plain = badge_of(data), locales_of(data), in_locale(data, (), None)
+
+    async def deliveries(self, page: list[Object]) -> tuple[list[Delivery], list[Step]]:
+        """Those of a page, and the steps that store the badges they raise."""
+        found: list[Delivery] = []
+        badges: list[Step] = []
+        for installation in page:
+            address = address_of(installation)
+            if address is None:
+                continue
+            due, zone = _due(self._push, installation)
+            value: Object = {
+                "state": "pending",
+                "to": [address.provider, address.value, address.kind, address.app, address.sandbox],
+                "type": type_of(installation),
+                "installation": installation["objectId"],
+                "seen": from_iso(installation["updatedAt"]),
+            }
+            if self._badge is not None:
+                badges.append(_show_badge(self._app, installation, self._badge, value))
+            spoken = in_locale(self._push["data"], self._locales, installation.get("localeIdentifier")) if self._locales else self._plain
+            if spoken != self._plain:
+                value["locale"] = {name: spoken[name] for name in LOCALIZED if name in spoken}
+            if zone is not None:
+                value["offset"] = _offset(self._push["at"], due)
+            if self._push["local"] and due < self._push["asked"]:
+                value |= {"state": "skipped", "reason": "passed"}
+            found.append(Delivery(key_of(self._run, due, address.value), value))
+        return found, badges
+
+
+class _OfCampaign:
+    """The deliveries of a campaign's run: everybody in the audience has one, also who is not sent anything."""
+
+    def __init__(self, app: App, run: str, push: Object, belongs: Belongs) -> None:
+        self._app, self._run, self._push, self._belongs = app, run, push, belongs
+        self._recipients = Recipients(app, push)
+        variants: list[Object] = push["campaign"]["variants"]
+        self._badges = {variant["name"]: badge_of(variant["content"]) for variant in variants}
+
+    @classmethod
+    async def prepared(cls, app: App, run: str, push: Object) -> _OfCampaign:
+        """With what everybody had done when the run was asked for."""
+        return cls(app, run, push, await belonging(app, push["campaign"]["audience"], push["asked"]))
+
+    async def deliveries(self, page: list[Object]) -> tuple[list[Delivery], list[Step]]:
+        """Those of a page, and the steps that store the badges they raise."""
+        found: list[Delivery] = []
+        badges: list[Step] = []
+        for recipient in await self._recipients.of(filter(self._belongs, page)):
+            delivery = recipient.delivery(self._run)
+            badge = self._badges[recipient.variant]
+            if badge is not None and not recipient.reason:
+                badges.append(_show_badge(self._app, recipient.installation, badge, delivery.value))
+            if self._push["local"]:
+                clock = clock_of(recipient.zone, self._push["campaign"])
+                delivery.value["offset"] = _offset(local_time.wall(recipient.due, clock), recipient.due)
+            found.append(delivery)
+        return found, badges
+
+
+def _show_badge(app: App, installation: Object, badge: Badge, value: Object) -> Step:
+    """Have a delivery show the badge, and the step that stores it with the installation."""
     now = app.clock.now()
-    data: Object = push["data"]
-    badge, locales, plain = badge_of(data), locales_of(data), in_locale(data, (), None)
-    steps: list[Step] = []
-    for installation in page:
-        address = address_of(installation)
-        if address is None:
-            continue
-        number = None
-        if badge is not None:
-            number, step = _raised(app, installation, badge, now)
-            steps.append(step)
-        due, zone = _due(push, installation)
-        value: Object = {
-            "state": "pending",
-            "to": [address.provider, address.value, address.kind, address.app, address.sandbox],
-            "type": type_of(installation),
-            "installation": installation["objectId"],
-            "seen": from_iso(installation["updatedAt"]) if number is None else now,
-        }
-        if locales and (spoken := in_locale(data, locales, installation.get("localeIdentifier"))) != plain:
-            value["locale"] = {name: spoken[name] for name in LOCALIZED if name in spoken}
-        if number is not None:
-            value["badge"] = number
-        if zone is not None:
-            value["offset"] = _offset(push["at"], due)
-        if push["local"] and due < push["asked"]:
-            value |= {"state": "skipped", "reason": "passed"}
-        steps.append(Delivery(key_of(run, due, address.value), value).step(now))
-    return steps
+    value["badge"], step = _raised(app, installation, badge, now)
+    value["seen"] = now
+    return step
 
 
 def _raised(app: App, installation: Object, badge: Badge, now: int) -> tuple[Json, Step]:

@@ -6,7 +6,8 @@ A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run 
     again     refused by the provider for now; it is tried again at `at`
     sent      accepted by the provider, which calls it `id`
     failed    refused for good, for the `reason`
-    skipped   not sent, for the `reason`: `expired`, `passed` (the time had passed in that zone), `cancelled`
+    skipped   not sent, for the `reason`: `expired`, `passed` (the time had passed in that zone), `cancelled`; of a campaign also
+              `no_address`, `opted_out`, `control`, `missing_field`, `too_long`, `quiet_hours`, `capped`, `unregistered`
 
 `ambiguous` counts the attempts of which it is not known whether the provider had accepted them.
 """
@@ -61,11 +62,11 @@ class Delivery:
 
     def told(self) -> Object:
         """What is said of it: nothing by which the device could be sent anything."""
-        hidden = ("to", "seen", "locale")
+        hidden = ("to", "seen", "values") if "variant" in self.value else ("to", "seen", "locale")
         named = {name: value for name, value in self.value.items() if name not in hidden}
         if "at" in named:
             named["at"] = iso(named["at"])
-        return {**named, "provider": self.address.provider, "due": iso(self.due) if self.due else None}
+        return {**named, "provider": self.value["to"] and self.address.provider, "due": iso(self.due) if self.due else None}
 
     def step(self, now: int) -> PutRow:
         """The step that stores it."""

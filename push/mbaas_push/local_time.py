@@ -33,6 +33,11 @@ def instant(wall: int, zone: str) -> int:
     return high
 
 
+def wall(moment: int, zone: str) -> int:
+    """What the zone's clocks show at an instant, in ms as if it were UTC."""
+    return _shown(moment, ZoneInfo(zone))
+
+
 def known(zone: Json) -> bool:
     """True for the IANA name of a time zone."""
     return isinstance(zone, str) and zone != "" and _is_zone(zone)

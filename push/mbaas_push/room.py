@@ -14,8 +14,11 @@ from mbaas.kernel.push import NoPushes
 from mbaas.outbound.reach import Reach
 
 if TYPE_CHECKING:
+    from mbaas_push.campaigns.campaigns import Campaigns
     from mbaas_push.runs import Runs
     from mbaas_push.transports.port import Transport
+
+_CAMPAIGNS = "campaigns"
 
 
 @asynccontextmanager
@@ -26,16 +29,21 @@ async def opened(app: App, options: PushOptions, reach: Reach) -> AsyncIterator[
         yield
         return
     # What sends is loaded by a server that sends.
+    from mbaas_push.campaigns.campaigns import Campaigns
     from mbaas_push.runs import Runs
 
     owner = Owner(app.options.data_dir, app.ids.uuid())
     runs = Runs(app, transport, owner)
+    campaigns = Campaigns(app, runs, owner)
     runs.start()
-    app.pushes = runs
+    campaigns.launching.start()
+    app.pushes, app.rooms[_CAMPAIGNS] = runs, campaigns
     try:
         yield
     finally:
         app.pushes = NoPushes()
+        del app.rooms[_CAMPAIGNS]
+        await campaigns.launching.close()
         await runs.close()
         owner.close()
 
@@ -47,6 +55,16 @@ def runs_of(app: App) -> Runs:
     if not isinstance(app.pushes, Runs):
         raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
     return app.pushes
+
+
+def campaigns_of(app: App) -> Campaigns:
+    """The app's campaigns. ParseError 115 if there is nothing to send them with."""
+    from mbaas_push.campaigns.campaigns import Campaigns
+
+    runs_of(app)
+    campaigns = app.rooms[_CAMPAIGNS]
+    assert isinstance(campaigns, Campaigns)
+    return campaigns
 
 
 def _transport(app: App, options: PushOptions, reach: Reach) -> Transport | None:

@@ -7,16 +7,18 @@ end) and `counts`.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 
 from mbaas.data import objects
 from mbaas.data.app import App
+from mbaas.data.once import Once
 from mbaas.jobs.owner import Owner
 from mbaas.jobs.queue import Queue, Task
 from mbaas.kernel.caller import MASTER, Caller
-from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Object, date
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import PutRow, Row
@@ -27,10 +29,15 @@ from mbaas_push.local_time import EARLIEST_MS
 from mbaas_push.message import read
 from mbaas_push.sending import CONTROL, Sending, order_of
 from mbaas_push.transports.port import Transport
+from mbaas_push.turns import Turns, lane_of
 
-_TABLE, _RESULTS, _KEYS = "pushes", "push results", "push keys"
-_KEY_MS = 24 * 3_600_000
+PUSHES, RESULTS = "pushes", "push results"
 _BY = re.compile(r"\.(type|offset)\.")
+Ended = Callable[[str, Object, str], Awaitable[None]]
+"""Told of a campaign's run that has ended: its id, the `campaign` of its push, and whether it `succeeded` or `failed`."""
+_LATER_MS = 1000
+"""When a campaign looks again for a place among those that are being sent."""
+_LOOKS, _LOOK_SECONDS = 60, 0.05
 _TOLD_MS = 1000
 """How often `_PushStatus` is told how far a run is."""
 
@@ -40,7 +47,9 @@ class Runs:
 
     def __init__(self, app: App, transport: Transport, owner: Owner) -> None:
         self._app, self._transport = app, transport
-        self._queue = Queue(app, _TABLE, self._work, owner)
+        self._queue = Queue(app, PUSHES, self._work, owner)
+        self._once, self._turns = Once(app), Turns()
+        self.ended: Ended | None = None
 
     def start(self) -> None:
         """Begin to send, what another process left included."""
@@ -56,24 +65,36 @@ class Runs:
         self._queue.wake()
 
     async def send(self, caller: Caller, body: Object, once: str | None = None) -> str:
-        """See `Pushes`. It is on disk when this returns. `once` names the request: of several with one name the first counts."""
+        """See `Pushes`. It is on disk when this returns. `once` is the caller's Idempotency-Key: the push is sent once for it.
+
+        ParseError 159 with HTTP 422 if the key was used for another push.
+        """
+        if once is not None and (known := await self._once.known("push", caller, once, body)) is not None:
+            return str(known)
         now, run = self._app.clock.now(), self._app.ids.object_id()
         message = read(body, now)
         push: Object = {**asdict(message), "asked": now, "pushTime": message.push_time}
-        value: Object = {"push": push, "state": "materialising", "cursor": "", "started": "", "settled": "", "counts": {}}
-        due = _due(push)
-        key = [PutRow(_KEYS, once, run, expires=now + _KEY_MS, if_absent=True)] if once else []
-        if not await self._queue.put(run, value, due=max(due, now), beside=key) and once:
-            known = await self._app.store.rows.get(_KEYS, once)
-            return run if known is None else str(known.value)
+        value, due = _begun(push), _due(push)
+        record = [] if once is None else [self._once.record("push", caller, once, body, run)]
+        if not await self._queue.put(run, value, due=max(due, now), beside=record) and once is not None:
+            return str(await self._once.known("push", caller, once, body))
         await status.begin(self._app, run, status.fields(push))
         if isinstance(body.get("audience_id"), str):
             await self._note_use(body["audience_id"])
         return run
 
+    def launch(self, run: str, push: Object) -> PutRow:
+        """The step that has a campaign's push sent; who commits it wakes the queue."""
+        return PutRow(PUSHES, run, _begun(push), due=max(_due(push), push["asked"]), if_absent=True)
+
+    async def active(self, run: str) -> Row | None:
+        """The run's row, if it has not ended."""
+        rows = self._app.store.rows
+        return None if await rows.get(RESULTS, run) is not None else await rows.get(PUSHES, run)
+
     async def order(self, run: str, order: str) -> None:
         """`pause`, `resume` or `cancel` a run. ParseError 101 if there is none that has not ended."""
-        if await self._app.store.rows.get(_TABLE, run) is None:
+        if await self._app.store.rows.get(PUSHES, run) is None:
             raise ParseError(Code.OBJECT_NOT_FOUND, f"No push with the id {run} waits or is being sent.")
         before = await self._app.store.rows.get(CONTROL, run)
         if before is not None and before.value == "cancelled" and order != "cancel":
@@ -83,10 +104,26 @@ class Runs:
             return
         if order == "cancel":
             await self._app.store.rows.put_many(CONTROL, [Row(run, "cancelled")])
+            if not await self._let_go(run):
+                return
         elif not await self._app.store.rows.drop(CONTROL, run):
             # To begin anew what nobody has stopped would send what is on the wire once more.
             return
         await self._queue.recall(run, _as_it_is)
+
+    async def _let_go(self, run: str) -> bool:
+        """Wait until whoever sends a run has heeded its order, so that it is written what became of what had left; False if it has ended.
+
+        For a while only: a provider may take its time to answer.
+        """
+        for _ in range(_LOOKS):
+            row = await self._app.store.rows.get(PUSHES, run)
+            if row is None:
+                return False
+            if row.owner is None:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True
 
     async def told(self, run: str) -> Object:
         """How far a push is: what `_PushStatus` says, what is ordered, and how many deliveries have which end.
@@ -97,7 +134,7 @@ class Runs:
         if row is None:
             raise ParseError(Code.OBJECT_NOT_FOUND, f"No push has the id {run}.")
         rows = self._app.store.rows
-        task, ended, order = await rows.get(_TABLE, run), await rows.get(_RESULTS, run), await rows.get(CONTROL, run)
+        task, ended, order = await rows.get(PUSHES, run), await rows.get(RESULTS, run), await rows.get(CONTROL, run)
         counts: Object = ended.value if ended is not None else task.value["counts"] if task is not None else {}
         told: Object = {"id": run, "status": row.body["status"], "pushTime": row.body["pushTime"]}
         told["counts"] = {name: count for name, count in sorted(counts.items()) if not _BY.search(name)}
@@ -121,24 +158,40 @@ class Runs:
 
     async def _work(self, task: Task) -> int | None:
         app, push = self._app, task.value["push"]
-        await status.begin(app, task.key, status.fields(push))
+        await status.begin(app, task.key, status.fields(push, source="campaign" if "campaign" in push else "rest"))
         if (due := _due(push)) > app.clock.now() and await order_of(task) is None and task.value["state"] == "materialising":
             # It was paused and resumed before its time, at which it is to find its devices.
             return due
+        lane = lane_of(push)
+        if self._turns.full(lane):
+            return app.clock.now() + _LATER_MS
+        with self._turns.taking_part(lane):
+            return await self._take_further(task)
+
+    async def _take_further(self, task: Task) -> int | None:
+        """Find the devices of a run and send what is due; when it is to go on, None when it has ended."""
+        app = self._app
         try:
             if await order_of(task) is None:
                 await materialise(task)
         except ParseError as error:
             get_logger(__name__).warning("a push cannot be sent", push=task.key, reason=error.message)
             await status.fail(app, task.key, error)
+            await self._end(task, "failed")
             return None
         told = _Told(app, task.key)
-        again = await Sending(task, self._transport.send, told).run()
+        again = await Sending(task, self._transport.send, told, self._turns).run()
         await told.end("running" if again is not None else "succeeded", task.value["counts"])
         if again is None:
-            await app.store.rows.put_many(_RESULTS, [Row(task.key, task.value["counts"], expires=app.clock.now() + KEPT_MS)])
-            await app.store.rows.drop(CONTROL, task.key)
+            await self._end(task, "succeeded")
         return again
+
+    async def _end(self, task: Task, how: str) -> None:
+        rows, campaign = self._app.store.rows, task.value["push"].get("campaign")
+        await rows.put_many(RESULTS, [Row(task.key, task.value["counts"], expires=self._app.clock.now() + KEPT_MS)])
+        await rows.drop(CONTROL, task.key)
+        if campaign is not None and self.ended is not None:
+            await self.ended(task.key, campaign, how)
 
 
 class _Told:
@@ -156,6 +209,10 @@ class _Told:
         await status.tell(self._app, self._run, state, counts)
 
 
+def _begun(push: Object) -> Object:
+    return {"push": push, "state": "materialising", "cursor": "", "started": "", "settled": "", "counts": {}}
+
+
 def _due(push: Object) -> int:
     """When a push is to find its devices: at its time, or when the first clocks show it."""
     at: int | None = push["at"]
@@ -164,5 +221,5 @@ def _due(push: Object) -> int:
 
 def _as_it_is(value: Object | None) -> Object:
     if value is None:
-        raise MbaasError("the push has ended")
+        raise ParseError(Code.OBJECT_NOT_FOUND, "The push has ended.")
     return value

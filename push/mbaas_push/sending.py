@@ -17,14 +17,20 @@ from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import DropRow, PutRow, Step
 from mbaas_push.audience import forget
+from mbaas_push.campaigns.gate import Gate, Held
 from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
 from mbaas_push.message import in_locale
 from mbaas_push.transports.port import Outcome, Parcel
+from mbaas_push.turns import Turns, lane_of
 
 _WINDOW = 150
 """Rows that are marked as started at a time. No more than that many steps run on the event loop (the embedded store's bound is 200)."""
 _IN_FLIGHT = 900
 """Rows on the wire at a time, and no more of them can be ambiguous after a crash."""
+_TURNS = 4
+"""How many windows a second are sent of a campaign that is to go out slowly."""
+_HEEDED_SECONDS = 0.5
+"""How often one that waits for its turn looks for orders."""
 _ATTEMPTS = 5
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 300_000
 _AGAIN = "redeliveries"
@@ -54,8 +60,8 @@ async def order_of(task: Task) -> str | None:
 class Sending:
     """One run that this process holds."""
 
-    def __init__(self, task: Task, send: Send, told: Told) -> None:
-        self._task, self._send, self._told = task, send, told
+    def __init__(self, task: Task, send: Send, told: Told, turns: Turns) -> None:
+        self._task, self._send, self._told, self._turns = task, send, told, turns
         self._now = task.app.clock.now
         self._flying: set[asyncio.Task[None]] = set()
         self._open: set[str] = set()
@@ -64,10 +70,20 @@ class Sending:
         """While it recovers: up to where it has been looked for what is in doubt."""
         self._settled: list[Step] = []
         """What became of rows, to be written with the next mark."""
+        self._unsent: list[Delivery] = []
+        """Those of them that had been begun, and that no device was sent."""
         self._counts: dict[str, int] = dict(task.value["counts"])
         self._moved = asyncio.Event()
         push = task.value["push"]
+        self._lane = lane_of(push)
         self._data: Object = in_locale(push["data"], (), None)
+        campaign = push.get("campaign")
+        self._gate = None if campaign is None else Gate(task.app, task.key, campaign)
+        pace = None if campaign is None else campaign.get("perSecond")
+        self._seconds_each = 0.0 if pace is None else 1 / pace
+        self._window = _WINDOW if pace is None else max(1, min(_WINDOW, int(pace / _TURNS)))
+        self._free = 0.0
+        """When, by the event loop's clock, the next window may leave."""
 
     async def run(self) -> int | None:
         """Send what is due. None when nothing of the run is left; else when it is to go on, in ms.
@@ -98,7 +114,7 @@ class Sending:
         rows, at = self._task.app.store.rows, value["settled"]
         while at < value["started"]:
             self._looked = at
-            page = [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix) if row.key <= value["started"]]
+            page = [Delivery.of(row) for row in await rows.scan(TABLE, at, self._window, self._prefix) if row.key <= value["started"]]
             if not page:
                 break
             at = page[-1].key
@@ -110,7 +126,7 @@ class Sending:
         """Go through the rows in their order. When the next of them is due, if one is left."""
         rows = self._task.app.store.rows
         at = self._task.value["started"]
-        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix)]:
+        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, self._window, self._prefix)]:
             now = self._now()
             due = [delivery for delivery in page if delivery.due <= now]
             if not due:
@@ -123,7 +139,7 @@ class Sending:
         """Try what was refused for a while. When the next of it is due, if some is left."""
         await self._landed()
         rows, at, soonest = self._task.app.store.rows, "", None
-        while page := await rows.scan(_AGAIN, at, _WINDOW, self._prefix):
+        while page := await rows.scan(_AGAIN, at, self._window, self._prefix):
             at = page[-1].key
             now = self._now()
             due = [row for row in page if row.value["at"] <= now]
@@ -154,11 +170,15 @@ class Sending:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
         while len(self._open) + len(deliveries) > _IN_FLIGHT:
             await self._any_lands()
+        await self._wait_turn(len(deliveries))
         await self._heed()
+        held = {} if self._gate is None else await self._gate.look([one for one in deliveries if not self._too_late(one)])
         leaving: list[Delivery] = []
         for delivery in deliveries:
             if self._too_late(delivery):
                 self._settle(delivery, {"state": "skipped", "reason": "expired"}, "skipped")
+            elif delivery.key in held:
+                self._hold(delivery, held[delivery.key])
             else:
                 leaving.append(delivery)
                 self._open.add(delivery.key)
@@ -167,6 +187,23 @@ class Sending:
             flight = asyncio.create_task(self._fly(delivery))
             self._flying.add(flight)
             flight.add_done_callback(self._flying.discard)
+
+    async def _wait_turn(self, count: int) -> None:
+        """Wait until so many may leave: until nothing more urgent is being sent, and where the campaign has a pace."""
+        await self._turns.wait(self._lane)
+        now = asyncio.get_running_loop().time
+        while (left := self._free - now()) > 0:
+            await asyncio.sleep(min(left, _HEEDED_SECONDS))
+            await self._heed()
+        self._free = max(self._free, now()) + count * self._seconds_each
+
+    def _hold(self, delivery: Delivery, held: Held) -> None:
+        """What the gate keeps back is skipped, or waits for its time."""
+        if held.until is None:
+            self._settle(delivery, {"state": "skipped", "reason": held.reason}, "skipped")
+            return
+        delivery.value.update({"state": "again", "at": held.until, "reason": held.reason})
+        self._settled += [PutRow(_AGAIN, delivery.key, {"at": held.until}), delivery.step(self._now())]
 
     async def _heed(self) -> None:
         if (order := await order_of(self._task)) is not None:
@@ -184,10 +221,16 @@ class Sending:
             at = page[-1].key
             for delivery in page:
                 if delivery.state in UNSETTLED:
+                    if delivery.state == "pending" and delivery.key <= self._task.value["started"]:
+                        # Another process died with it on the wire.
+                        self._doubtful(delivery)
                     self._settle(delivery, {"state": "skipped", "reason": "cancelled"}, "skipped")
             await self._keep(at)
 
     async def _keep(self, started: str, marks: Sequence[Step] = ()) -> None:
+        if self._gate is not None and self._unsent:
+            unsent, self._unsent = self._unsent, []
+            await self._gate.give_back(unsent)
         steps, self._settled = self._settled, []
         settled = _before(min(self._open)) if self._open else started
         if self._looked is not None:
@@ -224,7 +267,7 @@ class Sending:
 
     def _parcel(self, delivery: Delivery) -> Parcel:
         value = delivery.value
-        data = {**self._data, **value.get("locale", {})}
+        data = {**self._data, **value.get("locale", {})} if self._gate is None else self._gate.data(delivery)
         if "badge" in value:
             data["badge"] = value["badge"]
         return Parcel(send_id_of(delivery.key), delivery.address, data, self._expiry(delivery))
@@ -261,6 +304,8 @@ class Sending:
     def _settle(self, delivery: Delivery, told: Object, count: str) -> None:
         """A row has its end."""
         was_again = delivery.state == "again"
+        if (count == "failed" or (was_again and count != "sent")) and not told.get("ambiguous", delivery.value.get("ambiguous")):
+            self._unsent.append(delivery)
         delivery.value.update({name: value for name, value in told.items() if value not in ("", None, False)})
         if was_again:
             self._settled.append(DropRow(_AGAIN, delivery.key))

@@ -20,6 +20,7 @@ from mbaas_push.mock.script import Reply, Script
 from mbaas_push.sending import Sending
 from mbaas_push.transports.accept import Accept
 from mbaas_push.transports.lane import Reply as LaneReply
+from mbaas_push.turns import Turns
 from tests.push.test_sending import deliveries, device, ended, passing, push, runs, status, subscription, tokens, until
 
 
@@ -207,5 +208,5 @@ async def test_who_dies_again_while_it_recovers_costs_no_message(closed_app: App
         raise SystemError
 
     with pytest.raises(SystemError):
-        await Sending(task, Accept().send, dies).run()
+        await Sending(task, Accept().send, dies, Turns()).run()
     assert task.value["settled"] < keys[-1]

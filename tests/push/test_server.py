@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 import subprocess
@@ -85,6 +86,9 @@ def test_a_push_is_sent_once_however_often_it_is_asked_for(api: httpx.Client, mo
     [push] = {answer.json()["id"] for answer in answers}
     assert ended(api, push)["counts"] == {"sent": 1}
     assert api.post("/api/v1/push", json=body, headers={"Idempotency-Key": "k1"}).json()["id"] == push
+    other = api.post("/api/v1/push", json={**body, "data": {"alert": "y"}}, headers={"Idempotency-Key": "k1"})
+    assert (other.status_code, other.json()["code"]) == (422, 159)
+    assert api.post("/api/v1/push", json=body, headers={"Idempotency-Key": "x" * 256}).status_code == 400
     assert receipts(mock, "once") == 1
     [delivery] = api.get(f"/api/v1/push/{push}/deliveries").json()["results"]
     assert (delivery["state"], delivery["provider"], delivery["type"]) == ("sent", "fcm", "android")
@@ -112,6 +116,17 @@ def test_a_scheduled_push_is_paused_resumed_and_cancelled(api: httpx.Client, moc
         ("GET", "/api/v1/push/nobody/deliveries?state=lost", None, 400),
         ("POST", "/api/v1/push/nobody/pause", None, 404),
         ("POST", "/api/v1/push/nobody/stop", None, 400),
+        ("POST", "/api/v1/campaigns", {"name": "x"}, 400),
+        ("POST", "/api/v1/campaigns", {"name": "x", "content": {"body": "{{user.email}}"}}, 403),
+        ("GET", "/api/v1/campaigns/nobody", None, 404),
+        ("POST", "/api/v1/campaigns/nobody/approve", None, 404),
+        ("POST", "/api/v1/campaigns/nobody/launch", None, 400),
+        ("GET", "/api/v1/campaigns/nobody/report", None, 404),
+        ("GET", "/api/v1/campaigns/nobody/runs/x/why", None, 400),
+        ("POST", "/api/v1/receipts", {"receipts": [{"receipt": "x", "kind": "opened"}]}, 400),
+        ("POST", "/parse/events/%20", {}, 400),
+        ("GET", "/api/v1/events/counts", None, 400),
+        ("GET", "/api/v1/events?from=soon", None, 400),
     ],
 )
 def test_what_makes_no_sense_is_refused(api: httpx.Client, method: str, path: str, body: Any, status: int) -> None:
@@ -119,10 +134,62 @@ def test_what_makes_no_sense_is_refused(api: httpx.Client, method: str, path: st
     assert (answer.status_code, sorted(answer.json())) == (status, ["code", "error"])
 
 
-@pytest.mark.parametrize("path", ["/parse/push", "/api/v1/push", "/api/v1/push/x/cancel"])
+_CLOSED = ("push", "push/x/cancel", "campaigns", "campaigns/x/test", "campaigns/audience/preview", "events")
+
+
+@pytest.mark.parametrize("path", ["/parse/push", *(f"/api/v1/{path}" for path in _CLOSED)])
 def test_a_client_sends_nothing(server: TestServer, path: str) -> None:
     answer = httpx.post(server.url + path, json={"where": {}, "data": {}}, headers={"X-Parse-Application-Id": APP_ID})
     assert answer.status_code == 403
+
+
+def test_a_campaign_goes_from_a_draft_to_its_report(api: httpx.Client, server: TestServer, mock: dict[str, str]) -> None:
+    """As docs/campaigns.md has it; the app posts events and receipts with its own keys."""
+    for token in ("c1", "c2", "c3"):
+        registered(api, token)
+        client = {"X-Parse-Application-Id": APP_ID, "X-Parse-Installation-Id": f"i-{token}"}
+        opened = httpx.post(f"{server.url}/parse/events/AppOpened", json={"dimensions": {"from": "x"}}, headers=client)
+        assert (opened.status_code, opened.json()) == (200, {})
+    assert api.get("/api/v1/events/counts?name=AppOpened&of=installation").json()["subjects"] == 3
+    assert api.get("/api/v1/events/actives?of=installation&days=1").json()["results"][0]["daily"] == 3
+    assert len(api.get("/api/v1/events?name=AppOpened").text.splitlines()) == 3
+    audience = {"where": {"deviceToken": {"$in": ["c1", "c2"]}}, "events": [{"name": "AppOpened", "atLeast": 1, "days": 7}]}
+    assert api.post("/api/v1/campaigns/audience/preview", json={"audience": audience}).json()["size"] == 2
+    body = {"name": "Spring", "audience": audience, "content": {"body": "Hi"}}
+    made, again = [api.post("/api/v1/campaigns", json=body, headers={"Idempotency-Key": "spring"}) for _ in range(2)]
+    assert made.json() == again.json()
+    assert (made.status_code, made.json()["state"], made.json()["version"]) == (201, "draft", 1)
+    one = f"/api/v1/campaigns/{made.json()['id']}"
+    stale = {"If-Match": f'"{made.json()["updatedAt"]}"'}
+    assert api.put(one, json={**body, "content": {"body": "Hello"}}, headers=stale).json()["version"] == 2
+    assert api.put(one, json=body, headers=stale).status_code == 409
+    assert api.post(f"{one}/schedule").status_code == 409
+    assert api.post(f"{one}/dry-run").json()["sends"] == 2
+    assert len(api.post(f"{one}/dry-run?format=ndjson").text.splitlines()) == 2
+    assert [api.post(f"{one}/{order}").status_code for order in ("approve", "schedule")] == [200, 200]
+    until(lambda: api.get(one).json()["state"] == "completed")
+    with httpx.Client(verify=ssl.create_default_context(cafile=mock["push_ca_file"]), http2=True) as client_of_mock:
+        log = [json.loads(line) for line in client_of_mock.get(f"{mock['fcm_endpoint']}/mock/receipts").text.splitlines()]
+    [sent] = [json.loads(each["message"]["data"]["data"]) for each in log if each["token"] == "c1"]
+    told = {"receipts": [{"receipt": sent["receipt"], "kind": "opened"}]}
+    posted = httpx.post(f"{server.url}/api/v1/receipts", json=told, headers={"X-Parse-Application-Id": APP_ID})
+    assert (posted.status_code, posted.json()) == (200, {"kept": 1, "known": 0, "unknown": 0})
+    report = api.get(f"{one}/report").json()
+    assert (report["total"]["audience"], report["total"]["sent"], report["total"]["opened"]) == (2, 2, 1)
+    assert api.get(f"{one}/report?format=csv").text.startswith("by,key,audience,")
+    assert len(api.get(f"{one}/report?format=ndjson").text.splitlines()) > 3
+    [run] = api.get(f"{one}/runs").json()["results"]
+    assert api.get(f"/api/v1/push/{run['id']}").json()["counts"] == {"sent": 2}
+    [c3] = api.get("/parse/installations", params={"where": '{"deviceToken": "c3"}'}).json()["results"]
+    [why] = api.get(f"{one}/runs/{run['id']}/why?installation={c3['objectId']}").json()["results"]
+    assert why["reason"] == "not_in_query"
+    assert [entry["what"] for entry in api.get(f"{one}/audit").json()["results"]][:3] == ["created", "edited", "approved"]
+    assert len(api.get(f"{one}/versions").json()["results"]) == 2
+    assert made.json()["id"] in [each["id"] for each in api.get("/api/v1/campaigns").json()["results"]]
+    copy = api.post(f"{one}/duplicate").json()
+    assert (copy["name"], copy["state"]) == ("Spring (copy)", "draft")
+    assert api.delete(f"/api/v1/campaigns/{copy['id']}").status_code == 200
+    assert api.get(f"/api/v1/campaigns/{copy['id']}").status_code == 404
 
 
 def test_the_server_says_that_it_sends(api: httpx.Client) -> None:

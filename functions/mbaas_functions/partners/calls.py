@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import orjson
 
 from mbaas.data.app import App
+from mbaas.data.once import Once
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, TooMany
 from mbaas.kernel.values import Json, Object
@@ -23,7 +24,6 @@ from mbaas.outbound.calls import Failed, Outbound, Reply
 from mbaas_functions.partners.environments import Environment
 from mbaas_functions.partners.keys import Keys
 from mbaas_functions.partners.line import Line
-from mbaas_functions.partners.once import Once
 from mbaas_functions.partners.operations import Operation
 from mbaas_functions.partners.promotion import Promotion
 from mbaas_functions.partners.quotas import Quotas

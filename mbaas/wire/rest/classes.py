@@ -13,8 +13,6 @@ from mbaas.data import objects
 from mbaas.data.address import public_url
 from mbaas.data.options import EVERYTHING, FindOptions
 from mbaas.data.policies import Saved
-from mbaas.kernel.clock import from_iso
-from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
@@ -26,7 +24,6 @@ _MAY_NOT_DELETE = "perform the delete operation"
 
 _IN_URLS = re.compile(r"[\w./-]+", re.ASCII).fullmatch
 """Nearly every path: `quote` would leave it as it is, but takes its time to see that."""
-_TAG = re.compile(r'"([^"]*)"').fullmatch
 _SEEN: dict[str, FindOptions] = {}
 _SEEN_MOST, _SEEN_LONGEST = 2048, 2000
 
@@ -70,32 +67,17 @@ def saved_answer(request: Request, saved: Saved) -> Answer:
     return Answer(saved.status, body, [(b"location", (public_url(request.app) + path).encode())])
 
 
-def _if_match(request: Request) -> int | None:
-    """The `updatedAt` that the object must have, in ms: If-Match, whose one tag is the ISO text in quotes. 162 for any other.
-
-    None if there is no condition, or `*`: what is not there cannot be changed in any case.
-    """
-    given = request.header(b"if-match")
-    if given is None or given.strip() == "*":
-        return None
-    found = _TAG(given.strip())
-    updated_at = from_iso(found[1]) if found else None
-    if updated_at is None:
-        raise ParseError(Code.INVALID_VALUE, 'If-Match should be "<updatedAt>" in quotes, as "2026-01-31T12:00:00.000Z", or *')
-    return updated_at
-
-
 async def update(request: Request) -> Answer:
     """Change an object."""
     class_name, object_id = request.params
-    saved = await objects.update(request.app, request.caller, class_name, object_id, request.object(), updated_at=_if_match(request))
+    saved = await objects.update(request.app, request.caller, class_name, object_id, request.object(), updated_at=request.if_match())
     return Answer(saved.status, orjson.dumps(saved.answer))
 
 
 async def delete(request: Request) -> Json:
     """Remove an object."""
     class_name, object_id = request.params
-    await objects.delete(request.app, request.caller, class_name, object_id, updated_at=_if_match(request))
+    await objects.delete(request.app, request.caller, class_name, object_id, updated_at=request.if_match())
     return {}
 
 

@@ -7,6 +7,7 @@ from mbaas.kernel.push import NoPushes
 from mbaas.kernel.values import Json, Object
 from mbaas.wire.request import Request
 from mbaas.wire.routes import Route
+from mbaas_push.events import events_of, read
 
 PARSE_SERVER_VERSION = "9.10.0"
 """The dialect's version, by which SDKs and the dashboard choose what they send."""
@@ -54,8 +55,9 @@ async def logs(request: Request) -> Json:
 
 
 async def event(request: Request) -> Json:
-    """Takes an analytics event; nothing keeps it."""
-    request.object()
+    """Keep an event that an app tracks, such as `AppOpened`."""
+    given = read(request.params[0], request.object(), request.caller, request.app.clock.now())
+    await events_of(request.app).keep([given])
     return {}
 
 

@@ -3,6 +3,7 @@ request."""
 
 from __future__ import annotations
 
+from mbaas.kernel.clock import from_iso
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.wire.request import Request
 from mbaas_functions.hosted import Hosted
@@ -39,3 +40,22 @@ def whole(request: Request, name: str, unless_given: int, most: int) -> int:
     if not isinstance(given, str) or not given.isdecimal() or len(given) > _MOST_DIGITS:
         raise ParseError(Code.INVALID_QUERY, f"{name} must be a whole number.")
     return min(int(given), most)
+
+
+def text(request: Request, name: str) -> str | None:
+    """An argument that is a text. ParseError 102 for anything else."""
+    given = request.texts().get(name)
+    if given is not None and not isinstance(given, str):
+        raise ParseError(Code.INVALID_QUERY, f"{name} must be a text.")
+    return given
+
+
+def moment(request: Request, name: str, unless_given: int) -> int:
+    """An argument that is a date, in ms. ParseError 102 for anything else."""
+    given = text(request, name)
+    if given is None:
+        return unless_given
+    found = from_iso(given)
+    if found is None:
+        raise ParseError(Code.INVALID_QUERY, f"{name} must be a date, as 2026-01-31 or 2026-01-31T12:00:00Z.")
+    return found

@@ -7,16 +7,19 @@ from functools import cache
 from mbaas.wire.routes import Table
 from mbaas.wire.v1 import (
     audit,
+    campaigns,
     changes,
     consents,
     deployments,
     endpoints,
+    events,
     jobs,
     limits,
     logs,
     partner,
     partners,
     pushes,
+    receipts,
     secrets,
     sessions,
     sign_in,
@@ -26,5 +29,23 @@ from mbaas.wire.v1 import (
 @cache
 def table() -> Table:
     """The table, made once."""
-    families = (audit, changes, consents, deployments, endpoints, jobs, limits, logs, partner, partners, pushes, secrets, sessions, sign_in)
+    families = (
+        audit,
+        campaigns,
+        changes,
+        consents,
+        deployments,
+        endpoints,
+        events,
+        jobs,
+        limits,
+        logs,
+        partner,
+        partners,
+        pushes,
+        receipts,
+        secrets,
+        sessions,
+        sign_in,
+    )
     return Table(route for family in families for route in family.ROUTES)

@@ -23,7 +23,7 @@ from mbaas_push.transports.signing import es256, read_key
 _TOKENS = "provider tokens"
 _RENEWED_MS = 50 * 60_000
 """Apple refuses a token of more than an hour, and new ones more often than every 20 minutes."""
-_BYTES = 4096
+MOST_BYTES = 4096
 _LASTS_MS = 7 * 86_400_000
 _APS = ("badge", "sound", "category", "content-available", "mutable-content", "thread-id", "interruption-level", "relevance-score")
 _DEVICE = re.compile(r"[\w-]{1,200}", re.ASCII)
@@ -57,8 +57,8 @@ class Apns:
         if not all(_HEADER.fullmatch(value) for value in told_by_app if value):
             return Outcome("failed", "topic (or appIdentifier), push_type and collapse_id are up to 255 printable characters of ASCII")
         body = payload(parcel)
-        if len(body) > _BYTES:
-            return Outcome("failed", f"the payload has {len(body)} bytes; Apple takes {_BYTES}")
+        if len(body) > MOST_BYTES:
+            return Outcome("failed", f"the payload has {len(body)} bytes; Apple takes {MOST_BYTES}")
         headers = self._headers(parcel, topic)
         for _ in range(2):
             token = await self._provider_token()

@@ -25,7 +25,7 @@ from mbaas_push.transports.lane import Broken, Lane
 from mbaas_push.transports.port import Outcome, Parcel
 from mbaas_push.transports.signing import base64url, es256, from_base64url, read_key
 
-_BYTES = 3993
+MOST_BYTES = 3993
 _LASTS_S = 2_419_200
 _TOKEN_S = 12 * 3600
 _RECORD = 4096
@@ -73,14 +73,14 @@ class WebPush:
             parts = self._reach.check(to.endpoint)
             if parts.scheme != "https":
                 raise Forbidden("the endpoint is not https")
-            body = encrypt(orjson.dumps({**parcel.data, "push_id": parcel.send_id}), to)
+            body = encrypt(plain(parcel), to)
         except Forbidden:
             # Not in its own words, which name the address.
             return Outcome("failed", "the subscription cannot be used: its endpoint is not one that may be called")
         except ValueError as error:
             return Outcome("failed", f"the subscription cannot be used: {error}")
         if len(body) > _RECORD:
-            return Outcome("failed", f"the message is too long; browsers take {_BYTES} bytes")
+            return Outcome("failed", f"the message is too long; browsers take {MOST_BYTES} bytes")
         now = self._app.clock.now()
         lasts = _LASTS_S if parcel.expires is None else max((parcel.expires - now) // 1000, 0)
         headers = [
@@ -114,7 +114,12 @@ class WebPush:
         return token
 
 
-def encrypt(plain: bytes, to: Subscription) -> bytes:
+def plain(parcel: Parcel) -> bytes:
+    """What the browser's service worker reads."""
+    return orjson.dumps({**parcel.data, "push_id": parcel.send_id})
+
+
+def encrypt(text: bytes, to: Subscription) -> bytes:
     """One aes128gcm record for a subscription. ValueError if its keys are none."""
     own, salt = ec.generate_private_key(ec.SECP256R1()), os.urandom(16)
     theirs = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), to.public)
@@ -123,7 +128,7 @@ def encrypt(plain: bytes, to: Subscription) -> bytes:
     key = _derive(shared, salt, b"Content-Encoding: aes128gcm\0", 16)
     nonce = _derive(shared, salt, b"Content-Encoding: nonce\0", 12)
     head = salt + _RECORD.to_bytes(4, "big") + bytes([len(mine)]) + mine
-    return head + AESGCM(key).encrypt(nonce, plain + b"\x02", None)
+    return head + AESGCM(key).encrypt(nonce, text + b"\x02", None)
 
 
 def _derive(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:

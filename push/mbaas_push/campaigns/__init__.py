@@ -1,0 +1,1 @@
+"""Campaigns: pushes that marketers write, approve and schedule, sent by the room's runs."""

@@ -1,0 +1,132 @@
+"""Before a campaign is sent: how many it is for, what each of them would be sent or why not, and a copy to one's own phone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from mbaas.data.find import find_objects
+from mbaas.data.options import FindOptions
+from mbaas.kernel.caller import MASTER
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.values import Json, Object, pointer
+from mbaas_push.addresses import address_of
+from mbaas_push.campaigns import content, segments
+from mbaas_push.campaigns.campaigns import Campaigns
+from mbaas_push.campaigns.caps import Caps
+from mbaas_push.campaigns.content import wrong
+from mbaas_push.campaigns.launching import push_of
+from mbaas_push.campaigns.recipients import Recipient, Recipients
+from mbaas_push.campaigns.schedule import Schedule
+from mbaas_push.campaigns.store import Campaign
+
+_MOST_TESTED = 20
+
+
+@dataclass(slots=True)
+class Rehearsed:
+    """One of the audience: what she would be sent, None if nothing."""
+
+    recipient: Recipient
+    data: Object | None
+
+    def told(self) -> Object:
+        """With its size in bytes for the provider that it would go to."""
+        told = self.recipient.told()
+        if self.data is None or self.recipient.address is None:
+            return told
+        provider = self.recipient.address.provider
+        return {**told, "data": self.data, "provider": provider, "bytes": content.sizes(self.data)[provider]}
+
+
+async def preview(campaigns: Campaigns, given: Object, sample: int) -> Object:
+    """How many installations an audience has now, and some of them: `{"size", "sample"}`."""
+    app, audience = campaigns.app, segments.shape(given.get("audience", {}))
+    segments.check(app, audience)
+    now, found = app.clock.now(), list[Object]()
+    async for page in segments.pages(app, audience, now):
+        found += page[: sample - len(found)]
+        if len(found) >= sample:
+            break
+    shown = [
+        {
+            "installation": each["objectId"],
+            "user": each["user"]["objectId"] if isinstance(each.get("user"), dict) else None,
+            **{name: each.get(name) for name in ("deviceType", "localeIdentifier", "timeZone", "appVersion")},
+            "reachable": address_of(each) is not None,
+        }
+        for each in found
+    ]
+    return {"size": await segments.size(app, audience, now), "sample": shown}
+
+
+async def rehearse(campaigns: Campaigns, campaign: Campaign) -> AsyncIterator[Rehearsed]:
+    """Everybody in the audience as it is now, as if the campaign were begun at its time, or now if it has none."""
+    app, now = campaigns.app, campaigns.app.clock.now()
+    schedule = Schedule.of(campaign.definition["schedule"])
+    wall = schedule.following(schedule.begun(now), None, 0)
+    at = None if wall is None or schedule.first is None else wall if schedule.local else schedule.due(wall)
+    asked = now if wall is None else max(now, schedule.due(wall))
+    push = push_of(campaign, asked, at, local=schedule.local)
+    recipients, told = Recipients(app, push), push["campaign"]
+    everything = content.Said(told["variants"])
+    caps = Caps(app, told["category"], tuple(told.get("caps", ())))
+    async for page in segments.pages(app, told["audience"], asked):
+        for recipient in await recipients.of(page):
+            if not recipient.reason and caps.limits and await caps.full(recipient.subject, "", asked):
+                recipient.reason = "capped"
+            said = None if recipient.reason else everything.data(recipient.variant, recipient.locale, recipient.values)
+            yield Rehearsed(recipient, said)
+
+
+async def dry_run(campaigns: Campaigns, campaign: Campaign, limit: int) -> Object:
+    """Counts of everybody, and up to so many of those who would be sent it and of those who would not, with the reasons."""
+    reasons: dict[str, int] = {}
+    rendered: list[Object] = []
+    suppressions: list[Object] = []
+    audience = 0
+    async for one in rehearse(campaigns, campaign):
+        audience += 1
+        listed = rendered if one.data is not None else suppressions
+        if len(listed) < limit:
+            listed.append(one.told())
+        if one.data is None:
+            reasons[one.recipient.reason] = reasons.get(one.recipient.reason, 0) + 1
+    sends = audience - sum(reasons.values())
+    return {"audience": audience, "sends": sends, "suppressed": reasons, "rendered": rendered, "suppressions": suppressions}
+
+
+async def send_test(campaigns: Campaigns, campaign: Campaign, given: Object) -> str:
+    """Send it to some devices now, whatever holds them back otherwise, and without counting it; the id of the run.
+
+    `installations` and `users` are ids; `variant` and `locale` say which of its contents: the first one, in the device's language.
+    """
+    where = _named(given)
+    variants = {variant["name"]: variant["content"] for variant in campaign.definition["variants"]}
+    variant, locale = given.get("variant", next(iter(variants))), given.get("locale")
+    if variant not in variants:
+        raise wrong(f"variant is one of {', '.join(variants)}")
+    if locale is not None and locale not in (content.DEFAULT, *variants[variant].get("locales", {})):
+        raise wrong("locale is one of the content's")
+    app = campaigns.app
+    found = await find_objects(app, MASTER, segments.CLASS, FindOptions(where=where, limit=_MOST_TESTED + 1))
+    if not found or len(found) > _MOST_TESTED:
+        text = "None of them is a device that is known." if not found else f"A test goes to {_MOST_TESTED} devices at most."
+        raise ParseError(Code.OBJECT_NOT_FOUND if not found else Code.VALIDATION_ERROR, text)
+    run, push = app.ids.object_id(), push_of(campaign, app.clock.now(), None, test=True, variant=variant, locale=locale)
+    push["campaign"]["audience"] = push["where"] = {"where": where}
+    await app.store.documents.commit([campaigns.store.note_run(campaign, run, test=True), campaigns.runs.launch(run, push)])
+    campaigns.runs.wake()
+    return run
+
+
+def _named(given: Object) -> Object:
+    """The query of the devices that a test names."""
+    installations, users = given.get("installations", []), given.get("users", [])
+    for ids in (installations, users):
+        if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+            raise wrong("installations and users are lists of ids")
+    if not installations and not users:
+        raise wrong("a test names installations or users")
+    pointed: Json = {"$in": [pointer("_User", user) for user in users]}
+    return {"$or": [{"objectId": {"$in": installations}}, {"user": pointed}]}

@@ -1,0 +1,131 @@
+"""Campaigns as they are kept: the row of each, its versions, its runs, and who did what to it.
+
+Every change of a campaign commits with an entry of its audit, whose key is the number of the change: of two changes of one state the
+second finds its entry taken, and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mbaas.data.app import App
+from mbaas.data.once import Once
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.clock import iso
+from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError
+from mbaas.kernel.values import Json, Object
+from mbaas.storage.ports import DropRow, PutRow, Step
+
+TABLE, VERSIONS, AUDIT, RUNS = "campaigns", "campaign versions", "campaign audit", "campaign runs"
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign as it was read. `value` is what is stored."""
+
+    id: str
+    value: Object
+
+    @property
+    def state(self) -> str:
+        """`draft`, `approved`, `scheduled`, `paused`, or how it has ended: `completed`, `cancelled`, `failed`, `expired`."""
+        return str(self.value["state"])
+
+    @property
+    def definition(self) -> Object:
+        """What it is made of, as `definition.py` keeps it."""
+        definition: Object = self.value["definition"]
+        return definition
+
+    def told(self) -> Object:
+        """What is said of it, but for how its runs are."""
+        named = {name: self.value[name] for name in ("state", "version")}
+        times = {name: iso(self.value[name]) for name in ("createdAt", "updatedAt")}
+        return {"id": self.id, **self.definition, **named, **times, "approvedVersion": self.value.get("approved")}
+
+
+class Store:
+    """The campaigns of one app."""
+
+    def __init__(self, app: App) -> None:
+        self._app, self._once = app, Once(app)
+
+    async def get(self, campaign_id: str) -> Campaign:
+        """One campaign. ParseError 101 if there is none."""
+        row = await self._app.store.rows.get(TABLE, campaign_id)
+        if row is None:
+            raise ParseError(Code.OBJECT_NOT_FOUND, f"No campaign has the id {campaign_id[:40]}.")
+        return Campaign(row.key, row.value)
+
+    async def page(self, after: str, limit: int) -> tuple[list[Campaign], str | None]:
+        """Campaigns in the order of their ids, and where the next page begins."""
+        rows = await self._app.store.rows.scan(TABLE, after, limit)
+        return [Campaign(row.key, row.value) for row in rows], rows[-1].key if len(rows) == limit else None
+
+    async def create(self, definition: Object, caller: Caller, given: Object | None = None, once: str | None = None) -> Campaign:
+        """A new draft; for each Idempotency-Key, `once`, with which the same is `given` again, the same one."""
+        if once is not None and (known := await self._once.known("campaign", caller, once, given or {})) is not None:
+            return await self.get(str(known))
+        now = self._app.clock.now()
+        value: Object = {"definition": definition, "state": "draft", "version": 0, "change": 0, "createdAt": now, "updatedAt": now}
+        blank = Campaign(self._app.ids.object_id(), value)
+        record = [] if once is None else [self._once.record("campaign", caller, once, given or {}, blank.id)]
+        return await self.change(blank, "created", caller, record, definition=definition)
+
+    async def change(self, campaign: Campaign, what: str, caller: Caller | None, beside: Sequence[Step] = (), **changes: Json) -> Campaign:
+        """Change a campaign as it was read, in one commit with the steps beside it. Conflict if it is no longer that."""
+        steps = self.steps(campaign, what, caller, **changes)
+        try:
+            await self._app.store.documents.commit([*beside, *steps])
+        except Duplicate as error:
+            raise Conflict from error
+        return await self.get(campaign.id)
+
+    def steps(self, campaign: Campaign, what: str, caller: Caller | None, told: Object | None = None, **changes: Json) -> list[Step]:
+        """The steps of a change; Duplicate, when they are committed, if the campaign is no longer what was read."""
+        before, now = campaign.value, self._app.clock.now()
+        # Two changes in one millisecond have two times: clients compare by them.
+        value = {**before, **changes, "change": before["change"] + 1, "updatedAt": max(now, before["updatedAt"] + 1)}
+        more: list[Step] = []
+        if "definition" in changes:
+            value["version"] = before["version"] + 1
+            version = {"definition": changes["definition"], "at": now}
+            more.append(PutRow(VERSIONS, f"{campaign.id}|{value['version']:08d}", version))
+        who: Object = {"by": "server"} if caller is None else {"by": "master", "ip": caller.ip}
+        entry = {"what": what, "at": now, "state": value["state"], "version": value["version"], **who, **(told or {})}
+        audit = PutRow(AUDIT, f"{campaign.id}|{value['change']:08d}", entry, if_absent=True)
+        return [audit, PutRow(TABLE, campaign.id, value), *more]
+
+    async def drop(self, campaign: Campaign) -> None:
+        """Forget a campaign; its versions and its audit stay."""
+        await self._app.store.documents.commit([DropRow(TABLE, campaign.id)])
+
+    async def versions(self, campaign_id: str) -> list[Object]:
+        """Its versions, the first one first."""
+        return [
+            {"version": int(key), "at": iso(value["at"]), **value["definition"]} for key, value in await self._listed(VERSIONS, campaign_id)
+        ]
+
+    async def audit(self, campaign_id: str) -> list[Object]:
+        """Who did what to it, the oldest first."""
+        return [{**value, "at": iso(value["at"])} for _, value in await self._listed(AUDIT, campaign_id)]
+
+    async def runs(self, campaign_id: str) -> list[Object]:
+        """Its runs: `{"id", "at", "test", "version"}`, the oldest first."""
+        return [value for _, value in await self._listed(RUNS, campaign_id)]
+
+    def note_run(self, campaign: Campaign, run: str, *, test: bool) -> PutRow:
+        """The step that keeps that the campaign has a run."""
+        now = self._app.clock.now()
+        told = {"id": run, "at": iso(now), "test": test, "version": campaign.value["version"]}
+        return PutRow(RUNS, f"{campaign.id}|{now:014d}{run}", told)
+
+    async def _listed(self, table: str, campaign_id: str) -> list[tuple[str, Object]]:
+        prefix, after = f"{campaign_id}|", ""
+        found: list[tuple[str, Object]] = []
+        while rows := await self._app.store.rows.scan(table, after, _PAGE, prefix):
+            found += [(row.key.removeprefix(prefix), row.value) for row in rows]
+            after = rows[-1].key
+        return found

@@ -1,0 +1,56 @@
+"""Which of the runs of a process goes first: moments before other pushes, and these before campaigns.
+
+A run waits with its next window while one that is more urgent is under way, for a second at most: so nothing is held up for good, and
+orders are heeded. Of the places of the queue campaigns take no more than half, so that there is one for a push at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Literal
+
+from mbaas.kernel.values import Object
+
+Lane = Literal["campaign", "transactional", "moment"]
+_ORDER: dict[Lane, int] = {"campaign": 0, "transactional": 1, "moment": 2}
+_LONGEST_SECONDS = 1.0
+MOST_CAMPAIGNS = 4
+
+
+def lane_of(push: Object) -> Lane:
+    """Which lane a push is in: its own, or that of campaigns or of pushes."""
+    lane: Lane = push.get("lane") or ("campaign" if "campaign" in push else "transactional")
+    return lane
+
+
+class Turns:
+    """The runs that are under way here: that find their devices, or are being sent."""
+
+    def __init__(self) -> None:
+        self._sending: Counter[Lane] = Counter()
+        self._ended = asyncio.Event()
+
+    @contextmanager
+    def taking_part(self, lane: Lane) -> Iterator[None]:
+        """While a run is sent."""
+        self._sending[lane] += 1
+        try:
+            yield
+        finally:
+            self._sending[lane] -= 1
+            self._ended.set()
+
+    def full(self, lane: Lane) -> bool:
+        """True if no more runs of the lane are to be begun."""
+        return lane == "campaign" and self._sending[lane] >= MOST_CAMPAIGNS
+
+    async def wait(self, lane: Lane) -> None:
+        """Until nothing more urgent is being sent, or the second is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                while any(count and _ORDER[other] > _ORDER[lane] for other, count in self._sending.items()):
+                    self._ended.clear()
+                    await self._ended.wait()
