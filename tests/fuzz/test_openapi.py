@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -34,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
 
 @API.parametrize()
 @settings(max_examples=max(3, EXAMPLES // 10), deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_operation_ends_in_a_server_error(server: TestServer, case: schemathesis.Case) -> None:
+def test_no_operation_ends_in_a_server_error(server: TestServer, case: schemathesis.Case[Any]) -> None:
     mount = "" if case.path.startswith("/api/v1") else "/parse"
     answer = case.call(base_url=f"{server.url}{mount}", headers=KEYS)
     assert answer.status_code < 500, answer.text
