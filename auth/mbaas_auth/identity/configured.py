@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from mbaas.data.classes import field_name_is_valid
-from mbaas_auth.identity import apple, facebook, firebase, github, google, introspection, keycloak, ldap, oauth2, oidc
 from mbaas_auth.identity.options import Lacking, Options
 from mbaas_auth.identity.ports import Provider
 
-_BY_NAME: dict[str, Callable[[Options], Provider]] = {
-    "apple": apple.configured,
-    "facebook": facebook.configured,
-    "firebase": firebase.configured,
-    "github": github.configured,
-    "google": google.configured,
-    "keycloak": keycloak.configured,
-    "ldap": ldap.configured,
-}
-_BY_TYPE: dict[str, Callable[[Options], Provider]] = {"ldap": ldap.configured, "oauth2": oauth2.configured, "oidc": oidc.configured}
+_BY_NAME = ("apple", "facebook", "firebase", "github", "google", "keycloak", "ldap")
+_BY_TYPE = ("ldap", "oauth2", "oidc")
 
 
 def reader(name: str, options: Options) -> Callable[[Options], Provider] | None:
@@ -27,8 +19,15 @@ def reader(name: str, options: Options) -> Callable[[Options], Provider] | None:
     if options.get("module"):
         return None  # the app's own code
     if options.get("oauth2") is True:
-        return introspection.configured
-    return _BY_TYPE.get(str(options.get("type"))) if "type" in options else _BY_NAME.get(name)
+        return _reader_of("introspection")
+    kind, known = (str(options["type"]), _BY_TYPE) if "type" in options else (name, _BY_NAME)
+    return _reader_of(kind) if kind in known else None
+
+
+def _reader_of(kind: str) -> Callable[[Options], Provider]:
+    """That of a module, which is loaded for the apps that have such a provider: a start need not wait for the others."""
+    made: Callable[[Options], Provider] = import_module(f"{__package__}.{kind}").configured
+    return made
 
 
 def configured(auth: Mapping[str, Any]) -> tuple[dict[str, Provider], dict[str, str]]:
