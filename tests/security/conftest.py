@@ -15,7 +15,7 @@ from tests.security.attack import Target
 KEYS = {"read_only_master_key": "read-only-key", "maintenance_key": "maintenance-key"}
 
 
-def _started(folder: Any, **settings: object) -> Iterator[Target]:
+def started(folder: Any, **settings: object) -> Iterator[Target]:
     """On a database of its own where MBAAS_TEST_MONGO_URL names a MongoDB; else on SQLite."""
     store = {} if GIVEN is None else {"database_url": database(GIVEN, f"security_{ObjectId()}")}
     with TestServer(folder, "serve", settings={**KEYS, **store, **settings}) as server:
@@ -27,13 +27,13 @@ def _started(folder: Any, **settings: object) -> Iterator[Target]:
 @pytest.fixture(scope="session")
 def parse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A server as Parse Server's users know it: open classes, no limits."""
-    yield from _started(tmp_path_factory.mktemp("parse"), preset="parse")
+    yield from started(tmp_path_factory.mktemp("parse"), preset="parse")
 
 
 @pytest.fixture(scope="session")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A server with the defaults of `mbaas serve`."""
-    yield from _started(tmp_path_factory.mktemp("production"))
+    yield from started(tmp_path_factory.mktemp("production"))
 
 
 @pytest.fixture(scope="session", params=["parse", "production"])

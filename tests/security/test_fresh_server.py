@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.security.attack import ANON, WAYS, Target, Way
+from tests.security.conftest import started
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Nobody has used it before."""
+    yield from started(tmp_path_factory.mktemp("fresh"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from mbaas.query.ast import And, Compare, Equals, In, Near, Or, Regex
 from mbaas.storage.ports import Find
 from mbaas.storage.sqlite.store import SqliteStore
 from mbaas.testing.contracts.samples import POST, insert
-from tests.storage.test_writer import turns_until
+from tests.storage.test_writer import turns_until, writer_of
 
 SLOW = And((Equals(("extra", "nothing"), 1), Regex(("title",), "(x+x+)+y")))
 """Judged in memory, object by object."""
@@ -41,6 +41,19 @@ async def test_a_search_beyond_its_limit_is_told_so(large: SqliteStore) -> None:
     assert raised.value.code == Code.TIMEOUT
     assert time.perf_counter() - started < 2
     assert await large.documents.count(Find(POST, Equals(("score",), 5))) == 1
+
+
+async def test_a_class_that_goes_meanwhile_is_told_to_be_gone(store: SqliteStore) -> None:
+    """Between the commit that drops it and the word of it, which a thread brings."""
+    await store.schemas.put(POST)
+    await store.documents.commit([insert("a")])
+    writer = writer_of(store).connection
+    [table] = [name for (name,) in writer.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'o\\__' ESCAPE '\\'")]
+    writer.execute(f"DROP TABLE {table}")
+    for asked in (store.documents.find(Find(POST)), store.documents.get(POST, "a"), store.documents.commit([insert("b")])):
+        with pytest.raises(ParseError) as raised:
+            await asked
+        assert raised.value.code == Code.INVALID_CLASS_NAME
 
 
 async def test_a_searcher_who_leaves_stops_the_search(large: SqliteStore) -> None:

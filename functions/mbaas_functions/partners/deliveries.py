@@ -5,6 +5,7 @@ Source of the schedule and of what an answer means: Standard Webhooks 1.0.0.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 
@@ -30,6 +31,7 @@ _PAUSES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """How long after a failed attempt the next one is made; each up to a tenth longer, so that not all come at once."""
 _MOST_PER_PARTNER = 8
 _BUSY_MS, _BEHIND_MS = 1000, 1000
+_LOOKS, _LOOK_SECONDS = 20, 0.05
 
 
 class Deliveries:
@@ -64,10 +66,17 @@ class Deliveries:
 
     async def _next(self, prefix: str) -> None:
         """Have the event behind one that is done be sent at once."""
-        for row in await self._app.store.rows.scan(DELIVERIES, prefix=prefix, limit=1):
+        for _ in range(_LOOKS):
+            rows = await self._app.store.rows.scan(DELIVERIES, prefix=prefix, limit=1)
+            if not rows:
+                return
+            [row] = rows
             if row.owner is None:
                 soon = Row(row.key, row.value, due=self._app.clock.now(), fence=row.fence)
                 await self._app.store.rows.change(DELIVERIES, soon, row.fence)
+                break
+            # Who holds it has seen that its turn has come, or saw the one before and lets go of it in a moment.
+            await asyncio.sleep(_LOOK_SECONDS)
         self.queue.wake()
 
     async def _attempt(self, task: Task, name: str, subscription_id: str, message_id: str) -> int | None:

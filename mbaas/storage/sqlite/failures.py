@@ -9,6 +9,9 @@ import apsw
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.observe.logs import get_logger
 
+_DROPPED = "no such table: o_"
+"""SQLite's words for the table of a class that goes while somebody is on her way to it."""
+
 
 def told(error: BaseException) -> MbaasError:
     """The error as it may leave the store; the original stays as its cause."""
@@ -16,6 +19,8 @@ def told(error: BaseException) -> MbaasError:
         return error
     if isinstance(error, (apsw.TooBigError, UnicodeEncodeError)) or _too_complex(error):
         answer = ParseError(Code.INVALID_QUERY, "the query is too large")
+    elif isinstance(error, apsw.SQLError) and _DROPPED in str(error):
+        answer = ParseError(Code.INVALID_CLASS_NAME, "The class was deleted meanwhile.")
     else:
         get_logger(__name__).error("the database failed", reason=_reason(error))
         answer = ParseError(Code.INTERNAL_SERVER_ERROR, "Internal server error.")
