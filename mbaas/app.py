@@ -71,7 +71,7 @@ class Server:
         """Open every app for as long as the server runs. An MbaasError says why one cannot be opened."""
         server = self._services.server
         try:
-            server.data_dir.mkdir(parents=True, exist_ok=True)
+            server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             text = f"the data dir {server.data_dir} cannot be made: {error.strerror}; choose another by MBAAS_DATA_DIR"
             raise MbaasError(text) from error
@@ -234,20 +234,20 @@ def _outside_the_mount(services: Services, server: Server) -> Starlette:
     mount = next(iter(services.apps.values())).mount
 
     async def front(_: Request) -> Response:
-        return JSONResponse({"parse": mount or "/", "docs": "/docs"})
+        return JSONResponse({"parse": mount or "/", "docs": "/docs"}, headers=docs.NOSNIFF)
 
     async def livez(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok"}, headers=docs.NOSNIFF)
 
     async def readyz(_: Request) -> Response:
         ready = bool(server.apps) and all(await asyncio.gather(*(_answers(app) for app in server.apps)))
-        return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+        return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503, headers=docs.NOSNIFF)
 
     async def metrics(request: Request) -> Response:
         if not _may_see_metrics(request, services.server.trusted_proxies, list(services.apps.values())):
-            return JSONResponse({"error": "unauthorized"}, 403)
+            return JSONResponse({"error": "unauthorized"}, 403, headers=docs.NOSNIFF)
         body, content_type = await server.metrics()
-        return Response(body, headers={"content-type": content_type})
+        return Response(body, headers={"content-type": content_type, **docs.NOSNIFF})
 
     own = [Route("/", front), Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
     return Starlette(routes=[*own, *docs.routes(mount)], lifespan=lifespan)

@@ -114,7 +114,7 @@ async def upgrade_session(app: App, caller: Caller, token: str | None) -> Object
     if caller.user_id is None:
         raise invalid_token()
     policy = policy_of(app)
-    insert, made = policy.sessions.new(caller.user_id, {"action": "upgrade"}, caller.installation_id)
+    insert, made = policy.sessions.new(caller.user_id, {"action": "upgrade"}, caller.installation_id, caller.session_expires)
     await app.store.documents.commit([insert])
     return with_token(replace(caller, session_id=insert.document.body["objectId"], session_token=made), dict(insert.document.body))
 

@@ -174,23 +174,27 @@ class Sessions:
     def schema(self) -> ClassSchema:
         return self._app.classes.known_or_blank("_Session")
 
-    def new(self, user_id: str, created_with: Object | None, installation_id: str | None, token: str | None = None) -> tuple[Insert, str]:
-        """A session to be inserted with the write that calls for it, and its token."""
+    def new(self, user_id: str, created_with: Object | None, installation_id: str | None, until: int | None = None) -> tuple[Insert, str]:
+        """A session to be inserted with the write that calls for it, and its token; `until` as of `ending`."""
         now = self._app.clock.now()
-        token = token or self._app.ids.token()
+        token = self._app.ids.token()
         body: Object = {"objectId": self._app.ids.object_id(), "createdAt": iso(now), "updatedAt": iso(now)}
         body["user"] = pointer("_User", user_id)
         if created_with:
             body["createdWith"] = created_with
-        body.update(self.ending(now))
+        body.update(self.ending(now, until))
         if installation_id:
             body["installationId"] = installation_id
         return Insert(self.schema, Document(body, {"_session_token": self.kept(token)}, 1)), token
 
-    def ending(self, now: int) -> Object:
-        """When a session that begins now ends; nothing where none does."""
+    def ending(self, now: int, until: int | None = None) -> Object:
+        """When a session that begins now ends; nothing where none does.
+
+        `until`: when the session ends by which it is made (ms). It lasts no longer, or who has a token would never have to sign in again.
+        """
         options = self._app.options
-        return {"expiresAt": date(now + options.session_length_s * 1000)} if options.expire_inactive_sessions else {}
+        ends = now + options.session_length_s * 1000
+        return {"expiresAt": date(ends if until is None else min(ends, until))} if options.expire_inactive_sessions else {}
 
     async def endings(self, user_id: str, installation_id: str | None = None) -> list[Step]:
         """Steps that end the user's sessions: all of them, or those of one installation."""
@@ -302,7 +306,7 @@ class SessionPolicy(Policy):
             "sessionToken": token,
             "user": pointer("_User", caller.user_id),
             "createdWith": {"action": "create"},
-            **self._sessions.ending(self._app.clock.now()),
+            **self._sessions.ending(self._app.clock.now(), caller.session_expires),
             **given,
         }
         saved = await objects.create(self._app, caller.as_master(), "_Session", made)

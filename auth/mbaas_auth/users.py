@@ -252,7 +252,7 @@ class UserPolicy(Policy):
         if self._app.options.revoke_session_on_password_reset:
             write.steps += await self.sessions.endings(write.object_id)
         if not write.caller.omnipotent:
-            insert, token = self.sessions.new(write.object_id, None, write.caller.installation_id)
+            insert, token = self.sessions.new(write.object_id, None, write.caller.installation_id, write.caller.session_expires)
             write.steps.append(insert)
             write.answer["sessionToken"] = token
 

@@ -19,7 +19,7 @@ def claim(folder: Path) -> int:
     SettingsError if another server has it, or it cannot be written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         text = f"the data folder {folder} cannot be written to ({error.strerror}); choose another by MBAAS_DATA_DIR"

@@ -22,7 +22,7 @@ def kept_keys(data_dir: Path) -> dict[str, str]:
     """The keys in the data dir, made at the first call and readable by their owner only."""
     path = data_dir / FILE
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 json.dump(new_keys(), file, indent=2)

@@ -16,7 +16,7 @@ from mbaas.kernel.values import Json, read_json
 from mbaas.observe.logs import begin_request
 from mbaas.observe.metrics import Metrics
 from mbaas.wire import errors
-from mbaas.wire.cors import JSON_TYPE, Header
+from mbaas.wire.cors import GUARDS, JSON_TYPE, Header
 from mbaas.wire.dispatch import Dispatcher, sign_in, sign_in_counted
 from mbaas.wire.fast_answer import Heads
 from mbaas.wire.keys import (
@@ -107,7 +107,7 @@ class Wire:
         own = request.cors.json(request.headers)
         if isinstance(result, Answer):
             plain = result.stream is None and result.content_type == JSON_TYPE[1]
-            if not plain or not self._heads.send(send, own, result.body, result.status, result.headers):
+            if not plain or _guards(result) or not self._heads.send(send, own, result.body, result.status, result.headers):
                 await _send(result, request, send, empty=method == "HEAD")
             status = result.status
         else:
@@ -272,10 +272,17 @@ def _failure(error: Exception, request: Request, told: Callable[[Exception], Exc
     return Answer(errors.status_of(error), orjson.dumps(errors.body_of(error, sanitized)), headers, kind)
 
 
+def _guards(answer: Answer) -> set[bytes]:
+    """The headers against misuse that an answer says itself."""
+    return {name for name, _ in answer.headers if name in GUARDS}
+
+
 async def _send(answer: Answer, request: Request, send: Send, *, empty: bool) -> None:
     """Send an answer that is more than JSON with 200. A stream names its own length."""
-    headers: list[Any] = [*request.cors.bare(request.headers), *answer.headers]
-    if answer.content_type:
+    data = answer.content_type == JSON_TYPE[1]
+    own, said = request.cors.json(request.headers) if data else request.cors.bare(request.headers), _guards(answer)
+    headers: list[Any] = [*(header for header in own if header[0] not in said), *answer.headers]
+    if answer.content_type and not data:
         headers.append((b"content-type", answer.content_type))
     if answer.stream is None:
         headers.append((b"content-length", b"%d" % len(answer.body)))

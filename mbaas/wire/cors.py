@@ -1,4 +1,4 @@
-"""Cross-origin headers, which every answer carries, precomputed per app.
+"""Cross-origin headers, which every answer carries, and those that keep a browser from making more of it than it is; precomputed per app.
 
 The names are those that Parse clients rely on: without the exposed ones the JS SDK cannot see job and push ids.
 """
@@ -14,6 +14,14 @@ _ALLOWED = (
     "X-Parse-Session-Token, X-Requested-With, X-Parse-Revocable-Session, X-Parse-Request-Id, Content-Type, Pragma, Cache-Control"
 )
 JSON_TYPE: Header = (b"content-type", b"application/json; charset=utf-8")
+_NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
+_DATA: tuple[Header, ...] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+)
+"""Of JSON: it is somebody's data, for now, and no page."""
+GUARDS = frozenset(name for name, _ in (_NOSNIFF, *_DATA))
+"""Headers that an answer may say otherwise itself."""
 
 
 class Cors:
@@ -25,7 +33,7 @@ class Cors:
         self._allowed = ", ".join((_ALLOWED, *options.allow_headers)).encode("latin-1", "replace")
         self._plain = {origin.encode("latin-1", "replace"): self._for(origin) for origin in origins}
         self._first = next(iter(self._plain.values()))
-        self._json = {id(headers): [*headers, JSON_TYPE] for headers in (*self._plain.values(), self._first)}
+        self._json = {id(headers): [*headers, *_DATA, JSON_TYPE] for headers in (*self._plain.values(), self._first)}
         self._first_json = self._json[id(self._first)]
 
     def _for(self, origin: str) -> list[Header]:
@@ -34,6 +42,7 @@ class Cors:
             (b"access-control-allow-methods", b"GET,PUT,POST,DELETE,OPTIONS"),
             (b"access-control-allow-headers", self._allowed),
             (b"access-control-expose-headers", b"X-Parse-Job-Status-Id, X-Parse-Push-Status-Id"),
+            _NOSNIFF,
         ]
         return [*headers, (b"vary", b"Origin")] if self._many else headers
 

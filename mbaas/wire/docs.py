@@ -100,8 +100,9 @@ def _digest(text: str) -> str:
 
 _POLICY = (
     f"default-src 'none'; connect-src 'self'; img-src data:; script-src {_digest(_SCRIPT)}; style-src {_digest(_STYLE)}; "
-    "frame-ancestors 'none'"
+    "base-uri 'none'; frame-ancestors 'none'"
 )
+NOSNIFF = {"x-content-type-options": "nosniff"}
 
 
 def routes(mount: str) -> list[Route]:
@@ -109,9 +110,9 @@ def routes(mount: str) -> list[Route]:
     contract = {**document(mount), "x-errors": errors()}
 
     async def openapi(_: Request) -> Response:
-        return JSONResponse(contract)
+        return JSONResponse(contract, headers=NOSNIFF)
 
     async def docs(_: Request) -> Response:
-        return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY, "x-content-type-options": "nosniff"})
+        return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY, "referrer-policy": "no-referrer", **NOSNIFF})
 
     return [Route("/openapi.json", openapi), Route("/docs", docs)]

@@ -71,6 +71,22 @@ async def test_a_person_ends_her_sessions_and_nobody_elses(home: House) -> None:
     assert [await is_in(home, sent) for sent in (second, third, other.sent)] == [True, False, True]
 
 
+@pytest.mark.parametrize("how", ["another session", "an upgraded one", "a new password"])
+async def test_who_has_a_token_signs_in_again_when_a_year_is_over(home: House, how: str) -> None:
+    """A session lasts no longer than the one that it was made with."""
+    person = await home.person()
+    first = (await listed(home, person.sent))[0]["expiresAt"]
+    home.clock.advance(300 * 24 * 3_600_000)
+    if how == "a new password":
+        made = await home.ask("PUT", f"/users/{person.id}", {"password": "another horse"}, sent=person.sent)
+    else:
+        made = await home.ask("POST", "/sessions" if how == "another session" else "/upgradeToRevocableSession", {}, sent=person.sent)
+    sent = {**APP, "X-Parse-Session-Token": made.json()["sessionToken"]}
+    assert [each["expiresAt"] for each in await listed(home, sent) if each["current"]] == [first]
+    home.clock.advance(66 * 24 * 3_600_000)
+    assert not await is_in(home, sent)
+
+
 async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(home: House) -> None:
     person = await home.person()
     answer = await home.ask("POST", "/api/v1/sessions/rotate", sent=person.sent)

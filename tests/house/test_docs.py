@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ PAPERS = (
     "docs/rest.md",
     "docs/offline.md",
     "docs/migrating.md",
+    "docs/security.md",
     "sdk-schema/README.md",
 )
 ROOMS = {"mbaas": "mbaas", "auth": "mbaas_auth", "push": "mbaas_push", "functions": "mbaas_functions"}
@@ -81,3 +83,27 @@ def test_repository_names_no_private_place() -> None:
 
 def _text(path: Path) -> str:
     return path.read_bytes().decode("utf-8", "replace")
+
+
+def test_the_security_page_names_what_is_there() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    places = re.findall(r"`((?:mbaas|auth|push|functions|tests|docs|sdk-schema)/[\w./-]+)`", text)
+    places += [f"docs/{link}" for link in re.findall(r"\]\(([\w./-]+\.md)", text)]
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+def test_the_security_page_judges_every_requirement_once_and_counts_right() -> None:
+    """ASVS 5.0.0 has 253 requirements of levels 1 and 2; a row may stand for several that follow one another."""
+    text = (ROOT / "docs/security.md").read_text()
+    judged: dict[str, str] = {}
+    for section, first, last, verdict in re.findall(
+        r"^\| (\d+\.\d+)\.(\d+)(?: – [\d.]+\.(\d+))? \| [12] \| [^|]+ \| ([a-z ]+) \| [^|]+ \|$", text, re.MULTILINE
+    ):
+        for number in range(int(first), int(last or first) + 1):
+            assert f"{section}.{number}" not in judged
+            judged[f"{section}.{number}"] = verdict
+    counts = Counter(judged.values())
+    assert counts.keys() == {"met", "met with an option", "yours", "not met", "does not apply"}
+    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("met", "met with an option", "yours", "not met"))
+    assert f"Of {len(judged)}: {summary}, {counts['does not apply']} do not apply." in text
+    assert len(judged) == 253

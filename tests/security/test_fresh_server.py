@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mbaas.cli.claim import claim
 from tests.security.attack import ANON, WAYS, Target, Way
 from tests.security.conftest import started
 
@@ -77,3 +80,34 @@ ADMINISTRATION = (
 def test_it_administers_nothing(production: Target, method: str, path: str) -> None:
     answer = production.ask(method, path, {} if method == "POST" else None)
     assert answer.code in (119, -403, -404), answer.text
+
+
+ANSWERS = (
+    ("GET", "/parse/classes/Nothing"),
+    ("GET", "/parse/nowhere"),
+    ("POST", "/parse/login"),
+    ("GET", "/parse/health"),
+    ("GET", "/api/v1/captcha"),
+    ("GET", "/api/v1/audit"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), ANSWERS)
+def test_no_browser_makes_more_of_an_answer_than_data(production: Target, method: str, path: str) -> None:
+    """It is neither sniffed, nor kept, nor shown as a page or in one, whether it is an answer or a refusal."""
+    answer = production.http.request(method, f"{production.server.url}{path}", headers=ANON, json={} if method == "POST" else None)
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+    assert answer.headers.get_list("cache-control") == ["no-store"]
+    assert answer.headers.get_list("content-security-policy") == ["default-src 'none'; base-uri 'none'; frame-ancestors 'none'"]
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/parse/apps/nowhere.html"])
+def test_nothing_outside_the_api_is_sniffed_either(production: Target, path: str) -> None:
+    answer = production.http.get(f"{production.server.url}{path}")
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
+def test_nobody_else_on_the_machine_looks_into_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "data"
+    os.close(claim(folder))
+    assert folder.stat().st_mode & 0o777 == 0o700

@@ -174,7 +174,7 @@ def _bytes(digits: str) -> int | None:
 
 def _headers(stored: Stored) -> list[Header]:
     """What keeps a stranger's file from acting on the reader's behalf."""
-    policy = b"default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+    policy = b"default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; sandbox"
     headers = {b"x-content-type-options": b"nosniff", b"content-security-policy": policy}
     if stored.download or not media_types.may_be_shown(stored.content_type):
         plain = stored.name.rpartition("/")[2]
