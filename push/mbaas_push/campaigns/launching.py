@@ -48,10 +48,8 @@ class Launching:
         """The step that has a campaign sent at its times. ParseError 142 if there are none."""
         schedule, now = Schedule.of(campaign.definition["schedule"]), self._app.clock.now()
         first = schedule.begun(now)
-        wall = schedule.following(first, None, 0)
-        while wall is not None and schedule.repeat is not None and schedule.missed(wall, now):
-            wall = schedule.following(first, wall, 0)
-        if wall is None or schedule.missed(wall, now):
+        wall = schedule.upcoming(first, now)
+        if wall is None:
             raise ParseError(Code.VALIDATION_ERROR, "The time of the schedule has passed.")
         return PutRow(TICKS, campaign.id, {"first": first, "next": wall, "done": 0, "sent": 0}, due=schedule.due(wall))
 
