@@ -62,11 +62,11 @@ class Campaigns:
     async def duplicate(self, campaign_id: str, caller: Caller) -> Object:
         """Another draft that is like it."""
         like = (await self.store.get(campaign_id)).definition
-        return await self.told(await self.store.create({**like, "name": f"{like['name']} (copy)"}, caller))
+        return await self.told(await self.store.create({**like, "name": f"{like['name'][: definition.LONGEST_NAME - 7]} (copy)"}, caller))
 
-    async def delete(self, campaign_id: str, updated_at: int | None) -> None:
+    async def delete(self, campaign_id: str, caller: Caller, updated_at: int | None) -> None:
         """Forget it."""
-        await self.store.drop(await self._found(campaign_id, "delete", updated_at))
+        await self.store.drop(await self._found(campaign_id, "delete", updated_at), caller)
 
     async def order(self, campaign_id: str, order: str, caller: Caller, updated_at: int | None) -> Object:
         """`approve`, `schedule`, `pause`, `resume` or `cancel` it. 119 with HTTP 409 if it is not in a state for that."""
