@@ -42,7 +42,8 @@ Told = Callable[[Mapping[str, int]], Awaitable[None]]
 
 CONTROL = "push orders"
 """The table of what is ordered of a run by others than the process that has it: `paused` or `cancelled`."""
-_FOR_GOOD_MS = 10 * 365 * 86_400_000
+LOOKS_MS = 5_000
+"""How often a run that is paused is looked at: it may have been resumed in the moment in which it was let go."""
 
 
 class _Stopped(Exception):
@@ -98,7 +99,8 @@ class Sending:
         except _Stopped as stopped:
             await self._landed()
             if stopped.order == "paused":
-                return self._now() + _FOR_GOOD_MS
+                # It may have been resumed while the last of it landed.
+                return self._now() + (LOOKS_MS if await order_of(self._task) is not None else 0)
             await self._withdraw()
             return None
         finally:

@@ -76,6 +76,15 @@ async def test_a_preview_shows_devices_whose_user_is_none(app: App) -> None:
     assert (await rehearsal.preview(campaigns(app), {"audience": {}}, 5))["sample"][0]["user"] is None
 
 
+async def test_a_dry_run_of_what_is_months_ahead_is_of_what_people_have_done_until_now(app: App, clock: FakeClock) -> None:
+    await phone(app, "one")
+    await events_of(app).keep([read("AppOpened", {}, Caller(installation_id="i-one"), clock.now())])
+    made = await campaign(
+        app, audience={"events": [{"name": "AppOpened", "atLeast": 1, "days": 7}]}, schedule={"at": "2027-01-01T09:00:00", "local": True}
+    )
+    assert (await rehearsal.dry_run(campaigns(app), await campaigns(app).store.get(made), 5))["sends"] == 1
+
+
 @pytest.mark.parametrize("wrong", [{"variant": []}, {"variant": {}}, {"locale": []}, {"user": "ann"}])
 async def test_a_test_that_cannot_be_is_refused(app: App, wrong: Object) -> None:
     found = await campaigns(app).store.get(await campaign(app))

@@ -75,7 +75,7 @@ async def rehearse(campaigns: Campaigns, campaign: Campaign) -> AsyncIterator[Re
     recipients, told = Recipients(app, push), push["campaign"]
     everything = content.Said(told["variants"])
     caps = Caps(app, told["category"], tuple(told.get("caps", ())))
-    async for page in segments.pages(app, told["audience"], asked):
+    async for page in segments.pages(app, told["audience"], now):
         for recipient in await recipients.of(page):
             if not recipient.reason and caps.limits and await caps.full(recipient.subject, "", asked):
                 recipient.reason = "capped"

@@ -99,7 +99,7 @@ def check(given: Json) -> Object:
         raise wrong(f"schedule is an object of {', '.join(sorted(_KNOWN))}")
     kept = dict(given)
     at, local, zone = given.get("at"), given.get("local", False), given.get("zone")
-    if at != "now" and not _is_time(at):
+    if not isinstance(at, str) or (at != "now" and not _is_time(at)):
         raise wrong('schedule.at is "now" or a time, as 2026-02-01T09:00:00 or 2026-02-01T09:00:00Z')
     if not isinstance(local, bool) or (zone is not None and not local_time.known(zone)):
         raise wrong("schedule.local is true or false; schedule.zone is the name of a time zone, as Europe/Paris")
