@@ -10,6 +10,7 @@ from mbaas.data.app import App
 from mbaas.jobs.queue import Task
 from mbaas.testing.clock import FakeClock
 from mbaas_push import runs as runs_module
+from mbaas_push import turns
 from mbaas_push.audience import materialise
 from mbaas_push.mock.script import Script
 from mbaas_push.room import runs_of
@@ -100,3 +101,34 @@ async def test_a_run_that_a_fault_stops_is_tried_again_and_given_up_in_the_end(
     assert reasons(await rows(app, run)) == ({"one": "sent"} if wanted == "completed" else {})
     assert (await runs_of(app).told(run))["status"] == ("succeeded" if wanted == "completed" else "failed")
     assert await state(app, made) == wanted
+
+
+async def test_campaigns_that_go_out_slowly_hold_up_no_others(
+    app: App, script: Script, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "SLICE_SECONDS", 0.05)
+    for number in range(3):
+        await phone(app, f"t{number}")
+    slow = [await launched(app, content={"body": "slow"}, perSecond=0.001) for _ in range(turns.MOST_CAMPAIGNS)]
+    await received(script, turns.MOST_CAMPAIGNS)
+    quick = await launched(app, content={"body": "quick"})
+
+    async def given_way() -> bool:
+        return any(row.owner is None and row.value["state"] == "sending" for row in await app.store.rows.scan("pushes"))
+
+    await until(given_way)
+    clock.advance(1000)
+    runs_of(app).wake()
+    await ended(app, quick)
+    assert reasons(await rows(app, await run_of(app, quick))) == {f"t{number}": "sent" for number in range(3)}
+    for each in slow:
+        assert (await order(app, each, "cancel"))["state"] == "cancelled"
+
+    async def all_ended() -> bool:
+        return await app.store.rows.scan("pushes") == []
+
+    await until(all_ended)
+    for each in slow:
+        found = list(reasons(await rows(app, await run_of(app, each))).values())
+        assert found.count("sent") + found.count("skipped cancelled") == 3
+    assert sum(tokens(script).values()) < 3 + 3 * len(slow)
