@@ -8,13 +8,15 @@ import pytest
 
 from mbaas.data.app import App
 from mbaas.jobs.queue import Task
+from mbaas.kernel.clock import iso
+from mbaas.kernel.values import Object
 from mbaas.testing.clock import FakeClock
 from mbaas_push import runs as runs_module
 from mbaas_push import turns
 from mbaas_push.audience import materialise
 from mbaas_push.mock.script import Script
 from mbaas_push.room import runs_of
-from tests.push.marketing import campaigns, ended, launched, order, passed, phone, reasons, rows, run_of, state, tokens, until
+from tests.push.marketing import campaigns, ended, launched, order, passed, passing, phone, reasons, rows, run_of, state, tokens, until
 
 DAY_MS = 86_400_000
 
@@ -132,3 +134,28 @@ async def test_campaigns_that_go_out_slowly_hold_up_no_others(
         found = list(reasons(await rows(app, await run_of(app, each))).values())
         assert found.count("sent") + found.count("skipped cancelled") == 3
     assert sum(tokens(script).values()) < 3 + 3 * len(slow)
+
+
+async def test_however_many_runs_are_under_way_all_of_them_are_cancelled(app: App, script: Script, clock: FakeClock) -> None:
+    """One of each minute waits for the morning."""
+    await phone(app, "one", timeZone="UTC")
+    hour = iso(clock.now())[11:13]
+    quiet: Object = {"from": f"{hour}:00", "to": f"{(int(hour) + 23) % 24:02d}:00"}
+    made = await launched(app, schedule={"at": iso(clock.now()), "repeat": "* * * * *", "times": 65}, quietHours=quiet)
+
+    async def so_many() -> bool:
+        row = await app.store.rows.get("campaign times", made)
+        if row is not None and row.owner is None and row.due is not None:
+            clock.advance(max(0, row.due - clock.now()))
+        campaigns(app).launching.wake()
+        return len(await campaigns(app).store.runs(made)) == 65
+
+    await until(so_many)
+    assert len((await campaigns(app).get(made))["active"]) == 65
+    await order(app, made, "cancel")
+
+    async def all_ended() -> bool:
+        return await app.store.rows.scan("pushes") == [] == await app.store.rows.scan("campaign runs under way")
+
+    await passing(app, clock, all_ended)
+    assert not script.receipts
