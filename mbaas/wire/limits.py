@@ -45,6 +45,8 @@ OWN: dict[Kind, Own] = {
     "mail": Own(600, 5, 30, crowd=10),
 }
 """A right password gives its account's sign-ins back; addresses get nothing back, or a guesser would mix in her own account."""
+TRACKED_S, TRACKED = 60, 3000
+"""How much apps may tell from one address, behind which there may be many phones, in a window: requests with events or receipts."""
 
 
 class Rule:
@@ -133,6 +135,11 @@ class Limits:
 
     async def _own(self, limit: str, who: str, most: int, window_s: int, text: str) -> None:
         await self._uses.use(limit, who, most * self._factor, window_s * 1000, text, tell=True)
+
+    async def track(self, caller: Caller) -> None:
+        """Count a request that leaves events or receipts on disk, by its address."""
+        if self._factor and not caller.omnipotent:
+            await self._own("tracking-address", network_of(caller.ip), TRACKED, TRACKED_S, "Too many events from this address.")
 
     async def read(self, partner: str, most: int) -> tuple[str, str]:
         """Count a request that a partner makes with its key; what `RateLimit-Policy` and `RateLimit` say of that."""

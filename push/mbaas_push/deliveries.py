@@ -24,7 +24,9 @@ from mbaas_push.transports.port import Address
 
 TABLE = "deliveries"
 KEPT_MS = 30 * 86_400_000
-"""How long the deliveries of a run are kept."""
+"""How long the deliveries of a run are kept, from when they have their end."""
+_WAITING_MS = 400 * 86_400_000
+"""How long one is kept that has no end yet: longer than anybody pauses a run."""
 UNSETTLED = ("pending", "again")
 
 
@@ -70,4 +72,4 @@ class Delivery:
 
     def step(self, now: int) -> PutRow:
         """The step that stores it."""
-        return PutRow(TABLE, self.key, self.value, expires=now + KEPT_MS)
+        return PutRow(TABLE, self.key, self.value, expires=now + (_WAITING_MS if self.state in UNSETTLED else KEPT_MS))

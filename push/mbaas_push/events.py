@@ -29,6 +29,7 @@ _IN_A_ROW = 500
 _AHEAD_MS = 120_000
 """How much a device's clock may be ahead; what it says is later than that has happened now."""
 _MOST_AT_ONCE = 1000
+_KNOWN = frozenset(("name", "at", "user", "installation", "id", "dimensions"))
 
 
 @dataclass(slots=True)
@@ -46,6 +47,11 @@ class Event:
     def subjects(self) -> tuple[str, ...]:
         """Whose event it is, as `subject_of` names them."""
         return tuple(f"{kind}:{name}" for kind, name in (("user", self.user), ("installation", self.installation)) if name)
+
+    @property
+    def place(self) -> str:
+        """What names the one row of an event with an id: nobody takes an event of others away by theirs."""
+        return token_hash(orjson.dumps([self.user, self.installation, self.id]).decode())[:32]
 
     def told(self) -> Object:
         """The event as it is exported."""
@@ -89,6 +95,8 @@ def read_all(body: Object, caller: Caller, now: int) -> list[Event]:
     given = body.get("events")
     if not isinstance(given, list) or len(given) > _MOST_AT_ONCE or not all(isinstance(each, dict) for each in given):
         raise ParseError(Code.INVALID_JSON, f"events is a list of up to {_MOST_AT_ONCE} objects, each with a name.")
+    if unknown := sorted({key for each in given if "dimensions" in each for key in each} - _KNOWN):
+        raise ParseError(Code.INVALID_JSON, f"An event with dimensions has no {unknown[0][:40]}.")
     return [read(_text(each.get("name"), "name"), {key: each[key] for key in each if key != "name"}, caller, now) for each in given]
 
 
@@ -149,7 +157,7 @@ class Events:
             if event.at <= oldest:
                 continue
             place = f"{prefix_of(event.name)}{day_of(event.at)}|"
-            groups.setdefault(f"{place}={token_hash(event.id)[:32]}" if event.id else place, []).append(event)
+            groups.setdefault(f"{place}={event.place}" if event.id else place, []).append(event)
         rows = [row for key, group in groups.items() for row in self._rows(key, group)]
         if rows:
             await self._app.store.rows.put_many(TABLE, rows)

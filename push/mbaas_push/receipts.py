@@ -6,6 +6,7 @@ A device tells by the `receipt` that it was sent, which is the key of its delive
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ _OF_DELIVERY = re.compile(r"\w{1,40}:\d{14}:[0-9a-f]{24}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _KNOWN = frozenset(("receipt", "kind", "at", "value", "currency", "id"))
 _MOST, _LONGEST_ID, _PAGE = 1000, 200, 1000
+_MOST_CONVERSIONS = 100
+"""Of one delivery."""
 
 
 @dataclass(slots=True)
@@ -38,7 +41,8 @@ class Told:
 
 
 async def keep(app: App, body: Object) -> Object:
-    """Keep the receipts of `{"receipts": [{"receipt", "kind", …}]}`: how many are `kept`, were `known`, or are of `unknown` deliveries."""
+    """Keep the receipts of `{"receipts": [{"receipt", "kind", …}]}`: how many are `kept`, were `known`, or are of `unknown` deliveries,
+    as are conversions beyond the hundredth of one."""
     given = body.get("receipts")
     if not isinstance(given, list) or len(given) > _MOST:
         raise ParseError(Code.INVALID_JSON, f"receipts is a list of up to {_MOST}.")
@@ -46,15 +50,18 @@ async def keep(app: App, body: Object) -> Object:
     for each in given:
         delivery, row = _read(each, now)
         rows[row.key] = delivery, row
-    kept, known = [], 0
-    for delivery, row in rows.values():
-        if await app.store.rows.get(RECEIPTS, row.key) is not None:
-            known += 1
-        elif await _was_sent(app, delivery):
+    there = await asyncio.gather(*(app.store.rows.get(RECEIPTS, key) for key in rows))
+    new = [told for told, known in zip(rows.values(), there, strict=True) if known is None]
+    left = dict(await asyncio.gather(*(_left(app, delivery) for delivery in {delivery for delivery, _ in new})))
+    kept: list[Row] = []
+    for delivery, row in new:
+        converted = row.value["kind"] == "converted"
+        if left[delivery] > 0 or (left[delivery] == 0 and not converted):
+            left[delivery] -= converted
             kept.append(row)
     if kept:
         await app.store.rows.put_many(RECEIPTS, kept)
-    return {"kept": len(kept), "known": known + len(given) - len(rows), "unknown": len(rows) - known - len(kept)}
+    return {"kept": len(kept), "known": len(given) - len(new), "unknown": len(new) - len(kept)}
 
 
 async def told_of(app: App, run: str, first: str, last: str) -> dict[str, Told]:
@@ -77,10 +84,12 @@ async def told_of(app: App, run: str, first: str, last: str) -> dict[str, Told]:
     return found
 
 
-async def _was_sent(app: App, delivery: str) -> bool:
-    """True for a delivery that a provider has, or may have, accepted."""
+async def _left(app: App, delivery: str) -> tuple[str, int]:
+    """A delivery, and how many conversions it may still have; -1 unless a provider has, or may have, accepted it."""
     row = await app.store.rows.get(TABLE, delivery)
-    return row is not None and (row.value["state"] not in ("skipped", "failed") or bool(row.value.get("ambiguous")))
+    if row is None or (row.value["state"] in ("skipped", "failed") and not row.value.get("ambiguous")):
+        return delivery, -1
+    return delivery, _MOST_CONVERSIONS - len(await app.store.rows.scan(RECEIPTS, "", _MOST_CONVERSIONS, f"{delivery}|converted:"))
 
 
 def _read(given: Json, now: int) -> tuple[str, Row]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from mbaas.data import objects
 from mbaas.data.app import App
 from mbaas.data.once import Once
 from mbaas.jobs.owner import Owner
-from mbaas.jobs.queue import Queue, Task
+from mbaas.jobs.queue import Lost, Queue, Task
 from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Object, date
@@ -27,7 +27,7 @@ from mbaas_push.audience import materialise
 from mbaas_push.deliveries import KEPT_MS, TABLE, Delivery
 from mbaas_push.local_time import EARLIEST_MS
 from mbaas_push.message import read
-from mbaas_push.sending import CONTROL, Sending, order_of
+from mbaas_push.sending import CONTROL, LOOKS_MS, Sending, order_of
 from mbaas_push.transports.port import Transport
 from mbaas_push.turns import Turns, lane_of
 
@@ -38,6 +38,9 @@ Ended = Callable[[str, Object, str], Awaitable[None]]
 _LATER_MS = 1000
 """When a campaign looks again for a place among those that are being sent."""
 _LOOKS, _LOOK_SECONDS = 60, 0.05
+_FAILURES = 8
+"""How often in a row a run may fail for a reason that nobody foresaw, before it is given up."""
+_FIRST_REST_MS = 1000
 _TOLD_MS = 1000
 """How often `_PushStatus` is told how far a run is."""
 
@@ -106,10 +109,20 @@ class Runs:
             await self._app.store.rows.put_many(CONTROL, [Row(run, "cancelled")])
             if not await self._let_go(run):
                 return
-        elif not await self._app.store.rows.drop(CONTROL, run):
-            # To begin anew what nobody has stopped would send what is on the wire once more.
+            await self._queue.recall(run, _as_it_is)
             return
-        await self._queue.recall(run, _as_it_is)
+        if await self._app.store.rows.drop(CONTROL, run):
+            await self.go_on(run)
+
+    async def go_on(self, run: str) -> None:
+        """Have a run whose order has been taken back go on now.
+
+        Whoever has it is left with it: what is on the wire lands there, and then, or never, it is seen that nothing is ordered any more.
+        """
+        rows = self._app.store.rows
+        row = await rows.get(PUSHES, run)
+        if row is not None and row.owner is None and await rows.change(PUSHES, replace(row, due=self._app.clock.now()), row.fence):
+            self.wake()
 
     async def _let_go(self, run: str) -> bool:
         """Wait until whoever sends a run has heeded its order, so that it is written what became of what had left; False if it has ended.
@@ -158,6 +171,8 @@ class Runs:
 
     async def _work(self, task: Task) -> int | None:
         app, push = self._app, task.value["push"]
+        if await order_of(task) == "paused":
+            return app.clock.now() + LOOKS_MS
         await status.begin(app, task.key, status.fields(push, source="campaign" if "campaign" in push else "rest"))
         if (due := _due(push)) > app.clock.now() and await order_of(task) is None and task.value["state"] == "materialising":
             # It was paused and resumed before its time, at which it is to find its devices.
@@ -165,8 +180,28 @@ class Runs:
         lane = lane_of(push)
         if self._turns.full(lane):
             return app.clock.now() + _LATER_MS
-        with self._turns.taking_part(lane):
-            return await self._take_further(task)
+        before = _reached(task)
+        try:
+            with self._turns.taking_part(lane):
+                return await self._take_further(task)
+        except Lost:
+            raise
+        except Exception as error:
+            get_logger(__name__).exception("a push has failed", push=task.key)
+            return await self._failed(task, error, moved=_reached(task) != before)
+
+    async def _failed(self, task: Task, error: Exception, *, moved: bool) -> int | None:
+        """Try a run again that a fault has stopped, later each time; give it up where it has not moved for long.
+
+        Where the store is out nothing of that can be written, and the run is tried again when its lease is over.
+        """
+        failures = 1 if moved else int(task.value.get("failures", 0)) + 1
+        if failures >= _FAILURES:
+            await status.fail(self._app, task.key, ParseError(Code.INTERNAL_SERVER_ERROR, type(error).__name__))
+            await self._end(task, "failed")
+            return None
+        await task.keep({**task.value, "failures": failures})
+        return self._app.clock.now() + (_FIRST_REST_MS << failures)
 
     async def _take_further(self, task: Task) -> int | None:
         """Find the devices of a run and send what is due; when it is to go on, None when it has ended."""
@@ -207,6 +242,11 @@ class _Told:
     async def end(self, state: str, counts: Mapping[str, int]) -> None:
         self._last = self._app.clock.now()
         await status.tell(self._app, self._run, state, counts)
+
+
+def _reached(task: Task) -> list[object]:
+    """How far a run is."""
+    return [task.value[name] for name in ("state", "cursor", "started", "settled", "counts")]
 
 
 def _begun(push: Object) -> Object:

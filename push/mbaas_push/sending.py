@@ -42,10 +42,18 @@ Told = Callable[[Mapping[str, int]], Awaitable[None]]
 
 CONTROL = "push orders"
 """The table of what is ordered of a run by others than the process that has it: `paused` or `cancelled`."""
-_FOR_GOOD_MS = 10 * 365 * 86_400_000
+LOOKS_MS = 5_000
+"""How often a run that is paused is looked at: it may have been resumed in the moment in which it was let go."""
+
+
+_GIVES_WAY = "gives way"
+_LATER_MS = 1000
+"""When one that has given way comes back, at the earliest."""
 
 
 class _Stopped(Exception):
+    """The run is to stop: for an order, or because it gives way."""
+
     def __init__(self, order: str) -> None:
         super().__init__(order)
         self.order = order
@@ -84,6 +92,7 @@ class Sending:
         self._window = _WINDOW if pace is None else max(1, min(_WINDOW, int(pace / _TURNS)))
         self._free = 0.0
         """When, by the event loop's clock, the next window may leave."""
+        self._begun = asyncio.get_running_loop().time()
 
     async def run(self) -> int | None:
         """Send what is due. None when nothing of the run is left; else when it is to go on, in ms.
@@ -97,8 +106,11 @@ class Sending:
             again = await self._send_again()
         except _Stopped as stopped:
             await self._landed()
+            if stopped.order == _GIVES_WAY:
+                return self._now() + max(_LATER_MS, int(1000 * (self._free - asyncio.get_running_loop().time())))
             if stopped.order == "paused":
-                return self._now() + _FOR_GOOD_MS
+                # It may have been resumed while the last of it landed.
+                return self._now() + (LOOKS_MS if await order_of(self._task) is not None else 0)
             await self._withdraw()
             return None
         finally:
@@ -192,7 +204,11 @@ class Sending:
         """Wait until so many may leave: until nothing more urgent is being sent, and where the campaign has a pace."""
         await self._turns.wait(self._lane)
         now = asyncio.get_running_loop().time
-        while (left := self._free - now()) > 0:
+        while True:
+            if self._turns.gives_way(self._lane, now() - self._begun):
+                raise _Stopped(_GIVES_WAY)
+            if (left := self._free - now()) <= 0:
+                break
             await asyncio.sleep(min(left, _HEEDED_SECONDS))
             await self._heed()
         self._free = max(self._free, now()) + count * self._seconds_each

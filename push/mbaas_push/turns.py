@@ -1,7 +1,8 @@
 """Which of the runs of a process goes first: moments before other pushes, and these before campaigns.
 
 A run waits with its next window while one that is more urgent is under way, for a second at most: so nothing is held up for good, and
-orders are heeded. Of the places of the queue campaigns take no more than half, so that there is one for a push at any time.
+orders are heeded. Of the places of the queue campaigns take no more than half, so that there is one for a push at any time; where more of
+them are under way they take turns, or a few that go out slowly would hold up all others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ Lane = Literal["campaign", "transactional", "moment"]
 _ORDER: dict[Lane, int] = {"campaign": 0, "transactional": 1, "moment": 2}
 _LONGEST_SECONDS = 1.0
 MOST_CAMPAIGNS = 4
+SLICE_SECONDS = 5.0
+"""How long a campaign has its place, where another one waits for it."""
 
 
 def lane_of(push: Object) -> Lane:
@@ -31,6 +34,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._sending: Counter[Lane] = Counter()
+        self._refused = False
         self._ended = asyncio.Event()
 
     @contextmanager
@@ -44,8 +48,16 @@ class Turns:
             self._ended.set()
 
     def full(self, lane: Lane) -> bool:
-        """True if no more runs of the lane are to be begun."""
-        return lane == "campaign" and self._sending[lane] >= MOST_CAMPAIGNS
+        """True if no more runs of the lane are to be begun; one of them gives way then."""
+        full = lane == "campaign" and self._sending[lane] >= MOST_CAMPAIGNS
+        self._refused = self._refused or full
+        return full
+
+    def gives_way(self, lane: Lane, seconds: float) -> bool:
+        """True if a run that has been sent for so long is to leave its place to another one."""
+        gives = self._refused and lane == "campaign" and seconds > SLICE_SECONDS
+        self._refused = self._refused and not gives
+        return gives
 
     async def wait(self, lane: Lane) -> None:
         """Until nothing more urgent is being sent, or the second is over."""

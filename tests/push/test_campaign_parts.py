@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -146,4 +147,41 @@ def test_the_rule_of_a_month_has_the_days_that_a_calendar_has() -> None:
     rule = recurrence.read_rule("FREQ=MONTHLY;BYDAY=2TU")
     start = datetime(2026, 1, 1, tzinfo=UTC)
     second = [day for day in (start + timedelta(days=n) for n in range(400)) if day.weekday() == 1 and 8 <= day.day <= 14]
-    assert list(islice(recurrence._days(rule, start.date()), 12)) == [day.date() for day in second[:12]]
+    assert list(islice(recurrence._days(rule, start.date(), 0), 12)) == [day.date() for day in second[:12]]
+
+
+@pytest.mark.parametrize(
+    "rule", ["FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU", "FREQ=MONTHLY;BYMONTHDAY=-1", "FREQ=MONTHLY;BYDAY=1MO"]
+)
+@pytest.mark.parametrize("zone", [{"zone": "Europe/Paris"}, {"local": True}])
+def test_what_recurs_since_long_ago_goes_on_as_if_each_time_had_been_counted(rule: str, zone: Any) -> None:
+    schedule = Schedule.of(check({"at": "2015-01-04T09:00:00", "repeat": rule, **zone}))
+    assert schedule.first is not None
+    for day in range(0, 400, 7):
+        now = ms("2019-01-01T12:00:00Z") + day * DAY_MS
+        step = schedule.following(schedule.first, None, 0)
+        while step is not None and schedule.missed(step, now):
+            step = schedule.following(schedule.first, step, 0)
+        assert schedule.upcoming(schedule.first, now) == step
+
+
+def test_what_recurs_each_minute_for_centuries_is_found_at_once() -> None:
+    schedule = Schedule.of(check({"at": "1970-01-01T00:00:00Z", "repeat": "* * * * *"}))
+    now = ms("2026-01-31T09:05:30Z")
+    assert schedule.upcoming(0, now) == now - 30_000 - 5 * 60_000 + 60_000
+
+
+@pytest.mark.parametrize("rule", ["FREQ=DAILY;INTERVAL=700;BYDAY=MO", "FREQ=MONTHLY;INTERVAL=12;BYMONTHDAY=31"])
+def test_what_never_comes_is_looked_for_in_vain(rule: str) -> None:
+    assert recurrence.next_wall(rule, ms("2027-02-02T09:00:00Z"), None) is None
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59", "0001-01-01T00:00:00"])
+def test_a_time_that_no_clock_shows_is_refused(at: str) -> None:
+    for schedule in (
+        {"at": at, "local": True},
+        {"at": at, "zone": "Asia/Tokyo"},
+        {"at": "2027-01-01T00:00:00Z", "repeat": "FREQ=DAILY", "until": at},
+    ):
+        with pytest.raises(ParseError):
+            check(schedule)

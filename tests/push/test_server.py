@@ -127,6 +127,12 @@ def test_a_scheduled_push_is_paused_resumed_and_cancelled(api: httpx.Client, moc
         ("POST", "/parse/events/%20", {}, 400),
         ("GET", "/api/v1/events/counts", None, 400),
         ("GET", "/api/v1/events?from=soon", None, 400),
+        ("GET", "/api/v1/events?to=0001-01-01", None, 400),
+        ("GET", "/api/v1/events/actives?to=9999-12-31T23:59:59Z", None, 400),
+        ("GET", "/api/v1/events/counts?name=x&from=0001-01-01", None, 400),
+        ("GET", "/api/v1/campaigns/nobody/audit", None, 404),
+        ("GET", "/api/v1/campaigns/nobody/versions", None, 404),
+        ("POST", "/api/v1/campaigns/audience/preview", {"where": {}}, 400),
     ],
 )
 def test_what_makes_no_sense_is_refused(api: httpx.Client, method: str, path: str, body: Any, status: int) -> None:
@@ -190,6 +196,13 @@ def test_a_campaign_goes_from_a_draft_to_its_report(api: httpx.Client, server: T
     assert (copy["name"], copy["state"]) == ("Spring (copy)", "draft")
     assert api.delete(f"/api/v1/campaigns/{copy['id']}").status_code == 200
     assert api.get(f"/api/v1/campaigns/{copy['id']}").status_code == 404
+
+
+def test_the_mock_refuses_what_is_no_script(mock: dict[str, str]) -> None:
+    with httpx.Client(verify=ssl.create_default_context(cafile=mock["push_ca_file"]), http2=True) as client:
+        for wrong in (b"{nope", b"[]", b'{"tokens": 5}', b'{"tokens": {"x": [{"sta": 1}]}}'):
+            assert client.put(f"{mock['fcm_endpoint']}/mock/script", content=wrong).status_code == 400
+        assert client.put(f"{mock['fcm_endpoint']}/mock/script", content=b"{}").status_code == 200
 
 
 def test_the_server_says_that_it_sends(api: httpx.Client) -> None:

@@ -20,7 +20,7 @@ from mbaas.parse_rate_limit import rate_limits
 from mbaas.services import Services
 from mbaas.testing.clock import FakeClock
 from mbaas.wire.asgi import Wire
-from mbaas.wire.limits import CROWD_S, OWN, network_of
+from mbaas.wire.limits import CROWD_S, OWN, TRACKED, network_of
 from mbaas.wire.v1 import dialect
 from mbaas.wire.v1.table import table as v1_table
 from tests.wire.scenarios import APP, MASTER, SDK, options
@@ -416,3 +416,10 @@ async def test_row_38_a_batch_opens_no_further_route(start: Start, path: str) ->
         assert (refused.status_code, refused.json()) == (400, {"code": 119, "error": "Permission denied"})
         part["path"] = "/parse/classes/Open"
         assert "success" in (await client.ask("POST", "/batch", {"requests": [part]})).json()[0]
+
+
+async def test_what_an_address_tells_of_users_does_not_fill_the_disk(start: Start) -> None:
+    async with start(stored=False, rate_limit_factor=2 / TRACKED) as client:
+        codes = [(await client.ask("POST", "/events/AppOpened", {"username": "ann"}, ip="10.0.0.1")).status_code for _ in range(4)]
+        assert codes == [200, 200, 429, 429]
+        assert (await client.ask("POST", "/events/AppOpened", {"username": "ann"}, ip="10.0.0.2")).status_code == 200

@@ -56,6 +56,7 @@ async def logs(request: Request) -> Json:
 
 async def event(request: Request) -> Json:
     """Keep an event that an app tracks, such as `AppOpened`."""
+    await request.limits.track(request.caller)
     given = read(request.params[0], request.object(), request.caller, request.app.clock.now())
     await events_of(request.app).keep([given])
     return {}

@@ -44,7 +44,7 @@ async def edit(request: Request) -> Json:
 
 async def delete(request: Request) -> Json:
     """Forget a campaign that is not under way."""
-    await campaigns_of(request.app).delete(request.params[0], request.if_match())
+    await campaigns_of(request.app).delete(request.params[0], request.caller, request.if_match())
     return {}
 
 

@@ -3,7 +3,7 @@ request."""
 
 from __future__ import annotations
 
-from mbaas.kernel.clock import from_iso
+from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.wire.request import Request
 from mbaas_functions.hosted import Hosted
@@ -51,11 +51,12 @@ def text(request: Request, name: str) -> str | None:
 
 
 def moment(request: Request, name: str, unless_given: int) -> int:
-    """An argument that is a date, in ms. ParseError 102 for anything else."""
+    """An argument that is a date of the years 1971 to 9998, in ms. ParseError 102 for anything else."""
     given = text(request, name)
     if given is None:
         return unless_given
     found = from_iso(given)
-    if found is None:
+    # Before and after them some days are counted on.
+    if found is None or not "1971" <= iso(found)[:4] <= "9998":
         raise ParseError(Code.INVALID_QUERY, f"{name} must be a date, as 2026-01-31 or 2026-01-31T12:00:00Z.")
     return found

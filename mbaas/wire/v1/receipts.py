@@ -11,6 +11,7 @@ from mbaas_push.receipts import keep
 
 async def keep_receipts(request: Request) -> Json:
     """Keep receipts: delivered, opened, dismissed, converted."""
+    await request.limits.track(request.caller)
     return await keep(request.app, request.object())
 
 

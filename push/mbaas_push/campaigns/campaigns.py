@@ -8,6 +8,8 @@ of a scheduled campaign by the run that is under way.
 
 from __future__ import annotations
 
+import asyncio
+
 from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.kernel.caller import Caller
@@ -62,11 +64,11 @@ class Campaigns:
     async def duplicate(self, campaign_id: str, caller: Caller) -> Object:
         """Another draft that is like it."""
         like = (await self.store.get(campaign_id)).definition
-        return await self.told(await self.store.create({**like, "name": f"{like['name']} (copy)"}, caller))
+        return await self.told(await self.store.create({**like, "name": f"{like['name'][: definition.LONGEST_NAME - 7]} (copy)"}, caller))
 
-    async def delete(self, campaign_id: str, updated_at: int | None) -> None:
+    async def delete(self, campaign_id: str, caller: Caller, updated_at: int | None) -> None:
         """Forget it."""
-        await self.store.drop(await self._found(campaign_id, "delete", updated_at))
+        await self.store.drop(await self._found(campaign_id, "delete", updated_at), caller)
 
     async def order(self, campaign_id: str, order: str, caller: Caller, updated_at: int | None) -> Object:
         """`approve`, `schedule`, `pause`, `resume` or `cancel` it. 119 with HTTP 409 if it is not in a state for that."""
@@ -98,9 +100,10 @@ class Campaigns:
         return await self.store.change(campaign, "paused", caller, held, state="paused")
 
     async def _resume(self, campaign: Campaign, caller: Caller) -> Campaign:
-        done = await self.store.change(campaign, "resumed", caller, state="scheduled")
-        for run in await self.launching.active(campaign.id):
-            await self._tell(run, "resume")
+        active = await self.launching.active(campaign.id)
+        freed: list[Step] = [DropRow(CONTROL, run) for run in active]
+        done = await self.store.change(campaign, "resumed", caller, freed, state="scheduled")
+        await asyncio.gather(*map(self.runs.go_on, active))
         await self.launching.again(campaign.id)
         return done
 
@@ -109,13 +112,13 @@ class Campaigns:
         stopped: list[Step] = [DropRow(TICKS, campaign.id), *(PutRow(CONTROL, run, "cancelled") for run in active)]
         done = await self.store.change(campaign, "cancelled", caller, stopped, state="cancelled")
         for run in active:
-            await self._tell(run, "cancel")
+            await self._withdraw(run)
         return done
 
-    async def _tell(self, run: str, order: str) -> None:
-        """Order a run, unless it has ended meanwhile."""
+    async def _withdraw(self, run: str) -> None:
+        """Cancel a run, unless it has ended meanwhile."""
         try:
-            await self.runs.order(run, order)
+            await self.runs.order(run, "cancel")
         except ParseError as error:
             if error.code != Code.OBJECT_NOT_FOUND:
                 raise

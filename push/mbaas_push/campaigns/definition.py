@@ -13,7 +13,7 @@ from mbaas_push.campaigns.content import LIMITS, wrong
 
 _NAME = re.compile(r"[\w.-]{1,40}")
 _MOST_VARIANTS, _MOST_CAPS = 10, 5
-_LONGEST_NAME = 200
+LONGEST_NAME = 200
 _MOST_HOURS = 30 * 24
 
 
@@ -22,8 +22,8 @@ def check(app: App, given: Object) -> Object:
     if unknown := sorted(set(given) - {"name", "content", "variants", *_CHECKS}):
         raise wrong(f"a campaign has no {unknown[0]}")
     name = given.get("name")
-    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
-        raise wrong(f"name is a text of up to {_LONGEST_NAME} characters")
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        raise wrong(f"name is a text of up to {LONGEST_NAME} characters")
     kept: Object = {"name": name, "audience": {}, "schedule": {"at": "now"}, "category": "general", "zone": "UTC"}
     kept |= {key: _CHECKS[key](value) for key, value in given.items() if key in _CHECKS}
     kept["variants"] = _variants(given)

@@ -19,8 +19,8 @@ from mbaas_push.runs import Runs
 
 TICKS = "campaign times"
 _FOR_GOOD_MS = 10 * 365 * 86_400_000
-_LATEST_RUNS = 60
-"""How many of a campaign's last runs may be under way: by local time one of each hour is, for 26 hours."""
+UNDER_WAY = "campaign runs under way"
+_PAGE = 500
 _OF_DEFINITION = ("category", "audience", "variants", "control", "quietHours", "caps", "perSecond", "zone")
 
 
@@ -48,10 +48,8 @@ class Launching:
         """The step that has a campaign sent at its times. ParseError 142 if there are none."""
         schedule, now = Schedule.of(campaign.definition["schedule"]), self._app.clock.now()
         first = schedule.begun(now)
-        wall = schedule.following(first, None, 0)
-        while wall is not None and schedule.repeat is not None and schedule.missed(wall, now):
-            wall = schedule.following(first, wall, 0)
-        if wall is None or schedule.missed(wall, now):
+        wall = schedule.upcoming(first, now)
+        if wall is None:
             raise ParseError(Code.VALIDATION_ERROR, "The time of the schedule has passed.")
         return PutRow(TICKS, campaign.id, {"first": first, "next": wall, "done": 0, "sent": 0}, due=schedule.due(wall))
 
@@ -100,10 +98,12 @@ class Launching:
         run = self._app.ids.object_id()
         push = push_of(campaign, self._app.clock.now(), wall if schedule.local else schedule.due(wall), local=schedule.local)
         steps = self._store.steps(campaign, "launched", None, {"run": run, "time": iso(wall)})
-        return [*steps, self._store.note_run(campaign, run, test=False), self._runs.launch(run, push)]
+        under_way = PutRow(UNDER_WAY, f"{campaign.id}|{run}", {})
+        return [*steps, self._store.note_run(campaign, run, test=False), under_way, self._runs.launch(run, push)]
 
     async def _ended(self, run: str, told: Object, how: str) -> None:
         if not told.get("test"):
+            await self._app.store.rows.drop(UNDER_WAY, f"{told['id']}|{run}")
             await self._settle(told["id"], how)
 
     async def _settle(self, campaign_id: str, how: str) -> None:
@@ -128,10 +128,13 @@ class Launching:
 
     async def active(self, campaign_id: str) -> dict[str, str]:
         """The campaign's runs that have not ended, with where each is: `materialising` or `sending`. Tests do not count."""
+        prefix, after = f"{campaign_id}|", ""
         found: dict[str, str] = {}
-        for run in (await self._store.runs(campaign_id))[-_LATEST_RUNS:]:
-            if not run["test"] and (row := await self._runs.active(run["id"])) is not None:
-                found[run["id"]] = str(row.value["state"])
+        while page := await self._app.store.rows.scan(UNDER_WAY, after, _PAGE, prefix):
+            after = page[-1].key
+            for run in (row.key.removeprefix(prefix) for row in page):
+                if (active := await self._runs.active(run)) is not None:
+                    found[run] = str(active.value["state"])
         return found
 
 

@@ -135,7 +135,7 @@ class Recipients:
         due = local_time.instant(at, clock)
         past = self._campaign.get("past", "skip") if due < asked else ""
         while past == "next_day" and due < asked:
-            at += _DAY_MS
+            at += max(1, (asked - due) // _DAY_MS) * _DAY_MS
             due = local_time.instant(at, clock)
         return due, past == "skip"
 

@@ -24,7 +24,10 @@ _KNOWN = frozenset(("FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY")
 _UNTIL = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)Z?)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST = 20_000
-"""Days that are looked at for the next occurrence: more than fifty years of them."""
+"""How many times a rule's interval is looked at for the next occurrence, or for the one with the number COUNT."""
+_LAST = date(3000, 1, 1)
+_SHORTEST, _LONGEST = {"DAILY": 1, "WEEKLY": 7, "MONTHLY": 28}, {"DAILY": 1, "WEEKLY": 7, "MONTHLY": 31}
+"""Days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,10 @@ def next_wall(text: str, first: int, after: int | None) -> int | None:
     if not _is_rule(text):
         found = next(CronSim(text, _naive(begin - begin % 1000)), None)
         return None if found is None else _ms(found)
-    rule = read_rule(text)
-    for number, moment in enumerate(_occurrences(rule, _naive(first))):
+    rule, start = read_rule(text), _naive(first)
+    # Without a number to count to, what has been long before need not be gone through.
+    before = 0 if rule.count is not None else (_naive(begin).date() - start.date()).days // (_LONGEST[rule.frequency] * rule.interval) - 1
+    for number, moment in enumerate(_occurrences(rule, start, max(0, before))):
         wall = _ms(moment)
         if (rule.count is not None and number >= rule.count) or (rule.until is not None and wall > rule.until):
             return None
@@ -90,15 +95,17 @@ def _is_rule(text: str) -> bool:
     return text.upper().startswith(("FREQ=", "RRULE:FREQ="))
 
 
-def _occurrences(rule: Rule, first: datetime) -> Iterator[datetime]:
-    for day in _days(rule, first.date()):
+def _occurrences(rule: Rule, first: datetime, skip: int) -> Iterator[datetime]:
+    for day in _days(rule, first.date(), skip):
         if day >= first.date():
             yield datetime.combine(day, first.timetz())
 
 
-def _days(rule: Rule, first: date) -> Iterator[date]:
+def _days(rule: Rule, first: date, skip: int) -> Iterator[date]:
+    """The days of a rule, without those of its first intervals; some may be before the first day."""
     weekdays = {weekday for _, weekday in rule.days}
-    for step in range(_MOST):
+    end = (_LAST - first).days // (_SHORTEST[rule.frequency] * rule.interval)
+    for step in range(skip, min(skip + _MOST, end)):
         if rule.frequency == "DAILY":
             day = first + timedelta(days=step * rule.interval)
             if not weekdays or day.weekday() in weekdays:
@@ -108,8 +115,6 @@ def _days(rule: Rule, first: date) -> Iterator[date]:
             yield from (monday + timedelta(days=weekday) for weekday in sorted(weekdays or {first.weekday()}))
         else:
             year, month = divmod(first.year * 12 + first.month - 1 + step * rule.interval, 12)
-            if year > 9998:
-                return
             yield from _of_month(rule, year, month + 1, first.day)
 
 

@@ -19,6 +19,7 @@ from mbaas_push.campaigns.launching import push_of
 from mbaas_push.campaigns.recipients import Recipient, Recipients
 from mbaas_push.campaigns.schedule import Schedule
 from mbaas_push.campaigns.store import Campaign
+from mbaas_push.events import user_of
 
 _MOST_TESTED = 20
 
@@ -41,7 +42,9 @@ class Rehearsed:
 
 async def preview(campaigns: Campaigns, given: Object, sample: int) -> Object:
     """How many installations an audience has now, and some of them: `{"size", "sample"}`."""
-    app, audience = campaigns.app, segments.shape(given.get("audience", {}))
+    if set(given) != {"audience"}:
+        raise wrong("a preview is of an audience")
+    app, audience = campaigns.app, segments.shape(given["audience"])
     segments.check(app, audience)
     now, found = app.clock.now(), list[Object]()
     async for page in segments.pages(app, audience, now):
@@ -51,7 +54,7 @@ async def preview(campaigns: Campaigns, given: Object, sample: int) -> Object:
     shown = [
         {
             "installation": each["objectId"],
-            "user": each["user"]["objectId"] if isinstance(each.get("user"), dict) else None,
+            "user": user_of(each) or None,
             **{name: each.get(name) for name in ("deviceType", "localeIdentifier", "timeZone", "appVersion")},
             "reachable": address_of(each) is not None,
         }
@@ -64,14 +67,15 @@ async def rehearse(campaigns: Campaigns, campaign: Campaign) -> AsyncIterator[Re
     """Everybody in the audience as it is now, as if the campaign were begun at its time, or now if it has none."""
     app, now = campaigns.app, campaigns.app.clock.now()
     schedule = Schedule.of(campaign.definition["schedule"])
-    wall = schedule.following(schedule.begun(now), None, 0)
-    at = None if wall is None or schedule.first is None else wall if schedule.local else schedule.due(wall)
-    asked = now if wall is None else max(now, schedule.due(wall))
+    first = schedule.begun(now)
+    wall = schedule.upcoming(first, now) or first
+    at = None if schedule.first is None else wall if schedule.local else schedule.due(wall)
+    asked = max(now, schedule.due(wall))
     push = push_of(campaign, asked, at, local=schedule.local)
     recipients, told = Recipients(app, push), push["campaign"]
     everything = content.Said(told["variants"])
     caps = Caps(app, told["category"], tuple(told.get("caps", ())))
-    async for page in segments.pages(app, told["audience"], asked):
+    async for page in segments.pages(app, told["audience"], now):
         for recipient in await recipients.of(page):
             if not recipient.reason and caps.limits and await caps.full(recipient.subject, "", asked):
                 recipient.reason = "capped"
@@ -104,7 +108,7 @@ async def send_test(campaigns: Campaigns, campaign: Campaign, given: Object) -> 
     where = _named(given)
     variants = {variant["name"]: variant["content"] for variant in campaign.definition["variants"]}
     variant, locale = given.get("variant", next(iter(variants))), given.get("locale")
-    if variant not in variants:
+    if not isinstance(variant, str) or variant not in variants:
         raise wrong(f"variant is one of {', '.join(variants)}")
     if locale is not None and locale not in (content.DEFAULT, *variants[variant].get("locales", {})):
         raise wrong("locale is one of the content's")
@@ -122,6 +126,8 @@ async def send_test(campaigns: Campaigns, campaign: Campaign, given: Object) -> 
 
 def _named(given: Object) -> Object:
     """The query of the devices that a test names."""
+    if unknown := sorted(set(given) - {"installations", "users", "variant", "locale"}):
+        raise wrong(f"a test has no {unknown[0][:40]}")
     installations, users = given.get("installations", []), given.get("users", [])
     for ids in (installations, users):
         if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):

@@ -106,7 +106,7 @@ class Report:
             value = "; ".join(f"{amount:g} {currency}" for currency, amount in line["value"].items())
             key = line["key"]
             # A spreadsheet would take what begins so for a formula.
-            writer.writerow({**line, "key": f"'{key}" if key[:1] in ("=", "+", "-", "@") else key, "value": value})
+            writer.writerow({**line, "key": f"'{key}" if key[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else key, "value": value})
         return written.getvalue()
 
     def ndjson(self) -> bytes:

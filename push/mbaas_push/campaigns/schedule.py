@@ -25,6 +25,8 @@ _KNOWN = frozenset(("at", "zone", "local", "past", "late", "repeat", "times", "u
 _ZONED = re.compile(r".+(Z|[+-]\d\d:?\d\d)")
 _DURATION = re.compile(r"(\d{1,6})(s|m|h|d)")
 _MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_YEARS = range(1970, 3000)
+"""Those that a schedule may name. Beyond them there are times that no clock can show."""
 _LATEST_MS = 12 * 3_600_000
 """How much later than UTC's the last zone's clocks show a time."""
 
@@ -71,6 +73,17 @@ class Schedule:
         found = recurrence.next_wall(self.repeat, first, after)
         return None if found is None or (self.until is not None and found > self.until) else found
 
+    def upcoming(self, first: int, now: int) -> int | None:
+        """The first occurrence that it is not too late for; None if there is none."""
+        if self.repeat is None:
+            return None if self.missed(first, now) else first
+        # All that the clocks showed before this has been missed. What is after may have been, too, in an hour that they show twice.
+        since = now - self.late_ms
+        wall = self.following(first, (since - _LATEST_MS if self.local else local_time.wall(since, self.zone)) - 1, 0)
+        while wall is not None and self.missed(wall, now):
+            wall = self.following(first, wall, 0)
+        return wall
+
     def due(self, wall: int) -> int:
         """The instant at which the devices of an occurrence are to be found: for local time, when the first clocks show it."""
         return wall - local_time.EARLIEST_MS if self.local else local_time.instant(wall, self.zone)
@@ -86,7 +99,7 @@ def check(given: Json) -> Object:
         raise wrong(f"schedule is an object of {', '.join(sorted(_KNOWN))}")
     kept = dict(given)
     at, local, zone = given.get("at"), given.get("local", False), given.get("zone")
-    if at != "now" and (not isinstance(at, str) or from_iso(at) is None):
+    if not isinstance(at, str) or (at != "now" and not _is_time(at)):
         raise wrong('schedule.at is "now" or a time, as 2026-02-01T09:00:00 or 2026-02-01T09:00:00Z')
     if not isinstance(local, bool) or (zone is not None and not local_time.known(zone)):
         raise wrong("schedule.local is true or false; schedule.zone is the name of a time zone, as Europe/Paris")
@@ -112,8 +125,12 @@ def _check_repeat(given: Object) -> None:
         recurrence.check(repeat)
     if times is not None and (not isinstance(times, int) or isinstance(times, bool) or not 0 < times <= 10_000):
         raise wrong("schedule.times is a number from 1 to 10000")
-    if until is not None and (not isinstance(until, str) or from_iso(until) is None):
+    if until is not None and not _is_time(until):
         raise wrong("schedule.until is a date")
+
+
+def _is_time(given: Json) -> bool:
+    return isinstance(given, str) and from_iso(given) is not None and int(given[:4]) in _YEARS
 
 
 def duration_ms(given: Json, name: str) -> int:

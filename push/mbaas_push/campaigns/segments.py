@@ -34,6 +34,8 @@ _OF_EVENT = frozenset(("name", "atLeast", "atMost", "days", "of", "where"))
 _MOST_EVENTS, _MOST_DAYS = 10, 400
 _SECRET = frozenset(("deviceToken", "authData", "ACL", "password", "sessionToken"))
 """What no text shows, whatever the app says of it."""
+_UNASKED = frozenset(("authData", "password", "sessionToken"))
+"""What no query asks: how many are found would tell it bit by bit."""
 
 Belongs = Callable[[Object], bool]
 """Says whether an installation, which the query has found, is in the audience."""
@@ -84,6 +86,8 @@ def check_paths(app: App, paths: Iterable[str]) -> None:
 
 
 def _check_query(app: App, class_name: str, where: Object) -> None:
+    if class_name == "_Session":
+        raise ParseError(Code.OPERATION_FORBIDDEN, "An audience may not ask for sessions.", status=403)
     schema = app.classes.known_or_blank(class_name)
     node = parse_where(where, scope_of(app, MASTER, schema))
     refuse_protected(rules_for(app, ANONYMOUS, class_name), ANONYMOUS, node)
@@ -94,7 +98,10 @@ def _check_nested(app: App, node: ast.Node) -> None:
     if isinstance(node, (ast.And, ast.Or, ast.Nor)):
         for part in node.parts:
             _check_nested(app, part)
-    elif isinstance(node, ast.Subquery):
+        return
+    if not isinstance(node, (ast.RelatedTo, ast.Relates)) and node.path[0] in _UNASKED:
+        raise ParseError(Code.OPERATION_FORBIDDEN, f"An audience may not ask for {node.path[0]}.", status=403)
+    if isinstance(node, ast.Subquery):
         rules_for(app, ANONYMOUS, node.class_name).refuse_protected(ANONYMOUS, tuple(node.key.split(".")), "query")
         _check_query(app, node.class_name, node.where or {})
 

@@ -56,7 +56,7 @@ class Store:
         """One campaign. ParseError 101 if there is none."""
         row = await self._app.store.rows.get(TABLE, campaign_id)
         if row is None:
-            raise ParseError(Code.OBJECT_NOT_FOUND, f"No campaign has the id {campaign_id[:40]}.")
+            raise _unknown(campaign_id)
         return Campaign(row.key, row.value)
 
     async def page(self, after: str, limit: int) -> tuple[list[Campaign], str | None]:
@@ -72,7 +72,13 @@ class Store:
         value: Object = {"definition": definition, "state": "draft", "version": 0, "change": 0, "createdAt": now, "updatedAt": now}
         blank = Campaign(self._app.ids.object_id(), value)
         record = [] if once is None else [self._once.record("campaign", caller, once, given or {}, blank.id)]
-        return await self.change(blank, "created", caller, record, definition=definition)
+        try:
+            return await self.change(blank, "created", caller, record, definition=definition)
+        except Conflict:
+            # The same came under the same key at the same moment.
+            if once is None or (known := await self._once.known("campaign", caller, once, given or {})) is None:
+                raise
+            return await self.get(str(known))
 
     async def change(self, campaign: Campaign, what: str, caller: Caller | None, beside: Sequence[Step] = (), **changes: Json) -> Campaign:
         """Change a campaign as it was read, in one commit with the steps beside it. Conflict if it is no longer that."""
@@ -98,19 +104,22 @@ class Store:
         audit = PutRow(AUDIT, f"{campaign.id}|{value['change']:08d}", entry, if_absent=True)
         return [audit, PutRow(TABLE, campaign.id, value), *more]
 
-    async def drop(self, campaign: Campaign) -> None:
-        """Forget a campaign; its versions and its audit stay."""
-        await self._app.store.documents.commit([DropRow(TABLE, campaign.id)])
+    async def drop(self, campaign: Campaign, caller: Caller) -> None:
+        """Forget a campaign; its versions and its audit stay. Conflict if it is no longer as it was read."""
+        audit, *_ = self.steps(campaign, "deleted", caller)
+        try:
+            await self._app.store.documents.commit([audit, DropRow(TABLE, campaign.id)])
+        except Duplicate as error:
+            raise Conflict from error
 
     async def versions(self, campaign_id: str) -> list[Object]:
-        """Its versions, the first one first."""
-        return [
-            {"version": int(key), "at": iso(value["at"]), **value["definition"]} for key, value in await self._listed(VERSIONS, campaign_id)
-        ]
+        """Its versions, the first one first. ParseError 101 if there has never been such a campaign."""
+        found = await self._told_of(VERSIONS, campaign_id)
+        return [{"version": int(key), "at": iso(value["at"]), **value["definition"]} for key, value in found]
 
     async def audit(self, campaign_id: str) -> list[Object]:
-        """Who did what to it, the oldest first."""
-        return [{**value, "at": iso(value["at"])} for _, value in await self._listed(AUDIT, campaign_id)]
+        """Who did what to it, the oldest first. ParseError 101 if there has never been such a campaign."""
+        return [{**value, "at": iso(value["at"])} for _, value in await self._told_of(AUDIT, campaign_id)]
 
     async def runs(self, campaign_id: str) -> list[Object]:
         """Its runs: `{"id", "at", "test", "version"}`, the oldest first."""
@@ -122,6 +131,11 @@ class Store:
         told = {"id": run, "at": iso(now), "test": test, "version": campaign.value["version"]}
         return PutRow(RUNS, f"{campaign.id}|{now:014d}{run}", told)
 
+    async def _told_of(self, table: str, campaign_id: str) -> list[tuple[str, Object]]:
+        if not (found := await self._listed(table, campaign_id)):
+            raise _unknown(campaign_id)
+        return found
+
     async def _listed(self, table: str, campaign_id: str) -> list[tuple[str, Object]]:
         prefix, after = f"{campaign_id}|", ""
         found: list[tuple[str, Object]] = []
@@ -129,3 +143,7 @@ class Store:
             found += [(row.key.removeprefix(prefix), row.value) for row in rows]
             after = rows[-1].key
         return found
+
+
+def _unknown(campaign_id: str) -> ParseError:
+    return ParseError(Code.OBJECT_NOT_FOUND, f"No campaign has the id {campaign_id[:40]}.")

@@ -56,7 +56,7 @@ async def why(app: App, campaign_id: str, run_id: str, *, user: str | None, inst
 
 
 async def _of_device(app: App, campaign_id: str, run: Object, device: Object) -> Object:
-    row = await _row(app, run["id"], device)
+    row = await _row(app, run["id"], from_iso(run["at"]) or 0, device)
     if row is None:
         return _answer(device["objectId"], "unlisted", await _unlisted(app, campaign_id, run, device))
     delivery = Delivery.of(row)
@@ -67,7 +67,7 @@ async def _of_device(app: App, campaign_id: str, run: Object, device: Object) ->
     return {**answer, **told, "receipts": sorted(receipts.kinds) if receipts else []}
 
 
-async def _row(app: App, run: str, device: Object) -> Row | None:
+async def _row(app: App, run: str, asked: int, device: Object) -> Row | None:
     """The device's row of a run: under the times of the run, which are few, or else anywhere in it, if its address has changed."""
     rows, digest, after = app.store.rows, digest_of(place_of(device)), f"{run}:"
     while first := await rows.scan(TABLE, after, 1, f"{run}:"):
@@ -75,6 +75,9 @@ async def _row(app: App, run: str, device: Object) -> Row | None:
         if (found := await rows.get(TABLE, f"{due}:{digest}")) is not None and found.value["installation"] == device["objectId"]:
             return found
         after = f"{due}:~"
+    if (from_iso(device["updatedAt"]) or 0) <= asked:
+        # Its address is what it was.
+        return None
     after = ""
     while page := await rows.scan(TABLE, after, _PAGE, f"{run}:"):
         for row in page:

@@ -43,7 +43,10 @@ def answer(script: Script, method: str, path: str, headers: dict[str, str], body
     if path == "/mock/receipts":
         return Answered(200, b"".join(script.lines()), (("content-type", "application/x-ndjson"),))
     if path == "/mock/script" and method == "PUT":
-        script.change(orjson.loads(body))
+        try:
+            script.change(orjson.loads(body))
+        except (ValueError, TypeError, AttributeError) as error:
+            return _json(400, {"error": f"This is no script: {error}"})
         return _json(200, {})
     read = {name: headers[name] for name in _READ if name in headers}
     if path.startswith("/v1/projects/") and path.endswith("/messages:send"):

@@ -59,12 +59,19 @@ class Script:
     receipts: deque[Receipt] = field(default_factory=lambda: deque(maxlen=_RECEIPTS))
 
     def change(self, given: dict[str, Any]) -> None:
-        """Take over what `PUT /mock/script` says: the numbers above, and `tokens`: a list of replies for each address."""
-        for name in ("latency_ms", "streams", "window", "goaway_every", "reset_every"):
-            if name in given:
-                setattr(self, name, int(given[name]))
-        for token, replies in given.get("tokens", {}).items():
-            self.tokens[token] = deque(Reply(**reply) for reply in replies)
+        """Take over what `PUT /mock/script` says: the numbers above, and `tokens`: a list of replies for each address.
+
+        ValueError, TypeError or AttributeError for what is no script.
+        """
+        numbers = ("latency_ms", "streams", "window", "goaway_every", "reset_every")
+        if unknown := sorted(set(given) - {*numbers, "tokens"}):
+            raise ValueError(f"nothing is called {unknown[0]}")
+        # What is wrong changes nothing.
+        found = {name: int(given[name]) for name in numbers if name in given}
+        tokens = {token: deque(Reply(**reply) for reply in replies) for token, replies in given.get("tokens", {}).items()}
+        for name, number in found.items():
+            setattr(self, name, number)
+        self.tokens |= tokens
 
     def reply(self, token: str) -> Reply:
         """The answer to the next message to an address."""
