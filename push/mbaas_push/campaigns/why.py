@@ -75,7 +75,7 @@ async def _row(app: App, run: str, asked: int, device: Object) -> Row | None:
         if (found := await rows.get(TABLE, f"{due}:{digest}")) is not None and found.value["installation"] == device["objectId"]:
             return found
         after = f"{due}:~"
-    if (from_iso(device["updatedAt"]) or 0) <= asked:
+    if (from_iso(device["updatedAt"]) or 0) < asked:
         # Its address is what it was.
         return None
     after = ""
