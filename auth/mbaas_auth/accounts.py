@@ -15,7 +15,7 @@ from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
 from mbaas_auth import linking
-from mbaas_auth.sessions import invalid_token, sign_in_first, with_token
+from mbaas_auth.sessions import PARENT, invalid_token, sign_in_first, with_token
 from mbaas_auth.users import UserPolicy
 
 
@@ -115,6 +115,7 @@ async def upgrade_session(app: App, caller: Caller, token: str | None) -> Object
         raise invalid_token()
     policy = policy_of(app)
     insert, made = policy.sessions.new(caller.user_id, {"action": "upgrade"}, caller.installation_id)
+    insert.document.hidden[PARENT] = caller.session_id  # it ends with the one that it was made with
     await app.store.documents.commit([insert])
     return with_token(replace(caller, session_id=insert.document.body["objectId"], session_token=made), dict(insert.document.body))
 
