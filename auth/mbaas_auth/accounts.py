@@ -36,7 +36,7 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
-    await policy.commit([*steps, *further])
+    await policy.sign_in(user, [*steps, *further])
     await triggers.after(app, "afterLogin", "_User", caller, user.body)
     shown = await policy.show_self(user_id, {**user.body, **linked})
     return {**shown, "sessionToken": token, **({"authDataResponse": {}} if further else {})}

@@ -166,12 +166,17 @@ class UserPolicy(Policy):
             write.body["emailVerified"] = True
             write.hidden.update(self._links.ended("verification"))
 
-    async def commit(self, steps: list[Step]) -> None:
-        """Write what a sign-in writes. 208 if an id of a provider has become somebody else's meanwhile."""
+    async def sign_in(self, user: Document, steps: list[Step]) -> None:
+        """Write what a sign-in by password writes. 208 if an id of a provider has become somebody else's meanwhile, 101 if the password
+        has: where it is taken away with every session, no session is opened by it a moment later."""
         try:
-            await self._app.store.documents.commit(steps)
+            await self._app.store.documents.commit([self._same_password(user, {}), *steps])
         except Duplicate as error:
             raise self.refusal(error) from error
+        except ParseError as error:
+            if error.code != Code.OBJECT_NOT_FOUND:
+                raise
+            raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG) from error
         if (outbox := outbox_if_any(self._app)) is not None and any(isinstance(step, PutRow) for step in steps):
             outbox.wake()
 
@@ -407,10 +412,20 @@ class UserPolicy(Policy):
         self.verification.refuse(user, caller, arguments)
         await self._rules.refuse_expired(user)
         if renew:
-            schema = self._app.classes.known_or_blank("_User")
-            renewed = await self.passwords.hash(str(password))
-            await self._app.store.documents.commit([Update(schema, user.body["objectId"], hidden={"_hashed_password": renewed})])
+            renewed: Object = {"_hashed_password": await self.passwords.hash(str(password))}
+            try:
+                [written] = await self._app.store.documents.commit([self._same_password(user, renewed)])
+            except ParseError as error:
+                if error.code != Code.OBJECT_NOT_FOUND:
+                    raise
+                return await self.authenticate(arguments, caller)  # somebody was quicker: is it right still?
+            user = written.after or user
         return user
+
+    def _same_password(self, user: Document, hidden: Object) -> Step:
+        """The step that sets hidden fields of a user, if she has the password that was looked at; 101 if she has another by now."""
+        same = ast.Equals(("_hashed_password",), user.hidden.get("_hashed_password"))
+        return Update(self._app.classes.known_or_blank("_User"), user.body["objectId"], hidden=hidden, guard=same)
 
     async def unlock(self, name: str) -> bool:
         """Forget the wrong passwords of a name or an address; False if nobody is called that."""

@@ -85,6 +85,19 @@ async def test_row_55_what_a_stranger_links_while_the_owner_comes_goes_too(home:
         assert (await home.master("DELETE", f"/users/{stranger.id}")).status_code == 200
 
 
+async def test_row_55_who_signs_in_while_the_owner_comes_has_no_session_afterwards(home: House) -> None:
+    """A password that was looked at before it was taken away opens none after it."""
+    stranger = await home.person(email=ADDRESS)
+    _, *answers = await asyncio.gather(by_code(home), *(home.sign_in(stranger) for _ in range(12)))
+    for answer in answers:
+        token = answer.json().get("sessionToken")
+        if token is None:
+            assert answer.json()["code"] == 101
+        else:
+            sent = {**stranger.sent, "X-Parse-Session-Token": token}
+            assert (await home.ask("GET", "/users/me", sent=sent)).json()["code"] == 209
+
+
 async def test_row_55_no_proof_of_an_address_opens_what_a_second_factor_guards(home: House) -> None:
     person, _ = await enrolled(home)
     assert (await home.ask("PUT", f"/users/{person.id}", {"email": ADDRESS}, sent=person.sent)).status_code == 200
