@@ -68,12 +68,14 @@ class UserPolicy(Policy):
         self.verification, self.password_reset, self.mfa = Verification(app), PasswordReset(app), Mfa(app)
 
     def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
-        """Nobody searches by what providers know of people, nor by passwords; such a condition holds for nobody."""
+        """Nobody searches by what providers know of people, nor by passwords, and not even the master key by what is kept of a second
+        factor, which Parse Server keeps beside it; such a condition holds for nobody."""
         if isinstance(where, (ast.And, ast.Or, ast.Nor)):
             return type(where)(tuple(self.rewrite(caller, part) for part in where.parts))
         path = getattr(where, "path", ("",))
         private = ("password",) if caller.omnipotent else ("password", "authData")
-        return ast.NOTHING if path[0] in private else where
+        kept = path[:2] == ("authData", "mfa") and path[2:] not in ((), ("status",))
+        return ast.NOTHING if kept or path[0] in private else where
 
     async def before(self, write: Write) -> None:
         body = write.body
