@@ -25,8 +25,8 @@ from mbaas_auth.mail.outbox import outbox_if_any
 from mbaas_auth.mfa import Mfa
 from mbaas_auth.sessions import Sessions
 
-ATTEMPTS = 5
-"""How often a proof is written that others are in the way of."""
+ATTEMPTS = 25
+"""How often a proof is begun again because the account changes at the same time: a stranger who keeps changing it is not to keep it."""
 _NO_WAY_IN = frozenset({"mfa"})
 """What stands in `authData` and signs nobody in by itself."""
 
