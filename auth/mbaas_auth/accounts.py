@@ -15,7 +15,7 @@ from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
 from mbaas_auth import linking
-from mbaas_auth.sessions import invalid_token, sign_in_first, with_token
+from mbaas_auth.sessions import PARENT, invalid_token, sign_in_first, with_token
 from mbaas_auth.users import UserPolicy
 
 
@@ -36,7 +36,7 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
-    await policy.commit([*steps, *further])
+    await policy.sign_in(user, [*steps, *further])
     await triggers.after(app, "afterLogin", "_User", caller, user.body)
     shown = await policy.show_self(user_id, {**user.body, **linked})
     return {**shown, "sessionToken": token, **({"authDataResponse": {}} if further else {})}
@@ -115,6 +115,7 @@ async def upgrade_session(app: App, caller: Caller, token: str | None) -> Object
         raise invalid_token()
     policy = policy_of(app)
     insert, made = policy.sessions.new(caller.user_id, {"action": "upgrade"}, caller.installation_id, caller.session_expires)
+    insert.document.hidden[PARENT] = caller.session_id  # it ends with the one that it was made with
     await app.store.documents.commit([insert])
     return with_token(replace(caller, session_id=insert.document.body["objectId"], session_token=made), dict(insert.document.body))
 

@@ -1,7 +1,8 @@
 """Whose account a provider's word opens, and what becomes of accounts when providers are linked to them and taken away.
 
 Whoever knows an address may have signed up with it before its owner did, with a password and providers of her own (account
-pre-hijacking). So the first proof that the address is somebody's ends every way in that was there before it.
+pre-hijacking). So the first proof that the address is somebody's ends every way in that was there before it. A second factor is no way
+in, and stays: no proof of an address opens what it guards.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from mbaas.data.app import App
 from mbaas.data.columns import stored
 from mbaas.kernel.caller import Caller
+from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, Conflict, ParseError
 from mbaas.kernel.ops import Op, Set, Unset
 from mbaas.kernel.values import Json, Object
@@ -20,10 +22,11 @@ from mbaas_auth import providers
 from mbaas_auth.identity.ports import Identity
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import outbox_if_any
-from mbaas_auth.mfa import KEPT
+from mbaas_auth.mfa import Mfa
 from mbaas_auth.sessions import Sessions
 
-_ATTEMPTS = 5
+ATTEMPTS = 25
+"""How often a proof is begun again because the account changes at the same time: a stranger who keeps changing it is not to keep it."""
 _NO_WAY_IN = frozenset({"mfa"})
 """What stands in `authData` and signs nobody in by itself."""
 
@@ -105,7 +108,16 @@ def planted(user: Document) -> Object:
     known = user.body.get("authData")
     if is_proved(user) or not isinstance(known, dict):
         return {}
-    return dict.fromkeys(known.keys() - _NO_WAY_IN)
+    return dict.fromkeys(sorted(known.keys() - _NO_WAY_IN))
+
+
+def proof(app: App, user: Document) -> tuple[list[Op], Object]:
+    """The operators and hidden fields that note the first proof of a user's address, and take away what signed in before it. Her
+    sessions are ended with them."""
+    ops: list[Op] = [Unset(("authData", name)) for name in planted(user)]
+    links = Links(app)
+    ops += [Set(("emailVerified",), True), Set(("updatedAt",), iso(app.clock.now()))]
+    return ops, {"_hashed_password": None, **links.ended("reset"), **links.ended("verification")}
 
 
 def notices(app: App, user: Document, changed: Mapping[str, Json]) -> list[Step]:
@@ -117,24 +129,32 @@ def notices(app: App, user: Document, changed: Mapping[str, Json]) -> list[Step]
     return [
         outbox.notice("unlinked" if data is None else "linked", user.body["objectId"], email, name)
         for name, data in changed.items()
-        if name != "anonymous" and name not in _NO_WAY_IN and (data is None) == (name in known)
+        if name != "anonymous" and name not in _NO_WAY_IN and _differs(known.get(name), data)
     ]
 
 
-async def joined(app: App, sessions: Sessions, identities: Mapping[str, Identity]) -> Document | None:
+def _differs(known: Json, data: Json) -> bool:
+    """True if a provider comes, goes, or stands for somebody else from now on."""
+    was, is_now = (each.get("id") if isinstance(each, dict) else None for each in (known, data))
+    return (known is None) != (data is None) or was != is_now
+
+
+async def joined(app: App, sessions: Sessions, mfa: Mfa, identities: Mapping[str, Identity], second: Json) -> Document | None:
     """The user whose proved address a provider names, once she is linked; None if that is nobody, or no provider is trusted with it.
 
-    If the address is proved here for the first time, everything that signed in, or guarded it, and the sessions that were there end.
+    If the address is proved here for the first time, everything that signed in and the sessions that were there end. Who has a second
+    factor shows it (`second`) before anything is linked; and where nobody has proved the address, nobody can tell whose it is.
     """
     for name, identity in identities.items():
-        for _ in range(_ATTEMPTS):
-            user = await _with_address(app, identity.email) if identity.joins and identity.email else None
-            if user is None or user.body.get("ACL") == {}:
+        user = await _joining(app, mfa, name, identity)
+        if user is not None:
+            await mfa.demand(user, second)
+        for _ in range(ATTEMPTS):
+            user = await _joining(app, mfa, name, identity)
+            if user is None:
                 break
-            known = (user.body.get("authData") or {}).get(name)
-            if known is not None and is_proved(user):
-                # She has come twice at the same time, or she is another one to the provider than she was.
-                return user if known.get("id") == identity.id else None
+            if is_proved(user) and name in (user.body.get("authData") or {}):
+                return user  # she has come twice at the same time
             try:
                 return await _join(app, sessions, user, name, identity)
             except Conflict:
@@ -142,15 +162,24 @@ async def joined(app: App, sessions: Sessions, identities: Mapping[str, Identity
     return None
 
 
+async def _joining(app: App, mfa: Mfa, name: str, identity: Identity) -> Document | None:
+    """The user whose address a provider names, if it may be linked to her."""
+    user = await _with_address(app, identity.email) if identity.joins and identity.email else None
+    if user is None or user.body.get("ACL") == {}:
+        return None
+    if not is_proved(user):
+        return None if mfa.active(user) else user
+    known = (user.body.get("authData") or {}).get(name)
+    # She may be another one to the provider than she was.
+    return user if known is None or known.get("id") == identity.id else None
+
+
 async def _join(app: App, sessions: Sessions, user: Document, name: str, identity: Identity) -> Document | None:
     """The user with the provider added; before the first proof of her address with nothing else. Conflict if she changed meanwhile."""
     user_id, first = user.body["objectId"], not is_proved(user)
     told = notices(app, user, {name: identity.kept})
-    ops: list[Op] = [Set(("authData", name), identity.kept), Set(("emailVerified",), True)]
-    hidden: Object = {}
-    if first:
-        ops = [*(Unset(("authData", other)) for other in user.body.get("authData") or () if other != name), *ops]
-        hidden = {"_hashed_password": None, KEPT: None, **Links(app).ended("reset"), **Links(app).ended("verification")}
+    ops, hidden = proof(app, user) if first else ([], {})
+    ops = [*(op for op in ops if op.path != ("authData", name)), Set(("authData", name), identity.kept)]
     endings = await sessions.endings(user_id) if first else []
     update = Update(app.classes.known_or_blank("_User"), user_id, ops, hidden, expect=user.version)
     [written, *_] = await app.store.documents.commit([update, *told, *endings])

@@ -29,7 +29,7 @@ TEXTER = "texter"
 _ENABLED: Object = {"status": "enabled"}
 _NUMBER = re.compile(r"[+]*[(]?[0-9]{1,3}[)]?[-\s./0-9]*")
 _RECOVERY_CODES, _RECOVERY_SIZE = 2, 30
-_SHORTEST_SECRET, _LONGEST = 20, 200
+_SHORTEST_SECRET, _SHORTEST_BYTES, _LONGEST = 20, 10, 200
 _TRIES, _TRIES_MS = 10, 600_000
 _MESSAGES = 5
 _ATTEMPTS = 5
@@ -72,7 +72,7 @@ class Mfa:
         kept, again = (_kept(current) if current else {}), current is not None and self.active(current)
         wanted = given or {}
         if wanted.get("mobile") and self._sms:
-            return self._put(write, current, await self._mobile(wanted, kept, again=again))
+            return self._put(write, current, await self._mobile(wanted, kept, write.object_id, again=again))
         if current is not None and again and not write.caller.master:
             if "old" not in wanted:
                 raise ParseError(Code.MFA_ERROR, "The second factor is changed, or taken away, with a code of it in authData.mfa.old.")
@@ -104,7 +104,7 @@ class Mfa:
         if not isinstance(text, str) or not isinstance(token, str) or not token or not _SHORTEST_SECRET <= len(text) <= _LONGEST:
             raise _refused("Invalid MFA data")
         secret = secret_of(text)
-        step = None if secret is None else self._totp.step(secret, token, self._app.clock.now())
+        step = None if secret is None or len(secret) < _SHORTEST_BYTES else self._totp.step(secret, token, self._app.clock.now())
         if step is None:
             raise _refused("Invalid MFA token")
         codes = [self._app.ids.object_id(_RECOVERY_SIZE) for _ in range(_RECOVERY_CODES)]
@@ -112,7 +112,7 @@ class Mfa:
         recovery = codes if self._app.sharing.shared else [token_hash(code) for code in codes]
         return {"secret": text, "recovery": list[Json](recovery), "step": step}, codes
 
-    async def _mobile(self, given: Object, kept: Object, *, again: bool) -> Object:
+    async def _mobile(self, given: Object, kept: Object, user_id: str | None, *, again: bool) -> Object:
         """What is kept of a number: that it was sent a code, or that the code was right."""
         number, token = given["mobile"], given.get("token")
         if not isinstance(number, str) or len(number) > _LONGEST or not _NUMBER.fullmatch(number):
@@ -120,11 +120,13 @@ class Mfa:
         if not token:
             if again:
                 raise _refused("MFA is already set up on this account")
+            if user_id is not None:
+                await self._count("mfa-messages", user_id, _MESSAGES)
             return {"pending": {"mobile": number, **await self._text(number)}}
         pending = kept.get("pending")
         if not isinstance(pending, dict) or pending.get("mobile") != number:
             raise _refused("This number is not pending")
-        await self._count("mfa", token_hash(number), _TRIES)
+        await self._count("mfa", _hashed(number), _TRIES)
         if not self._texted(pending, number, token):
             raise _refused("Invalid MFA token")
         return {"mobile": number}
@@ -173,7 +175,7 @@ class Mfa:
         texter: Texter | None = self._app.rooms.get(TEXTER)
         if texter is None:
             raise _refused("No text messages can be sent.")
-        await self._count("mfa-messages", who or token_hash(number), _MESSAGES)
+        await self._count("mfa-messages", who or _hashed(number), _MESSAGES)
         code = str(int(self._app.ids.hex(16), 16))[-self._totp.digits :].zfill(self._totp.digits)
         until = self._app.clock.now() + max(self._totp.period_s, _SMS_SECONDS) * 1000
         try:
@@ -253,6 +255,11 @@ def _kept(user: Document) -> Object:
     found = {**(shown if isinstance(shown, dict) else {}), **(hidden if isinstance(hidden, dict) else {})}
     found.pop("status", None)
     return found
+
+
+def _hashed(number: str) -> str:
+    """What stands for a number, however it is written."""
+    return token_hash("".join(filter(str.isdigit, number)))
 
 
 def _uses(kept: Object) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mbaas.data import objects, triggers
 from mbaas.data.app import App
 from mbaas.kernel.caller import MASTER, Caller
-from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.errors import Code, Conflict, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
-from mbaas_auth.linking import planted
+from mbaas_auth import linking
 from mbaas_auth.lockout import UNLOCKED
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import address_of, evenly, outbox_of
@@ -89,17 +91,31 @@ class PasswordReset:
     async def choose(self, token: Json, password: str) -> None:
         """Give the user of a token a new password; the token is used up, once, whoever comes at the same time. NoReset says why not.
 
-        If nobody had proved the address before, providers that were linked until now are not hers who proves it.
+        If nobody had proved the address before, it is proved now, and providers that were linked until now are not hers who proves it.
         """
+        for _ in range(linking.ATTEMPTS):
+            with suppress(Conflict):
+                await self._choose(token, password)
+                return
+        raise NoReset(INVALID)
+
+    async def _choose(self, token: Json, password: str) -> None:
         user = await self.owner(token)
         lockout = self._app.options.account_lockout
         hidden: Object = UNLOCKED if lockout is not None and lockout.unlock_on_reset else {}
         unused = self._links.unused("reset", user)
         body: Object = {"password": password}
-        if ended := planted(user):
-            body |= {"authData": ended, **({"emailVerified": True} if user.body.get("email") else {})}
+        if ended := linking.planted(user):
+            body["authData"] = ended
+        first = not linking.is_proved(user)
+        if first and user.body.get("email"):
+            body["emailVerified"] = True
+        # What a stranger links at the same time goes, too: then the proof begins again.
+        expect = user.version if first else None
         try:
-            await objects.update(self._app, MASTER, "_User", user.body["objectId"], body, guard=unused, hidden=hidden)
+            await objects.update(self._app, MASTER, "_User", user.body["objectId"], body, guard=unused, hidden=hidden, expect=expect)
+        except Conflict:
+            raise
         except ParseError as error:
             raise NoReset(INVALID if error.code == Code.OBJECT_NOT_FOUND else error.message) from error
 

@@ -28,6 +28,8 @@ from mbaas_auth.roles import roles_of
 
 SEEN, NAME = "_seen", "_name"
 """Hidden fields: when a session was used last, and by which client; what its owner calls it."""
+PARENT = "_parent_session"
+"""Hidden field: the session that one was made with, and ends with."""
 SPENT = "spent_tokens"
 """The table of tokens that were given back for new ones."""
 _SEEN_MS = 3600 * 1000
@@ -72,7 +74,7 @@ class Sessions:
         """How often something had to be forgotten: what was read before that is not remembered after it."""
 
     async def caller(self, token: str, base: Caller) -> Caller:
-        """`base` as the user whose token it is. Raises 209 for a token that is unknown, expired, or of a deleted user."""
+        """`base` as the user whose token it is. Raises 209 for one that is unknown, expired, or of a user who is deleted or locked out."""
         known = self._known.get(token) or await self._load(token)
         if known.expires is not None and known.expires <= self._app.clock.now() and self._app.options.expire_inactive_sessions:
             self._known.pop(token, None)
@@ -139,7 +141,7 @@ class Sessions:
             raise invalid_token()
         user_id = user["objectId"]
         person = await self._app.store.documents.get(users, user_id)
-        if person is None:
+        if person is None or person.body.get("ACL") == {}:  # she is gone, or locked out
             raise invalid_token()
         roles = await roles_of(self._app, user_id)
         expires = date_ms(document.body.get("expiresAt"))
@@ -291,7 +293,7 @@ class SessionPolicy(Policy):
             if isinstance(token, str):
                 write.hidden["_session_token"] = self._sessions.kept(token)
             if caller.session_id is not None:
-                write.hidden["_parent_session"] = caller.session_id
+                write.hidden[PARENT] = caller.session_id
             return
         from mbaas.data import objects
 
@@ -323,7 +325,7 @@ class SessionPolicy(Policy):
         ended: list[str] = []
         parents = [document.body["objectId"]]
         while parents:
-            where = ast.both(own, ast.In(("_parent_session",), tuple(parents)))
+            where = ast.both(own, ast.In((PARENT,), tuple(parents)))
             rows = await app.store.documents.find(Find(self._sessions.schema, where))
             parents = [row.body["objectId"] for row in rows]
             ended += parents

@@ -10,17 +10,15 @@ from mbaas.data import triggers
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
-from mbaas.kernel.errors import Code, Duplicate, ParseError, forbidden
-from mbaas.kernel.ops import Op, Set, Unset
+from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
+from mbaas_auth import linking
 from mbaas_auth.accounts import policy_of
 from mbaas_auth.mail.outbox import evenly, outbox_of
 from mbaas_auth.tickets import Ticket, Tickets, wrong
 
-PROVED = "_proved_email"
-"""Hidden field: the address that was proved by signing in with a mail."""
 CODE_SECONDS = 600
 _TOKEN_SECONDS, _LONGEST_TOKEN_SECONDS = 300, 3600
 
@@ -73,38 +71,47 @@ async def sign_in(app: App, caller: Caller, arguments: Object) -> Object:
         ticket, provider = await tickets.by_token(arguments["token"]), "token"
     else:
         ticket, provider = await tickets.by_code(arguments.get("id"), arguments.get("code")), "code"
-    policy, user = policy_of(app), await _user(app, ticket.user_id)
-    if user is None or user.body.get("ACL") == {} or (ticket.to is not None and user.body.get("email") != ticket.to):
-        raise wrong()
+    policy, user = policy_of(app), await _owner(app, ticket)
     if ticket.kind == "mail":
         linked = arguments.get("authData")
         await policy.mfa.demand(user, linked.get("mfa") if isinstance(linked, dict) else None)
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     steps, token = await policy.sessions.open(ticket.user_id, {"action": "login", "authProvider": provider}, caller.installation_id)
-    try:
-        await app.store.documents.commit([*ticket.used, *await _proved(app, ticket, user), *steps])
-    except Duplicate:
-        raise wrong() from None
+    user = await _let_in(app, ticket, steps)
     policy.sessions.forget_user(ticket.user_id)
-    user = await _user(app, ticket.user_id) or user
     await triggers.after(app, "afterLogin", "_User", caller, user.body)
     return {**await policy.show_self(ticket.user_id, user.body), "sessionToken": token}
 
 
+async def _owner(app: App, ticket: Ticket) -> Document:
+    """Whose a ticket is. 101 where she is gone, locked out, or has another address by now."""
+    user = await _user(app, ticket.user_id)
+    if user is None or user.body.get("ACL") == {} or (ticket.to is not None and user.body.get("email") != ticket.to):
+        raise wrong()
+    return user
+
+
+async def _let_in(app: App, ticket: Ticket, session: list[Step]) -> Document:
+    """Use the ticket up, and open the session; the user with what becomes of her. 101 for all but the first who come with it."""
+    for _ in range(linking.ATTEMPTS):
+        user = await _owner(app, ticket)
+        try:
+            written = await app.store.documents.commit([*await _proved(app, ticket, user), *ticket.used, *session])
+        except Duplicate:
+            break
+        except Conflict:
+            continue
+        return written[0].after or user
+    raise wrong()
+
+
 async def _proved(app: App, ticket: Ticket, user: Document) -> list[Step]:
     """Steps that note whose an address is; and the first time, that take away what was there before."""
-    # Parse Server could not read a user with a hidden field that it does not know.
-    shared = app.sharing.shared
-    told = shared or app.options.email_verification.wanted
-    known = user.hidden.get(PROVED) == ticket.to or (told and user.body.get("emailVerified") is True)
-    if ticket.to is None or known:
+    if ticket.to is None or linking.is_proved(user):
         return []
-    linked = user.body.get("authData")
-    others = [name for name in linked if name != "mfa"] if isinstance(linked, dict) else []
-    ops: list[Op] = [Unset(("authData", name)) for name in others]
-    ops += [Set(("updatedAt",), iso(app.clock.now())), *([Set(("emailVerified",), True)] if told else [])]
-    hidden: Object = {"_hashed_password": None, **({} if shared else {PROVED: ticket.to})}
-    step = Update(app.classes.known_or_blank("_User"), ticket.user_id, ops, hidden)
+    ops, hidden = linking.proof(app, user)
+    # What a stranger leaves there at the same time goes, too: then the proof begins again.
+    step = Update(app.classes.known_or_blank("_User"), ticket.user_id, ops, hidden, expect=user.version)
     return [step, *await policy_of(app).sessions.endings(ticket.user_id)]
 
 

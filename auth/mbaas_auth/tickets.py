@@ -43,7 +43,7 @@ class Tickets:
     def issue(self, kind: Kind, user_id: str | None, to: str | None, seconds: int) -> tuple[str, int, PutRow]:
         """A new ticket's id, when it ends (ms), and the step that keeps it. No `user_id`: it opens nothing."""
         ticket_id, until = self._app.ids.object_id(_ID), self._app.clock.now() + seconds * 1000
-        value: Object = {"kind": kind, "user": user_id, "to": to, "tries": 0}
+        value: Object = {"kind": kind, "user": user_id, "to": to if user_id is not None else None, "tries": 0}
         return ticket_id, until, PutRow(_TABLE, ticket_id, value, expires=until)
 
     def code(self, ticket_id: str) -> str:

@@ -38,6 +38,7 @@ from mbaas_auth.verification import Verification, unverified
 _DROPPED = frozenset({"sessionToken", "createdAt", "updatedAt"})
 _WHOLE = frozenset({"username", "password", "email", "emailVerified", "authData"})
 """What is checked before it is written: never set by a path into it."""
+_WAYS_IN = frozenset({"password", "email", "authData"})
 _EMAIL = re.compile(r"^.+@.+$")
 _WRONG = "Invalid username/password."
 
@@ -67,12 +68,14 @@ class UserPolicy(Policy):
         self.verification, self.password_reset, self.mfa = Verification(app), PasswordReset(app), Mfa(app)
 
     def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
-        """Nobody searches by what providers know of people, nor by passwords; such a condition holds for nobody."""
+        """Nobody searches by what providers know of people, nor by passwords, and not even the master key by what is kept of a second
+        factor, which Parse Server keeps beside it; such a condition holds for nobody."""
         if isinstance(where, (ast.And, ast.Or, ast.Nor)):
             return type(where)(tuple(self.rewrite(caller, part) for part in where.parts))
         path = getattr(where, "path", ("",))
         private = ("password",) if caller.omnipotent else ("password", "authData")
-        return ast.NOTHING if path[0] in private else where
+        kept = path[:2] == ("authData", "mfa") and path[2:] not in ((), ("status",))
+        return ast.NOTHING if kept or path[0] in private else where
 
     async def before(self, write: Write) -> None:
         body = write.body
@@ -90,6 +93,9 @@ class UserPolicy(Policy):
             if isinstance(body.get("username"), dict):
                 raise ParseError(Code.INVALID_JSON, "You cannot use [object Object] as a query parameter.")
         self._check_credentials(write)
+        if not write.creating and write.caller.session_id is not None and body.keys() & _WAYS_IN:
+            # A session that ends meanwhile, with whatever was a stranger's, leaves no way in behind.
+            write.steps.append(Update(self.sessions.schema, write.caller.session_id))
         if "emailVerified" in body and not write.caller.omnipotent:
             raise forbidden("Clients aren't allowed to manually update email verification.")
         if "authData" in body:
@@ -129,12 +135,13 @@ class UserPolicy(Policy):
         identities = await linking.vouched(self._app, write.caller, fresh, self.show_all(current.body) if current else None)
         kept = {name: identity.kept for name, identity in identities.items()}
         given = {**given, **kept}
-        owner = await self.linked(given)
+        owner, asked = await self.linked(given), False
         if owner is None and write.creating and write.caller.user_id is None:
-            owner = await linking.joined(self._app, self.sessions, identities)
+            owner = await linking.joined(self._app, self.sessions, self.mfa, identities, sent.get("mfa"))
+            asked = owner is not None
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
-                write.reply = await self._log_in_with(write, owner, given, sent.get("mfa"))
+                write.reply = await self._log_in_with(write, owner, given, sent.get("mfa"), asked=asked)
                 return
             raise linking.taken()
         second = await self.mfa.change(write, current, sent["mfa"]) if "mfa" in sent and self.mfa.offered else {}
@@ -155,18 +162,23 @@ class UserPolicy(Policy):
             write.answer["authData"] = merged
         if current is not None:
             # Of two that are linked at the same time neither is lost: the second is begun again.
-            write.expect = current.version
-            write.steps += linking.notices(self._app, current, fresh)
+            write.expect = write.expect or current.version
+            write.steps += linking.notices(self._app, current, {**fresh, **kept})
         if linking.proves(identities.values(), write.body.get("email") or (current.body.get("email") if current else None)):
             write.body["emailVerified"] = True
             write.hidden.update(self._links.ended("verification"))
 
-    async def commit(self, steps: list[Step]) -> None:
-        """Write what a sign-in writes. 208 if an id of a provider has become somebody else's meanwhile."""
+    async def sign_in(self, user: Document, steps: list[Step]) -> None:
+        """Write what a sign-in by password writes. 208 if an id of a provider has become somebody else's meanwhile, 101 if the password
+        has: where it is taken away with every session, no session is opened by it a moment later."""
         try:
-            await self._app.store.documents.commit(steps)
+            await self._app.store.documents.commit([self._same_password(user, {}), *steps])
         except Duplicate as error:
             raise self.refusal(error) from error
+        except ParseError as error:
+            if error.code != Code.OBJECT_NOT_FOUND:
+                raise
+            raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG) from error
         if (outbox := outbox_if_any(self._app)) is not None and any(isinstance(step, PutRow) for step in steps):
             outbox.wake()
 
@@ -174,14 +186,16 @@ class UserPolicy(Policy):
         """The user whom these provider ids belong to. 208 if they are several users'."""
         return await linking.owner(self._app, given)
 
-    async def _log_in_with(self, write: Write, owner: Document, given: Object, second: Json = None) -> Saved:
+    async def _log_in_with(self, write: Write, owner: Document, given: Object, second: Json = None, *, asked: bool = False) -> Saved:
+        """Sign the owner in; her second factor is `second`, unless she was `asked` for it before."""
         user_id = owner.body["objectId"]
         location = f"{self.location}{user_id}"
         if owner.body.get("ACL") == {} and not write.caller.omnipotent:
             raise ParseError(Code.OBJECT_NOT_FOUND, "User not found.")  # she is locked out
         if write.caller.omnipotent or write.caller.user_id is not None:
             return Saved(await self.show_self(user_id, owner.body), 200, location)
-        await self.mfa.demand(owner, second)
+        if not asked:
+            await self.mfa.demand(owner, second)
         caller = await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
         created_with: Object = {"action": "login", "authProvider": ",".join(given)}
         steps, token = await self.sessions.open(user_id, created_with, write.caller.installation_id)
@@ -249,7 +263,8 @@ class UserPolicy(Policy):
         assert write.object_id is not None
         if not write.caller.omnipotent and write.caller.user_id != write.object_id:
             return  # the commit refuses her; nothing of the sessions is touched
-        if self._app.options.revoke_session_on_password_reset:
+        first = write.body.get("emailVerified") is True and user is not None and not linking.is_proved(user)
+        if first or self._app.options.revoke_session_on_password_reset:
             write.steps += await self.sessions.endings(write.object_id)
         if not write.caller.omnipotent:
             insert, token = self.sessions.new(write.object_id, None, write.caller.installation_id, write.caller.session_expires)
@@ -399,10 +414,20 @@ class UserPolicy(Policy):
         self.verification.refuse(user, caller, arguments)
         await self._rules.refuse_expired(user)
         if renew:
-            schema = self._app.classes.known_or_blank("_User")
-            renewed = await self.passwords.hash(str(password))
-            await self._app.store.documents.commit([Update(schema, user.body["objectId"], hidden={"_hashed_password": renewed})])
+            renewed: Object = {"_hashed_password": await self.passwords.hash(str(password))}
+            try:
+                [written] = await self._app.store.documents.commit([self._same_password(user, renewed)])
+            except ParseError as error:
+                if error.code != Code.OBJECT_NOT_FOUND:
+                    raise
+                return await self.authenticate(arguments, caller)  # somebody was quicker: is it right still?
+            user = written.after or user
         return user
+
+    def _same_password(self, user: Document, hidden: Object) -> Step:
+        """The step that sets hidden fields of a user, if she has the password that was looked at; 101 if she has another by now."""
+        same = ast.Equals(("_hashed_password",), user.hidden.get("_hashed_password"))
+        return Update(self._app.classes.known_or_blank("_User"), user.body["objectId"], hidden=hidden, guard=same)
 
     async def unlock(self, name: str) -> bool:
         """Forget the wrong passwords of a name or an address; False if nobody is called that."""

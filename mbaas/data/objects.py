@@ -60,18 +60,20 @@ async def update(
     updated_at: int | None = None,
     guard: Node = EVERYTHING,
     hidden: Mapping[str, Json] | None = None,
+    expect: int | None = None,
 ) -> Saved:
-    """Change an object: set, unset, and the operators. Conflict unless it still has the `updatedAt` given, if one is.
+    """Change an object: set, unset, and the operators. Conflict unless it still has the `updatedAt`, or the version (`expect`), given,
+    if one is.
 
     101 unless the stored object, with its hidden fields, matches `guard`; `hidden` are hidden fields to set with it.
     """
     policy = admit(app, caller, "update", class_name)
     await app.classes.sought(class_name, body)
     refuse_unknown_class(app, caller, class_name)
-    attempts = 1 if in_transaction(caller) or updated_at is not None else _ATTEMPTS
+    attempts = 1 if in_transaction(caller) or updated_at is not None or expect is not None else _ATTEMPTS
     while True:
         attempts -= 1
-        write = Write(app, caller, class_name, object_id, dict(body), creating=False, updated_at=updated_at, guard=guard)
+        write = Write(app, caller, class_name, object_id, dict(body), creating=False, updated_at=updated_at, guard=guard, expect=expect)
         write.hidden.update(hidden or {})
         try:
             await policy.before(write)
@@ -213,7 +215,7 @@ async def _before_change(policy: Policy, write: Write) -> None:
         raise not_found()
     writers = None if caller.omnipotent else caller.principals
     document = await _refuse_unless_writable(app, schema, write.object_id, writers, guard, _still(write.updated_at))
-    write.expect = document.version
+    write.expect = write.expect or document.version
     await triggers.before_save(write, document.body)
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+from mbaas.kernel.ops import Set
+from mbaas.storage.ports import Update
 from mbaas_auth.totp import Totp
 from tests.auth.inside import PASSWORD, House, Person, house
 from tests.wire.scenarios import MASTER
@@ -252,3 +256,25 @@ async def test_on_a_database_of_parse_servers_it_is_kept_as_that_keeps_it(mongo:
         assert user is not None
         assert user.body["authData"] == {"mfa": {"status": "enabled"}}
         assert (await signs_in(home, person, token=first))[1] == 141
+
+
+async def test_row_22_what_parse_server_has_kept_of_a_factor_is_in_no_answer(home: House) -> None:
+    """It keeps secrets in `authData`: nobody is shown them there, or finds people by them, whichever way the master key asks."""
+    person = await home.person()
+    kept = {"secret": SECRET, "recovery": ["r" * 30, "s" * 30]}
+    schema = home.app.classes.known_or_blank("_User")
+    await home.app.store.documents.commit([Update(schema, person.id, [Set(("authData", "mfa"), kept)])])
+    stages = ({"$match": {"authData.mfa.secret": SECRET}}, {"$project": {"s": "$authData.mfa.secret", "a": "$authData"}})
+    asked: list[dict[str, Any]] = [{"pipeline": json.dumps([stage])} for stage in stages]
+    asked += [{"distinct": path} for path in ("authData", "authData.mfa", "authData.mfa.secret", "authData.mfa.recovery")]
+    for arguments in asked:
+        answer = await home.master("GET", f"/aggregate/_User?{urlencode(arguments)}")
+        assert answer.status_code == 200, answer.text
+        assert SECRET not in answer.text
+        assert "r" * 30 not in answer.text
+    for where in ({"authData.mfa.secret": {"$regex": "^G"}}, {"authData.mfa.recovery": "r" * 30}, {"authData.mfa.secret": {"$gt": "A"}}):
+        found = await home.master("GET", f"/classes/_User?{urlencode({'where': json.dumps(where)})}")
+        assert found.json()["results"] == []
+    enrolled_ones = await home.master("GET", f"/classes/_User?{urlencode({'where': json.dumps({'authData.mfa': {'$exists': True}})})}")
+    assert [each["objectId"] for each in enrolled_ones.json()["results"]] == [person.id]
+    assert (await home.sign_in(person, **mfa(token=code(home)))).status_code == 200

@@ -215,6 +215,19 @@ def test_one_person_has_several_and_is_told_of_each(server: TestServer, office: 
     ]
 
 
+def test_she_is_told_when_a_provider_stands_for_somebody_else(server: TestServer, office: Post) -> None:
+    """Whoever has her session could put an account of his own in the place of hers; tokens of the same one are no news."""
+    person, address, sub = Person.signed_up(server), f"{fresh('ann')}@example.com", fresh("a")
+    assert person.call("PUT", f"/users/{person.id}", {"email": address})[0] == 200
+    before = len(office.mails)
+    for data in (APPLE.good(sub), APPLE.good(sub, email=address), APPLE.good(fresh("other"))):
+        assert person.call("PUT", f"/users/{person.id}", {"authData": data})[0] == 200
+    assert person.call("PUT", f"/users/{person.id}", {"authData": {"apple": None}})[0] == 200
+    mails = office.until(before + 3)[before:]
+    added, removed = "apple was added to your account at Gardens", "apple was removed from your account at Gardens"
+    assert sorted(mail["Subject"] for mail in mails) == [added, added, removed]
+
+
 def test_a_password_may_come_with_a_provider(server: TestServer) -> None:
     """`/login` links it, too, if it is nobody else's."""
     person, public, apple = Person.signed_up(server), Person(server), APPLE.good(fresh("a"))

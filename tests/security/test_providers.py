@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
+from mbaas_auth.totp import Totp
 from tests.auth.issuer import FORGED, KINDS, Kind, publish, token
 from tests.functions.web import Web, web
 from tests.secantus import database
@@ -32,6 +35,7 @@ def _auth(issuer: Web) -> dict[str, Any]:
     auth: dict[str, Any] = {kind.name: kind.configured(issuer) for kind in KINDS}
     auth["facebook"]["endpoint"] = issuer.url("/graph")
     auth["joining"] = {**auth["acme"], "linkByEmail": True}
+    auth["mfa"] = {"options": ["TOTP"], "digits": 6, "period": 30, "algorithm": "SHA1"}
     auth["undeclared"] = {"module": "undeclared"}
     auth["github"] = {"clientId": "c", "clientSecret": "s", "endpoint": issuer.url("")}
     auth["code"] = {
@@ -240,6 +244,33 @@ def test_row_55_an_address_that_was_changed_is_proved_no_more(target: Target) ->
     hers = target.ask("POST", "/users", {"authData": joining.good(fresh("sub"), email=f"{way}{victim}", email_verified=True)})
     assert (hers.body["objectId"], set(hers.body["authData"])) == (made.body["objectId"], {"joining"})
     assert target.ask("GET", "/users/me", None, attacker).code == 209
+
+
+def test_row_55_a_second_factor_is_shown_before_an_address_joins(target: Target) -> None:
+    """Where nobody had proved the address, whoever comes has an account of her own; else nothing is linked without the factor."""
+    joining, secret, totp = Kind("joining", {}, "https://id.example.com/", "app"), b"12345678901234567890", Totp()
+    step = int(time.time()) // 30
+    enrol = {"authData": {"mfa": {"secret": base64.b32encode(secret).decode(), "token": totp.code(secret, step)}}}
+    for proved in (False, True):
+        sub, victim, name = fresh("sub"), f"{fresh('victim')}@example.com", fresh("a")
+        made = target.ask("POST", "/users", {"username": name, "password": "pw", "email": victim})
+        account, sent = made.body["objectId"], {**ANON, "X-Parse-Session-Token": made.body["sessionToken"]}
+        if proved:
+            assert target.ask("PUT", f"/users/{account}", {"emailVerified": True}, MASTER).status == 200
+        assert target.ask("PUT", f"/users/{account}", enrol, sent).status == 200
+        data = joining.good(sub, email=victim, email_verified=True)
+        answer = target.ask("POST", "/users", {"authData": data})
+        assert target.ask("GET", f"/users/{account}", None, MASTER).body["authData"] == {"mfa": {"status": "enabled"}}
+        assert target.ask("GET", "/users/me", None, sent).status == 200
+        if not proved:
+            assert (answer.status, answer.body["objectId"] != account) == (201, True)
+            continue
+        assert answer.code == -1
+        assert target.ask("POST", "/users", {"authData": {**data, "mfa": {"token": "000000"}}}).code == 141
+        right = target.ask("POST", "/users", {"authData": {**data, "mfa": {"token": totp.code(secret, step + 1)}}})
+        assert (right.status, right.body["objectId"]) == (200, account)
+        assert set(right.body["authData"]) == {"joining", "mfa"}
+        assert target.ask("POST", "/users", {"authData": data}).code == -1
 
 
 def test_row_55_who_comes_several_times_at_once_joins_once(target: Target) -> None:

@@ -14,11 +14,12 @@ from mbaas.data.aggregate import stages
 from mbaas.data.aggregate.expressions import wrong
 from mbaas.data.aggregate.values import enter, enter_raw, instant, leave, leave_raw
 from mbaas.data.app import App
+from mbaas.data.policies import Policy
 from mbaas.data.search import columns_in
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, read_json
-from mbaas.query.ast import EVERYTHING, And, Node
+from mbaas.query.ast import EVERYTHING, NOTHING, And, Exists, Node, Path
 from mbaas.query.parse import Scope, parse_where
 from mbaas.storage.ports import Find
 
@@ -30,7 +31,8 @@ async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object
     if caller.read_only and not app.options.read_only_aggregation:
         raise ParseError(Code.OPERATION_FORBIDDEN, "Cannot run an aggregation pipeline when using the readOnlyMasterKey")
     pipeline = _pipeline(arguments)
-    where = await _where(app, class_name, arguments.get("where"))
+    policy = app.policy(class_name)
+    where = policy.rewrite(caller, await _where(app, class_name, arguments.get("where")))
     schema = await app.classes.sought(class_name)
     now = app.clock.now()
     if schema is None:
@@ -40,19 +42,32 @@ async def aggregate(app: App, caller: Caller, class_name: str, arguments: Object
     if arguments.get("distinct"):
         path = tuple(str(arguments["distinct"]).split("."))
         plan = Find(schema, where, timeout_ms=app.options.query_timeout_ms)
-        return {"results": await app.store.documents.distinct(plan, path)}
+        if policy.rewrite(caller, Exists(path, True)) == NOTHING:
+            return {"results": []}
+        found = await app.store.documents.distinct(plan, path)
+        return {"results": found if policy.plain_reads else [_revealed(policy, caller, path, each) for each in found]}
     if arguments.get("explain"):
         return {"results": await app.store.documents.explain(Find(schema, where))}
     extended = _chosen(arguments, "rawValues", app.options.aggregation_raw_values)
     names = _chosen(arguments, "rawFieldNames", app.options.aggregation_raw_field_names)
     taken = enter_raw if names else enter
-    others = {name: await _documents(app, _class_of(app, name), EVERYTHING, taken) for name in stages.looked_up(pipeline)}
-    documents = await _documents(app, class_name, where, taken)
+    others = {name: await _documents(app, caller, _class_of(app, name), EVERYTHING, taken) for name in stages.looked_up(pipeline)}
+    documents = await _documents(app, caller, class_name, where, taken)
     with _computed():
         found = await asyncio.to_thread(stages.run, pipeline, documents, instant(now), others)
         if extended or names:
             return {"results": [leave_raw(row, extended=extended, names=names) for row in found]}
         return {"results": [{k: v for k, v in leave(row).items() if not k.startswith("_")} for row in found]}
+
+
+def _revealed(policy: Policy, caller: Caller, path: Path, value: Json) -> Json:
+    """The value at a path as the caller sees it in an object."""
+    for name in reversed(path):
+        value = {name: value}
+    value = policy.reveal(caller, value)
+    for name in path:
+        value = value[name]
+    return value
 
 
 @contextmanager
@@ -74,7 +89,7 @@ def _class_of(app: App, collection: str) -> str:
     return collection.removeprefix(app.options.collection_prefix)
 
 
-async def _documents(app: App, class_name: str, where: Node, taken: Callable[[Object], dict[str, Any]]) -> stages.Documents:
+async def _documents(app: App, caller: Caller, class_name: str, where: Node, taken: Callable[[Object], dict[str, Any]]) -> stages.Documents:
     schema = await app.classes.sought(class_name)
     if schema is None:
         return []
@@ -82,7 +97,8 @@ async def _documents(app: App, class_name: str, where: Node, taken: Callable[[Ob
     found = [document.body async for document in app.store.documents.scan(plan)]
     # The store hands them out by id; where a pipeline does not sort, clients expect the order in which objects were made.
     found.sort(key=lambda body: str(body["createdAt"]))
-    return [taken(body) for body in found]
+    policy = app.policy(class_name)
+    return [taken(body if policy.plain_reads else policy.reveal(caller, dict(body))) for body in found]
 
 
 async def _where(app: App, class_name: str, given: Json) -> Node:
