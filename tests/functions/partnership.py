@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -81,16 +79,3 @@ async def partnership(folder: Path, elsewhere: Web, database_url: str | None = N
 async def _named(host: str, port: int) -> list[str]:
     """Every name is this machine's."""
     return ["127.0.0.1"]
-
-
-async def until(holds: Callable[[], bool | Awaitable[bool]], then: Callable[[], Awaitable[None]] | None = None) -> None:
-    """Wait until something holds; `then` is done again and again meanwhile."""
-    async with asyncio.timeout(100):
-        for _ in itertools.count():
-            held = holds()
-            if held if isinstance(held, bool) else await held:
-                return
-            # Not at once: what is waited for needs the processor, too.
-            await asyncio.sleep(0.002)
-            if then is not None:
-                await then()

@@ -25,6 +25,7 @@ from mbaas.storage.ports import PutRow, Row
 from mbaas.testing.clock import FakeClock
 from mbaas_functions.jobs import STATUS, Jobs
 from tests.secantus import database
+from tests.waiting import until
 
 LEASE_MS = 10_000
 MOST = 8
@@ -79,16 +80,6 @@ class Process:
     async def close(self) -> None:
         await self.jobs.close()
         self.owner.close()
-
-
-async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Look now and then whether something holds that nobody tells of."""
-    async with asyncio.timeout(60):
-        while True:
-            found = holds()
-            if found if isinstance(found, bool) else await found:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def status(app: App, job_id: str) -> Object:

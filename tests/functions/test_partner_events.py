@@ -27,8 +27,8 @@ from mbaas.storage.ports import Row
 from mbaas.testing.clock import FakeClock
 from mbaas_functions.partners.deliveries import DELIVERIES
 from mbaas_functions.room import Functions, opened
-from tests.functions.partnership import until
 from tests.functions.web import Web, respond, web
+from tests.waiting import until
 
 MINUTE = 60_000
 EVENTS = int(os.environ.get("MBAAS_TEST_EVENTS", "100"))

@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler
 from threading import Event
 from typing import Any
 
-from tests.functions.partnership import KEYS, TAXI, Partnership, until
+from tests.functions.partnership import KEYS, TAXI, Partnership
 from tests.functions.web import respond
+from tests.waiting import until
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 

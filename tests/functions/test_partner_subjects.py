@@ -8,7 +8,8 @@ import httpx
 
 from mbaas.data import objects, schemas
 from mbaas.kernel.caller import MASTER
-from tests.functions.partnership import KEYS, Partnership, until
+from tests.functions.partnership import KEYS, Partnership
+from tests.waiting import until
 
 MANIFEST: dict[str, Any] = {
     "operations": {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +15,7 @@ from mbaas.testing.clock import FakeClock
 from mbaas_push.campaigns.campaigns import Campaigns
 from mbaas_push.mock.script import Script
 from mbaas_push.room import campaigns_of, runs_of
+from tests.waiting import until
 
 HELLO: Object = {"title": "Hello", "body": "Come back"}
 
@@ -57,15 +57,6 @@ async def order(app: App, made: str, *orders: str) -> Object:
     for each in orders:
         told = await campaigns(app).order(made, each, MASTER, None)
     return told
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Look now and then whether something holds that nobody tells of."""
-    async with asyncio.timeout(60):
-        while True:
-            if await holds():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def state(app: App, made: str) -> str:

@@ -16,7 +16,8 @@ from mbaas_push import turns
 from mbaas_push.audience import materialise
 from mbaas_push.mock.script import Script
 from mbaas_push.room import runs_of
-from tests.push.marketing import campaigns, ended, launched, order, passed, passing, phone, reasons, rows, run_of, state, tokens, until
+from tests.push.marketing import campaigns, ended, launched, order, passed, passing, phone, reasons, rows, run_of, state, tokens
+from tests.waiting import until
 
 DAY_MS = 86_400_000
 

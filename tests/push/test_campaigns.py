@@ -39,8 +39,8 @@ from tests.push.marketing import (
     sent,
     state,
     tokens,
-    until,
 )
+from tests.waiting import until
 
 DAY_MS = 86_400_000
 

@@ -20,7 +20,8 @@ from mbaas_push.campaigns.report import COUNTS, Report
 from mbaas_push.campaigns.why import why
 from mbaas_push.events import Event, events_of
 from mbaas_push.mock.script import Script
-from tests.push.marketing import campaign, campaigns, ended, launched, order, person, phone, rows, run_of, sent, tokens, until
+from tests.push.marketing import campaign, campaigns, ended, launched, order, person, phone, rows, run_of, sent, tokens
+from tests.waiting import until
 
 _VARIANTS: Json = [
     {"name": "A", "content": {"body": "Hi {{user.name}}", "strict": True, "locales": {"de": {"body": "Hallo {{user.name}}"}}}},

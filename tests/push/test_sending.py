@@ -6,7 +6,6 @@ import asyncio
 import json
 from base64 import urlsafe_b64encode
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import http_ece
@@ -28,6 +27,7 @@ from mbaas_push.deliveries import TABLE
 from mbaas_push.mock.script import Reply, Script
 from mbaas_push.room import opened
 from mbaas_push.runs import Runs
+from tests.waiting import until
 
 ALL: Object = {}
 
@@ -47,15 +47,6 @@ async def push(app: App, where: Object | None = None, **fields: Json) -> str:
     """Send a push; its id."""
     body: Object = {"where": where or ALL, "data": {"alert": "hello"}, **fields}
     return await app.pushes.send(MASTER, body)
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Look now and then whether something holds that nobody tells of."""
-    async with asyncio.timeout(60):
-        while True:
-            if await holds():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def status(app: App, run: str) -> Object:
