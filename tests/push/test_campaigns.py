@@ -413,7 +413,7 @@ async def test_who_dies_at_any_moment_of_a_campaign_costs_nobody_a_message(
     script.latency_ms = 10
     said: Object = {"title": "Hi", "body": "x", "badge": "Increment"}
     async with opened(app, push_settings, Reach(open=True)):
-        made = await launched(app, content=said, control=10, caps=[{"count": 1, "hours": 24}])
+        made = await launched(app, content=said, control=30, caps=[{"count": 1, "hours": 24}])
     rounds, how = 0, ""
     while how != "completed":
         rounds += 1
