@@ -17,7 +17,7 @@ serve: .venv/.stamp-serve ## install what the server needs and serve for develop
 	@exec $(BIN)/mbaas dev
 
 test: .venv/.stamp-dev tests/compat/node_modules/.stamp $(DEBIAN) ## install what the tests need and run them
-	$(BIN)/python -m pytest -n auto --dist loadfile --durations=15 $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15 $(ARGS)
 
 test-mongo: .venv/.stamp-dev tests/compat/node_modules/.stamp ## the tests of the store and of the wire on a real MongoDB
 	@PYTHON=$(BIN)/python tests/mongo.sh $(ARGS)

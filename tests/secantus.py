@@ -6,14 +6,18 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
 GIVEN = os.environ.get("MBAAS_TEST_MONGO_URL")
+_END_SECONDS = 10
+_REAP_SECONDS = 10
 
 
 def database(server: str, name: str) -> str:
@@ -37,6 +41,44 @@ def running(folder: Path, *more: str, own: bool = False) -> Iterator[str]:
         try:
             with MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=60_000) as client:
                 client.admin.command("ping")
-            yield url
+            with _reaping(url):
+                yield url
         finally:
             process.terminate()
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                # A write that waits for a lock keeps it from ending.
+                process.kill()
+
+
+@contextmanager
+def _reaping(url: str) -> Iterator[None]:
+    """Begin a transaction now and then: SecantusDB looks only then for those whose client is gone, as MongoDB does by itself.
+
+    Until they are ended, whoever writes what they wrote waits, and keeps a processor busy.
+    """
+    done = threading.Event()
+
+    def reap() -> None:
+        with MongoClient[dict[str, object]](url) as client, suppress(PyMongoError):
+            while not done.wait(_REAP_SECONDS):
+                with client.start_session() as session, session.start_transaction():
+                    client.admin["reaping"].find_one({}, session=session)
+
+    thread = threading.Thread(target=reap)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def end_transactions(url: str) -> None:
+    """End the transactions that are open, as MongoDB does by itself a minute after a client is gone: until then what they wrote is locked.
+
+    Clients that are there begin theirs anew.
+    """
+    with MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=60_000) as client:
+        client.admin.command("killAllSessions", [])

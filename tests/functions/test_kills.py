@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
-import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
@@ -18,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from mbaas.testing.process import TestServer, free_port
 from tests.functions.conftest import APPS
 from tests.wire.people import Person
 from tests.workers.asking import MACHINES, ONE_MACHINE, PROCESSES, Stores
+from tests.workers.fleet import Fleet, fleet, pass_time
 
 TICKS = int(os.environ.get("MBAAS_TEST_TICKS", "3"))
 JOBS = int(os.environ.get("MBAAS_TEST_JOBS", "30"))
@@ -32,75 +29,11 @@ STARTERS = 4
 FEW = 4
 PATIENT_SECONDS = 600 if LONG else 60
 """How many are killed unless the counts are long."""
-LEASE_SECONDS = 10
-SETTLED_SECONDS, MOST_SOON = 5.0, 5
-"""A server gives up whose processes die more often in a row sooner than that."""
 
 
 @pytest.fixture(scope="module")
 def stores(request: pytest.FixtureRequest) -> Stores:
     return Stores(request)
-
-
-class Fleet:
-    """Three processes: of one server, or servers of their own on one database."""
-
-    def __init__(self, servers: list[TestServer], chance: random.Random) -> None:
-        self.servers, self.chance = servers, chance
-        self.killed = self.paused = 0
-
-    def serving(self) -> list[int]:
-        """The ids of the processes that serve."""
-        first = [server.process.pid for server in self.servers if server.process is not None]
-        if len(first) > 1:
-            return first
-        return [int(pid) for pid in Path(f"/proc/{first[0]}/task/{first[0]}/children").read_text().split()]
-
-    def kill(self) -> None:
-        """Kill one of them; another takes its place. Not where the server would give up."""
-        serving = self.serving()
-        victims = [pid for pid in serving if self.killed < MOST_SOON or age(pid) > SETTLED_SECONDS]
-        if len(serving) < PROCESSES or not victims:
-            return
-        victim = self.chance.choice(victims)
-        if len(self.servers) == 1:
-            os.kill(victim, signal.SIGKILL)
-        else:
-            server = next(server for server in self.servers if server.process and server.process.pid == victim)
-            server.kill()
-            server.start()
-        self.killed += 1
-
-    def pause(self) -> None:
-        """Stop one of them for longer than its leases are."""
-        victim = self.chance.choice(self.serving())
-        os.kill(victim, signal.SIGSTOP)
-        pass_time(LEASE_SECONDS * 1.2)
-        os.kill(victim, signal.SIGCONT)
-        self.paused += 1
-
-
-def pass_time(seconds: float) -> None:
-    """Let the server alone for so long: nothing is waited for."""
-    time.sleep(seconds)
-
-
-def age(pid: int) -> float:
-    """For how long a process has been there, in seconds."""
-    try:
-        began = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except FileNotFoundError:
-        return 0
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - began / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def fleet(kind: str, stores: Stores, folder: Path) -> Iterator[Fleet]:
-    count = PROCESSES if kind == MACHINES else 1
-    settings = stores.settings(kind, workers=PROCESSES // count, functions=APPS / "kills")
-    with ExitStack() as stack:
-        servers = [stack.enter_context(TestServer(folder / str(n), settings={**settings, "port": free_port()})) for n in range(count)]
-        yield Fleet(servers, random.Random(7))
 
 
 class Starters:
@@ -167,7 +100,7 @@ def ends(master: Person, since: str) -> Counter[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_tick_gets_one_job_and_each_job_ends_once(kind: str, stores: Stores, tmp_path: Path) -> None:
-    with fleet(kind, stores, tmp_path) as running:
+    with fleet(kind, stores, tmp_path, PROCESSES, functions=APPS / "kills") as running:
         master = Person.master(running.servers[0])
         began = master.position("_JobStatus")
         until = time.monotonic() + TICKS

@@ -138,21 +138,22 @@ async def test_campaigns_that_go_out_slowly_hold_up_no_others(
 
 
 async def test_however_many_runs_are_under_way_all_of_them_are_cancelled(app: App, script: Script, clock: FakeClock) -> None:
-    """One of each minute waits for the morning."""
+    """One of each minute waits for the morning. On MongoDB fewer: a commit takes long there."""
+    many = 65 if app.options.database_url is None else 12
     await phone(app, "one", timeZone="UTC")
     hour = iso(clock.now())[11:13]
     quiet: Object = {"from": f"{hour}:00", "to": f"{(int(hour) + 23) % 24:02d}:00"}
-    made = await launched(app, schedule={"at": iso(clock.now()), "repeat": "* * * * *", "times": 65}, quietHours=quiet)
+    made = await launched(app, schedule={"at": iso(clock.now()), "repeat": "* * * * *", "times": many}, quietHours=quiet)
 
     async def so_many() -> bool:
         row = await app.store.rows.get("campaign times", made)
         if row is not None and row.owner is None and row.due is not None:
             clock.advance(max(0, row.due - clock.now()))
         campaigns(app).launching.wake()
-        return len(await campaigns(app).store.runs(made)) == 65
+        return len(await campaigns(app).store.runs(made)) == many
 
     await until(so_many)
-    assert len((await campaigns(app).get(made))["active"]) == 65
+    assert len((await campaigns(app).get(made))["active"]) == many
     await order(app, made, "cancel")
 
     async def all_ended() -> bool:
