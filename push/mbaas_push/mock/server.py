@@ -82,8 +82,9 @@ class Connection(asyncio.Protocol):
             return
         latency = script.latency_ms if reply is None or reply.latency_ms is None else reply.latency_ms
         if latency and reply is not None:
-            asyncio.get_running_loop().call_later(latency / 1000, self._answer, stream, answered)
+            asyncio.get_running_loop().call_later(latency / 1000, self._answer_later, stream, answered)
         else:
+            # It leaves with the others of what was received together.
             self._answer(stream, answered)
         if reply is not None and script.goaway_every and self._messages % script.goaway_every == 0:
             self._leaving = True
@@ -98,6 +99,9 @@ class Connection(asyncio.Protocol):
         except h2.exceptions.ProtocolError:
             # The sender has given this stream up.
             return
+
+    def _answer_later(self, stream: int, answered: Answered) -> None:
+        self._answer(stream, answered)
         self._flush()
 
     def _send_body(self, stream: int, body: bytes) -> None:
