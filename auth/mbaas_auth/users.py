@@ -139,6 +139,8 @@ class UserPolicy(Policy):
         if owner is None and write.creating and write.caller.user_id is None:
             owner = await linking.joined(self._app, self.sessions, self.mfa, identities, sent.get("mfa"))
             asked = owner is not None
+        linking.refuse_unknown(identities, owner)
+        asked = asked or any(identity.strong for identity in identities.values())
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
                 write.reply = await self._log_in_with(write, owner, given, sent.get("mfa"), asked=asked)
@@ -163,7 +165,7 @@ class UserPolicy(Policy):
         if current is not None:
             # Of two that are linked at the same time neither is lost: the second is begun again.
             write.expect = write.expect or current.version
-            write.steps += linking.notices(self._app, current, {**fresh, **kept})
+            write.steps += [*linking.notices(self._app, current, {**fresh, **kept}), *linking.added(self._app, current, identities)]
         if linking.proves(identities.values(), write.body.get("email") or (current.body.get("email") if current else None)):
             write.body["emailVerified"] = True
             write.hidden.update(self._links.ended("verification"))
@@ -351,7 +353,7 @@ class UserPolicy(Policy):
             return ParseError(Code.USERNAME_TAKEN, "Account already exists for this username.")
         if error.index == "email_unique":
             return ParseError(Code.EMAIL_TAKEN, "Account already exists for this email address.")
-        if error.index.startswith("auth_data_"):
+        if error.index.startswith(("auth_data_", "passkeys")):
             return linking.taken()
         return error
 
