@@ -17,7 +17,6 @@ from mbaas.kernel.values import Json, Object
 from mbaas.storage.ports import Document, Step, Update
 from mbaas_auth import linking, providers
 from mbaas_auth.identity.passkeys import Passkeys, name_of, shown, told_as
-from mbaas_auth.identity.ports import NotVouched
 from mbaas_auth.mail.outbox import outbox_if_any
 from mbaas_auth.sessions import sign_in_first
 
@@ -60,7 +59,12 @@ async def add(app: App, caller: Caller, arguments: Object) -> Object:
     if not isinstance(credential, dict):
         raise providers.unsupported()
     named = {**credential, "name": arguments["name"]} if "name" in arguments else credential
-    await objects.update(app, caller, "_User", user.body["objectId"], {"authData": {linking.PASSKEYS: named}})
+    try:
+        await objects.update(app, caller, "_User", user.body["objectId"], {"authData": {linking.PASSKEYS: named}})
+    except ParseError as error:
+        if error.code != Code.SESSION_MISSING:
+            raise
+        raise providers.invalid(linking.PASSKEYS) from error  # she may change herself: it is the passkey that will not do
     return shown(await _own(app, caller, str(credential.get("id"))))
 
 
@@ -74,11 +78,7 @@ async def rename(app: App, caller: Caller, credential_id: str, name: Json) -> Ob
     wanted = name_of(name)
     if wanted is None:
         raise ParseError(Code.INVALID_VALUE, "name is missing.")
-    own = await _own(app, caller, credential_id)
-    try:
-        return shown(await Passkeys(app).rename(own, wanted))
-    except NotVouched as error:
-        raise _missing() from error
+    return shown(await Passkeys(app).rename(await _own(app, caller, credential_id), wanted))
 
 
 async def remove(app: App, caller: Caller, credential_id: str) -> None:
@@ -87,8 +87,9 @@ async def remove(app: App, caller: Caller, credential_id: str) -> None:
         user = await _signed_in(app, caller)
         own = await _own(app, caller, credential_id)
         last = len(await _of(app, user)) == 1
-        gone: list[Op] = [Unset(("authData", linking.PASSKEYS))] if last else []
-        ops = [*gone, Set(("updatedAt",), iso(app.clock.now()))]
+        ops: list[Op] = [Set(("updatedAt",), iso(app.clock.now()))]
+        if last:
+            ops.append(Unset(("authData",) if len(user.body["authData"]) == 1 else ("authData", linking.PASSKEYS)))
         # Of one that is added and one that is removed at the same time the second is begun again, so that no last one stays behind.
         update = Update(app.classes.known_or_blank("_User"), user.body["objectId"], ops, expect=user.version)
         told = linking.told(app, user, "unlinked", told_as(str(own["name"])))
@@ -111,7 +112,7 @@ async def _own(app: App, caller: Caller, credential_id: str) -> Object:
     for each in await _of(app, await _signed_in(app, caller)):
         if each["id"] == credential_id:
             return each
-    raise _missing()
+    raise ParseError(Code.OBJECT_NOT_FOUND, "Object not found.")
 
 
 async def _signed_in(app: App, caller: Caller) -> Document:
@@ -120,7 +121,3 @@ async def _signed_in(app: App, caller: Caller) -> Document:
     if user is None:
         raise sign_in_first()
     return user
-
-
-def _missing() -> ParseError:
-    return ParseError(Code.OBJECT_NOT_FOUND, "Object not found.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,6 @@ async def test_it_is_authdata_that_a_stock_client_sends(home: House) -> None:
     told = await home.ask("POST", "/challenge", {"challengeData": {"webauthn": {}}})
     answer = await home.ask("POST", "/users", {"authData": {"webauthn": passkey.signed(told.json()["challengeData"]["webauthn"])}})
     assert (answer.json()["code"], answer.json()["error"]) == (101, INVALID)
-    assert "ways" not in answer.json()
     everybody = await home.master("GET", "/users?count=1&limit=0")
     assert everybody.json()["count"] == 1, "nobody signs up with a passkey that is known no more"
 
@@ -100,11 +100,11 @@ async def test_it_is_authdata_that_a_stock_client_sends(home: House) -> None:
 async def test_a_person_has_several_and_takes_them_away(home: House) -> None:
     person = await home.person(email="bea@example.org")
     first, second = await added(home, person), Passkey()
+    home.clock.advance(1000)
     options = await asked(home, person)
     assert [each["id"] for each in options["publicKey"]["excludeCredentials"]] == [text(first.id)]
-    told = (
-        await home.ask("POST", PASSKEYS, {"credential": second.registered(options), "name": "  Bea's phone "}, sent=person.sent)
-    ).json()
+    body = {"credential": second.registered(options), "name": "  Bea's phone "}
+    told = (await home.ask("POST", PASSKEYS, body, sent=person.sent)).json()
     assert told["name"] == "Bea's phone"
     assert told["aaguid"].replace("-", "") == AAGUID.hex()
     assert (told["transports"], told["synced"], told["backedUp"], told["lastUsedAt"]) == (["hybrid", "internal"], True, True, None)
@@ -154,9 +154,9 @@ def part(name: str, value: Any) -> Forge:
     return forged
 
 
-def counting(passkey: Passkey, options: dict[str, Any]) -> dict[str, Any]:
-    passkey.count -= 1
-    return passkey.signed(options)
+def copied(passkey: Passkey, options: dict[str, Any]) -> dict[str, Any]:
+    """By a copy of it, that has counted as far as it had the first time."""
+    return Passkey(passkey.handle, passkey.id, 0, key=passkey.key).signed(options)
 
 
 def other_key(passkey: Passkey, options: dict[str, Any]) -> dict[str, Any]:
@@ -182,7 +182,7 @@ FORGED: dict[str, Forge] = {
     "a challenge of one's own": challenging(text(b"x" * 32)),
     "no challenge": challenging(""),
     "another key": other_key,
-    "a counter that stands still": counting,
+    "a counter that stands still": copied,
     "no fingerprint": unverified,
     "another signature": part("signature", text(b"x" * 70)),
     "no signature": part("signature", ""),
@@ -206,9 +206,10 @@ async def test_row_26_nothing_forged_signs_in(embedded: House) -> None:
     assert (await enters(embedded, passkey.signed(await asked(embedded)))).status_code == 200
     for name, forge in FORGED.items():
         answer = await enters(embedded, forge(passkey, await asked(embedded)))
-        assert answer.json().get("code") == 101, f"{name}: {answer.text}"
-    for wrong in (None, 5, "x", [], {}, {"response": None}, {"id": "x", "response": {}}):
-        assert (await enters(embedded, wrong)).json()["code"] in (101, 142, 252, 162)
+        assert answer.json().get("code") in (101, 162), f"{name}: {answer.text}"
+    odd: list[Any] = [None, 5, "x", [], {}, {"response": None}, {"id": "x", "response": {}}, {"id": "=", "rawId": "é", "response": {}}]
+    for wrong in odd:
+        assert (await enters(embedded, wrong)).json()["code"] in (101, 142, 252), wrong
     assert (await enters(embedded, passkey.signed(await asked(embedded)))).status_code == 200
 
 
@@ -239,7 +240,9 @@ async def test_challenges_are_good_for_what_they_were_made_for(embedded: House) 
     to_sign_in = await asked(home)
     to_sign_in["publicKey"]["user"] = {"id": text(passkey.handle)}
     assert (await home.ask("POST", PASSKEYS, {"credential": Passkey().registered(to_sign_in)}, sent=ann.sent)).json()["code"] == 101
-    assert (await home.ask("POST", "/users", {"authData": {"webauthn": Passkey().registered(await asked(home, bob))}})).json()["code"] == 101
+    assert (await home.ask("POST", "/users", {"authData": {"webauthn": Passkey().registered(await asked(home, bob))}})).json()[
+        "code"
+    ] == 101
     taken = Passkey(id=passkey.id).registered(await asked(home, bob))
     answer = await home.ask("POST", PASSKEYS, {"credential": taken}, sent=bob.sent)
     assert answer.json()["code"] == 208, "a passkey of that id is somebody's"
@@ -261,7 +264,7 @@ async def test_nobody_links_somebody_elses_passkey(embedded: House) -> None:
     own = {"webauthn": {"id": passkey.handle.decode()}}
     for data in (own, {"webauthn": {"id": passkey.handle.decode(), "response": {}}}):
         assert (await home.ask("POST", "/users", {"authData": data})).json()["code"] in (101, 142)
-        assert (await home.ask("PUT", f"/users/{bob.id}", {"authData": data}, sent=bob.sent)).json()["code"] in (101, 142)
+        assert (await home.ask("PUT", f"/users/{bob.id}", {"authData": data}, sent=bob.sent)).json()["code"] in (142, 206)
 
 
 async def test_row_62_who_has_a_second_factor_shows_it_before_a_passkey_is_added(embedded: House) -> None:
@@ -291,7 +294,8 @@ async def test_row_55_a_strangers_passkey_ends_with_the_first_proof(embedded: Ho
     person = await home.person(email="owner@example.org")
     passkey = await added(home, person)
     ticket = (await home.ask("POST", "/api/v1/codes", {"email": "owner@example.org"})).json()
-    [digits] = [word.strip(".") for word in (await home.mail(2)).split() if word.strip(".").isdigit()]
+    mails = " ".join([await home.mail(1), await home.mail(2)])
+    [digits] = re.findall(r"\b\d{6}\b", mails)
     owner = await home.ask("POST", "/api/v1/sign-in", {"id": ticket["id"], "code": digits})
     assert owner.status_code == 200, owner.text
     assert (await enters(home, passkey.signed(await asked(home)))).json()["code"] == 101

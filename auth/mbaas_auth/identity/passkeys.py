@@ -101,19 +101,24 @@ class Passkeys:
 
         def used(row: Row | None) -> Row:
             if row is None:
-                raise NotVouched("the passkey was removed")
+                raise _removed()
             if (signed or row.value["count"]) and signed <= row.value["count"]:
-                raise NotVouched(f"its counter says {signed} after {row.value['count']}: it may have been copied")
+                raise ParseError(Code.OBJECT_NOT_FOUND, f"its counter says {signed} after {row.value['count']}: it may have been copied")
             return replace(row, value={**row.value, "count": signed, "backedUp": backed_up, "lastUsedAt": now})
 
-        await self._rows.alter(_PASSKEYS, _key(credential_id), used)
+        try:
+            await self._rows.alter(_PASSKEYS, _key(credential_id), used)
+        except ParseError as error:
+            if error.code != Code.OBJECT_NOT_FOUND:
+                raise
+            raise NotVouched(error.message) from error
 
     async def rename(self, credential: Object, name: str) -> Object:
-        """Call a passkey something else; what it is then. NotVouched if it was removed."""
+        """Call a passkey something else; what it is then. 101 if it was removed."""
 
         def renamed(row: Row | None) -> Row:
             if row is None:
-                raise NotVouched("the passkey was removed")
+                raise _removed()
             return replace(row, value={**row.value, "name": name})
 
         row = await self._rows.alter(_PASSKEYS, self._key_of(credential), renamed)
@@ -136,6 +141,10 @@ class Passkeys:
     def _key_of(credential: Object) -> str:
         padded = str(credential["id"])
         return _key(base64.urlsafe_b64decode(padded + "=" * (-len(padded) % 4)))
+
+
+def _removed() -> ParseError:
+    return ParseError(Code.OBJECT_NOT_FOUND, "The passkey was removed.")
 
 
 def shown(credential: Object) -> Object:
