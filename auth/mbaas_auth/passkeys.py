@@ -45,19 +45,17 @@ async def options(app: App, caller: Caller, arguments: Object, *, register: bool
 
 
 async def sign_in(app: App, caller: Caller, arguments: Object) -> Object:
-    """The user whose passkey has answered, with a new session's token."""
+    """The user whose passkey has answered, with a new session's token. 252 for what is no answer."""
     linked = arguments.get("authData")
     second = {"mfa": linked["mfa"]} if isinstance(linked, dict) and "mfa" in linked else {}
-    saved = await objects.create(app, caller, "_User", {"authData": {**second, linking.PASSKEYS: arguments.get("credential")}})
+    saved = await objects.create(app, caller, "_User", {"authData": {**second, linking.PASSKEYS: _credential(arguments)}})
     return saved.answer
 
 
 async def add(app: App, caller: Caller, arguments: Object) -> Object:
     """Keep a new passkey of the signed-in user, whom a mail tells; `name` is what she calls it."""
     user = await _signed_in(app, caller)
-    credential = arguments.get("credential")
-    if not isinstance(credential, dict):
-        raise providers.unsupported()
+    credential = _credential(arguments)
     named = {**credential, "name": arguments["name"]} if "name" in arguments else credential
     try:
         await objects.update(app, caller, "_User", user.body["objectId"], {"authData": {linking.PASSKEYS: named}})
@@ -66,6 +64,13 @@ async def add(app: App, caller: Caller, arguments: Object) -> Object:
             raise
         raise providers.invalid(linking.PASSKEYS) from error  # she may change herself: it is the passkey that will not do
     return shown(await _own(app, caller, str(credential.get("id"))))
+
+
+def _credential(arguments: Object) -> Object:
+    found = arguments.get("credential")
+    if not isinstance(found, dict) or not found:
+        raise providers.unsupported()
+    return found
 
 
 async def passkeys(app: App, caller: Caller) -> list[Object]:

@@ -32,7 +32,7 @@ async def guessed(home: House, name: str, count: int) -> list[int]:
     return [answer.status_code for answer in answers]
 
 
-@pytest.mark.parametrize("jump", [-DAY, DAY, -400 * DAY], ids=["a day back", "a day forward", "a year back"])
+@pytest.mark.parametrize("jump", [-DAY, DAY], ids=["back", "forward"])
 async def test_who_is_told_to_wait_waits_no_longer_than_she_was_told(home: House, jump: int) -> None:
     person = await home.person()
     assert await guessed(home, person.name, 11) == [*[404] * 10, 429]

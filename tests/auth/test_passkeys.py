@@ -248,6 +248,8 @@ async def test_challenges_are_good_for_what_they_were_made_for(embedded: House) 
     assert answer.json()["code"] == 208, "a passkey of that id is somebody's"
     foreign = Passkey().registered(await asked(home, bob), origin="https://evil.example")
     assert (await home.ask("POST", PASSKEYS, {"credential": foreign}, sent=bob.sent)).json()["code"] == 101
+    renamed = Passkey().registered(await asked(home, bob)) | {"id": text(b"x"), "rawId": text(b"x")}
+    assert (await home.ask("POST", PASSKEYS, {"credential": renamed}, sent=bob.sent)).json()["code"] == 101
     unverified_one = Passkey(verified=False).registered(await asked(home, bob))
     assert (await home.ask("POST", PASSKEYS, {"credential": unverified_one}, sent=bob.sent)).json()["code"] == 101
     assert (await home.ask("GET", PASSKEYS, sent=bob.sent)).json()["results"] == []

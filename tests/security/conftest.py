@@ -14,7 +14,7 @@ import pytest
 from bson import ObjectId
 
 from mbaas.testing.process import TestServer
-from tests.secantus import database
+from tests.secantus import GIVEN, database
 from tests.security.attack import Target
 
 KEYS = {"read_only_master_key": "read-only-key", "maintenance_key": "maintenance-key"}
@@ -23,7 +23,7 @@ SAMPLE = frozenset(
     f"test_row{name}"
     for name in """
     _1_permissions_that_are_taken_away_end_the_events _7_who_loses_the_right_to_read_is_told_nothing_new
-    _9_a_session_that_ended_is_nobodys _12_and_13_a_protected_field_cannot_be_asked
+    _9_a_session_that_ended_is_nobodys _13_a_protected_field_does_not_sort
     _15_a_hidden_relation_cannot_be_followed _15_a_relation_tells_nothing_of_an_object_that_is_closed
     _16_redirects_do_not_lead_around_permissions _17_nobody_joins_a_role_through_its_relation
     _20_a_session_is_changed_by_its_user_alone _22_every_way_to_oneself_shows_the_same _25_operators_are_no_credentials
@@ -34,10 +34,15 @@ SAMPLE = frozenset(
 )
 """Tests that are made on both stores in every run."""
 
+BACKTRACKING = frozenset({"test_row_11_no_regular_expression_holds_the_server_up"})
+"""Tests that SecantusDB does not bear: its patterns are those of Python, which backtrack without an end. A real MongoDB does
+(MBAAS_TEST_MONGO_URL)."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "store" in metafunc.fixturenames:
-        both = EVERY or metafunc.function.__name__ in SAMPLE
+        name = metafunc.function.__name__
+        both = (EVERY and not (GIVEN is None and name in BACKTRACKING)) or name in SAMPLE
         metafunc.parametrize("store", ["sqlite", "mongodb"] if both else ["sqlite"], indirect=True, scope="session")
 
 

@@ -124,6 +124,8 @@ class RelyingParty:
             raise NotVouched("the challenge was made to sign in with")
         name = name_of(data.get("name")) or "Passkey"
         made = library.registered(data, self._expected(challenge))
+        if made.id != library.id_of(data):
+            raise NotVouched("the passkey is called otherwise than the answer says")
         steps = await passkeys.added(asked, made.id, {"name": name, **made.about})
         return Identity(handle, {"id": handle}, signs_up=False, whose=user_id, steps=tuple(steps), told=told_as(name))
 
