@@ -106,6 +106,8 @@ class Patient(HttpToolsProtocol):
     places: ClassVar[Places]
     received = 0
     """Bytes of bodies."""
+    resumed = 0
+    """How often a client has taken so much of an answer that the next part could be sent."""
 
     @classmethod
     def of(cls, places: Places) -> type[Patient]:
@@ -129,11 +131,15 @@ class Patient(HttpToolsProtocol):
         self.received += len(body)
         super().on_body(body)
 
+    def resume_writing(self) -> None:
+        self.resumed += 1
+        super().resume_writing()
+
     def waits_for(self) -> tuple[Any, ...] | None:
         """With what the client keeps the server waiting, which changes as soon as it gets on; None where the server is at work."""
         unsent, cycle = self.transport.get_write_buffer_size(), self._current
         if unsent:
-            return "answer", unsent
+            return "answer", unsent, self.resumed
         if cycle is None or cycle.response_complete:
             return "head", cycle
         if cycle.more_body and not self.flow.read_paused:

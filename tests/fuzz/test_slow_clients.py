@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from mbaas.testing.process import APP_ID, TestServer
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
 from tests.fuzz.client import Line
 
 PLACES, CROWD = 40, 300
@@ -108,6 +108,28 @@ async def test_who_does_not_take_an_answer_is_left(server: TestServer) -> None:
                 await writer.drain()
         await is_served(server)
     assert "Traceback" not in server.log.read_text()
+
+
+async def test_who_is_slow_but_gets_on_is_served(server: TestServer) -> None:
+    """For longer than anybody may stand still: with what she sends, and with what she takes."""
+    content = b"x" * 6_000_000
+    head = f"POST /parse/files/long.txt HTTP/1.1\r\nHost: x\r\nX-Parse-Application-Id: {APP_ID}\r\nX-Parse-Master-Key: {MASTER_KEY}\r\n"
+    async with opened(server) as [(reader, writer)], asyncio.timeout(60):
+        writer.write(f"{head}Content-Type: text/plain\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n".encode())
+        for at in range(0, len(content), 200_000):
+            writer.write(content[at : at + 200_000])
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        told = await reader.read()
+        assert b" 201 " in told, told
+        name = json.loads(told.partition(b"\r\n\r\n")[2])["name"]
+    async with opened(server) as [(reader, writer)], asyncio.timeout(60):
+        writer.write(f"GET /parse/files/{APP_ID}/{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        got = 0
+        while part := await reader.read(100_000):
+            got += len(part)
+            await asyncio.sleep(0.03)
+        assert got > len(content)
 
 
 @pytest.mark.parametrize("said", [b"", ASKED[:30]], ids=["nothing", "half a head"])
