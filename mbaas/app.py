@@ -115,7 +115,7 @@ class Server:
                 keyring=wire.keyring,
                 told=v1.told,
             )
-            self._live = Live(wire.keyring, hubs, server.trusted_proxies, self._services.metrics)
+            self._live = Live(wire.keyring, hubs, server.trusted_proxies, self._services.metrics, server.client_timeout_ms / 1000)
             yield
             self._wire, self._v1, self._live, self.apps = None, None, None, ()
 

@@ -80,6 +80,8 @@ def _server(settings: Settings, file: Translated, *, pretty: bool, outbound_open
         data_dir=settings.data_dir.absolute(),
         log_format="pretty" if pretty else "json",
         live_ping_ms=settings.live_ping,
+        connections=settings.connections,
+        client_timeout_ms=settings.client_timeout,
         outbound_allow=settings.outbound_allow,
         outbound_open=outbound_open,
         push=push_options(settings),

@@ -112,6 +112,8 @@ class Settings(BaseSettings):
     workers: int | None = Field(None, ge=1, le=64, description="Server processes; unset: as many as serve best here")
     mount: str = Field("/parse", description="Path of the Parse API")
     public_url: str | None = Field(None, description="The server's address as clients see it")
+    connections: int = Field(10_000, ge=1, description="HTTP connections of a process at the same time")
+    client_timeout: Duration = Field(20_000, gt=0, description="How long a client may take to send a request's head, or stand still")
     trusted_proxies: Networks = Field((), description="Proxies whose X-Forwarded-For is believed")
 
     app_id: str | None = Field(None, description="Application id")

@@ -14,7 +14,7 @@ from mbaas.data.shape import Shape
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
-from mbaas_auth import linking
+from mbaas_auth import linking, providers
 from mbaas_auth.sessions import PARENT, invalid_token, sign_in_first, with_token
 from mbaas_auth.users import UserPolicy
 
@@ -159,7 +159,7 @@ async def unlock(app: App, name: str) -> bool:
 
 
 async def challenge(app: App, caller: Caller, arguments: Object) -> Object:
-    """`/challenge`: what a provider asks before it signs somebody in; none of the present ones asks anything."""
+    """`/challenge`: what providers ask before they sign somebody in, by their names; only passkeys ask anything."""
     named = bool(arguments.get("username") or arguments.get("email"))
     if named:
         if not arguments.get("password"):
@@ -172,7 +172,8 @@ async def challenge(app: App, caller: Caller, arguments: Object) -> Object:
         raise ParseError(Code.OTHER_CAUSE, "challengeData should be an object.")
     if auth_data := arguments.get("authData"):
         await _identify(app, auth_data, named)
-    return {"challengeData": {}}
+    told = {name: await providers.challenge(app, caller, name, given) for name, given in data.items()}
+    return {"challengeData": {name: asked for name, asked in told.items() if asked is not None}}
 
 
 async def _identify(app: App, auth_data: Json, named: bool) -> None:

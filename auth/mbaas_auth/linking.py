@@ -22,6 +22,7 @@ from mbaas_auth import providers
 from mbaas_auth.identity.ports import Identity
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import outbox_if_any
+from mbaas_auth.mail.ports import Notice
 from mbaas_auth.mfa import Mfa
 from mbaas_auth.sessions import Sessions
 
@@ -29,6 +30,8 @@ ATTEMPTS = 25
 """How often a proof is begun again because the account changes at the same time: a stranger who keeps changing it is not to keep it."""
 _NO_WAY_IN = frozenset({"mfa"})
 """What stands in `authData` and signs nobody in by itself."""
+PASSKEYS = "webauthn"
+"""What stands there for all passkeys of a user; she is told of each that is added."""
 
 
 def is_echo(known: Json, sent: Json) -> bool:
@@ -57,6 +60,9 @@ async def vouched(app: App, caller: Caller, auth_data: Object, user: Object | No
     """Whom each provider vouches for. `user` is whom that is to be linked to, if she is there already. 105, 121 for odd keys."""
     given = {name: data for name, data in sorted(auth_data.items()) if data is not None}
     found = {name: await providers.vouched(app, caller, name, data, user) for name, data in given.items()}
+    for name, identity in found.items():
+        if identity.whose is not None and (user is None or user.get("objectId") != identity.whose):
+            raise providers.invalid(name)
     kept = {name: identity.kept for name, identity in found.items()}
     # What is kept at a sign-in passes no other check: it is no save.
     app.keywords.refuse(kept)
@@ -81,6 +87,14 @@ async def owner(app: App, given: Object) -> Document | None:
     return found[0] if found else None
 
 
+def refuse_unknown(identities: Mapping[str, Identity], user: Document | None) -> None:
+    """101 for an identity with which nobody signs up, and which is not that user's."""
+    known = (user.body.get("authData") if user else None) or {}
+    for name, identity in identities.items():
+        if not identity.signs_up and identity.whose is None and (known.get(name) or {}).get("id") != identity.id:
+            raise providers.invalid(name)
+
+
 async def at_login(app: App, caller: Caller, user: Document, shown: Object, given: Json) -> tuple[Object, list[Step]]:
     """What providers say of a user beside her password: her `authData` with it, and the steps that keep it. 208 if it is another's.
 
@@ -92,15 +106,27 @@ async def at_login(app: App, caller: Caller, user: Document, shown: Object, give
     if not isinstance(given, dict):
         raise providers.unsupported()
     identities = await vouched(app, caller, given, shown)
+    refuse_unknown(identities, user)
     kept = {name: identity.kept for name, identity in identities.items() if not is_echo(known.get(name), identity.kept)}
     whose = await owner(app, kept)
     if whose is not None and whose.body["objectId"] != user.body["objectId"]:
         raise taken()
+    further = added(app, user, identities)
     if not kept:
-        return {}, []
+        return {}, further
     ops = [Set(("authData", name), data) for name, data in kept.items()]
     update = Update(app.classes.known_or_blank("_User"), user.body["objectId"], ops)
-    return {"authData": {**known, **kept}}, [update, *notices(app, user, kept)]
+    return {"authData": {**known, **kept}}, [update, *notices(app, user, kept), *further]
+
+
+def added(app: App, user: Document, identities: Mapping[str, Identity]) -> list[Step]:
+    """Steps that keep what providers know from now on, and have the user be told of what is no new provider."""
+    steps: list[Step] = []
+    for identity in identities.values():
+        steps += identity.steps
+        if identity.told is not None:
+            steps += told(app, user, "linked", identity.told)
+    return steps
 
 
 def planted(user: Document) -> Object:
@@ -122,15 +148,19 @@ def proof(app: App, user: Document) -> tuple[list[Op], Object]:
 
 def notices(app: App, user: Document, changed: Mapping[str, Json]) -> list[Step]:
     """Steps that have the user be told, where she has an address: `changed` are providers with their data, None for one taken away."""
-    outbox, email = outbox_if_any(app), user.body.get("email")
-    if outbox is None or not isinstance(email, str):
-        return []
     known = user.body.get("authData") or {}
-    return [
-        outbox.notice("unlinked" if data is None else "linked", user.body["objectId"], email, name)
-        for name, data in changed.items()
-        if name != "anonymous" and name not in _NO_WAY_IN and _differs(known.get(name), data)
-    ]
+    steps: list[Step] = []
+    for name, data in changed.items():
+        by_itself = name == PASSKEYS and data is not None
+        if name != "anonymous" and name not in _NO_WAY_IN and not by_itself and _differs(known.get(name), data):
+            steps += told(app, user, "unlinked" if data is None else "linked", "Passkey" if name == PASSKEYS else name)
+    return steps
+
+
+def told(app: App, user: Document, kind: Notice, about: str) -> list[Step]:
+    """The step that has a user be told what was done to her account; none where she has no address, or no mails are sent."""
+    outbox, email = outbox_if_any(app), user.body.get("email")
+    return [outbox.notice(kind, user.body["objectId"], email, about)] if outbox is not None and isinstance(email, str) else []
 
 
 def _differs(known: Json, data: Json) -> bool:

@@ -15,7 +15,7 @@ from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Outbound
 from mbaas_auth.identity.configured import configured
 from mbaas_auth.identity.documents import Documents
-from mbaas_auth.identity.ports import Identity, Missing, NotVouched, Provider, Tools, Unreachable
+from mbaas_auth.identity.ports import Challenging, Identity, Missing, NotVouched, Provider, Tools, Unreachable
 
 ROOM = "identity"
 
@@ -29,6 +29,11 @@ _KNOWN = frozenset(
 def unsupported() -> ParseError:
     """252 in Parse's words."""
     return ParseError(Code.UNSUPPORTED_SERVICE, "This authentication method is unsupported.")
+
+
+def invalid(name: str) -> ParseError:
+    """101 for what the provider does not vouch for."""
+    return ParseError(Code.OBJECT_NOT_FOUND, f"{name.capitalize()} auth is invalid for this user.")
 
 
 def given(auth_data: Json) -> bool:
@@ -61,7 +66,7 @@ def join(app: App) -> None:
 
 def opened(app: App, outbound: Outbound) -> None:
     """Have the configured providers vouch from now on."""
-    app.rooms[ROOM] = (configured(app.options.auth)[0], Tools(outbound, Documents(outbound, app.clock), app.clock))
+    app.rooms[ROOM] = (configured(app.options.auth)[0], Tools(outbound, Documents(outbound, app.clock), app))
 
 
 async def declare(app: App, names: Iterable[str]) -> None:
@@ -108,13 +113,21 @@ async def vouched(app: App, caller: Caller, name: str, data: Json, user: Object 
     return await _asked(name, providers[name], data, tools)
 
 
+async def challenge(app: App, caller: Caller, name: str, given: Json) -> Object | None:
+    """What a provider asks before it vouches; None for one that asks nothing. `given` is what the client says that it wants."""
+    provider = app.rooms.get(ROOM, ({}, None))[0].get(name)
+    if not isinstance(provider, Challenging):
+        return None
+    return await provider.challenge(app, caller, given if isinstance(given, dict) else {})
+
+
 async def _asked(name: str, provider: Provider, data: Object, tools: Tools) -> Identity:
     """What a configured provider says. A client is told that it does not vouch, and the log why."""
     try:
         return await provider.vouch(data, tools)
     except NotVouched as error:
         get_logger(__name__).info("an identity provider does not vouch", provider=name, reason=str(error))
-        raise ParseError(Code.OBJECT_NOT_FOUND, f"{name.capitalize()} auth is invalid for this user.") from error
+        raise invalid(name) from error
     except Missing as error:
         raise ParseError(Code.VALIDATION_ERROR, f"{name.capitalize()} {error} is required.") from error
     except Unreachable as error:

@@ -17,6 +17,7 @@ from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import ROOM, Outbox
 from mbaas_auth.mail.ports import Mailer
 from mbaas_auth.mfa import TEXTER
+from mbaas_auth.passkeys import Kept
 from mbaas_auth.passwords import Passwords
 from mbaas_auth.roles import RolePolicy
 from mbaas_auth.sessions import SessionPolicy, Sessions
@@ -30,7 +31,7 @@ def join(app: App) -> None:
     """Register the classes of this room with the app; before it starts."""
     sessions = Sessions(app)
     app.rooms["sessions"] = sessions
-    app.belongings += [Objects(app), Memberships(app, sessions)]
+    app.belongings += [Objects(app), Memberships(app, sessions), Kept(app)]
     app.register("_User", UserPolicy(app, sessions, Passwords(app.sharing)))
     app.register("_Session", SessionPolicy(app, sessions))
     app.register("_Role", RolePolicy(sessions.forget_all))

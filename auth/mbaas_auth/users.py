@@ -139,6 +139,8 @@ class UserPolicy(Policy):
         if owner is None and write.creating and write.caller.user_id is None:
             owner = await linking.joined(self._app, self.sessions, self.mfa, identities, sent.get("mfa"))
             asked = owner is not None
+        linking.refuse_unknown(identities, owner)
+        asked = asked or any(identity.strong for identity in identities.values())
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
                 write.reply = await self._log_in_with(write, owner, given, sent.get("mfa"), asked=asked)
@@ -163,7 +165,7 @@ class UserPolicy(Policy):
         if current is not None:
             # Of two that are linked at the same time neither is lost: the second is begun again.
             write.expect = write.expect or current.version
-            write.steps += linking.notices(self._app, current, {**fresh, **kept})
+            write.steps += [*linking.notices(self._app, current, {**fresh, **kept}), *linking.added(self._app, current, identities)]
         if linking.proves(identities.values(), write.body.get("email") or (current.body.get("email") if current else None)):
             write.body["emailVerified"] = True
             write.hidden.update(self._links.ended("verification"))
@@ -199,11 +201,10 @@ class UserPolicy(Policy):
         caller = await triggers.fire(self._app, "beforeLogin", "_User", write.caller, owner.body)
         created_with: Object = {"action": "login", "authProvider": ",".join(given)}
         steps, token = await self.sessions.open(user_id, created_with, write.caller.installation_id)
-        body = owner.body
-        if renewed := self._renewed(owner, given):
+        body, renewed = owner.body, self._renewed(owner, given)
+        if renewed:
             body = {**body, "authData": {**body["authData"], **renewed}}
-            steps.append(self._renewal(user_id, renewed))
-        await self._app.store.documents.commit(steps)
+        await self._app.store.documents.commit([self._still_vouched(owner, given, renewed), *steps])
         await triggers.after(self._app, "afterLogin", "_User", caller, body)
         shown = await self.show_self(user_id, body)
         return Saved({**shown, "sessionToken": token, "authDataResponse": {}}, 200, location)
@@ -218,10 +219,17 @@ class UserPolicy(Policy):
             if isinstance(data, dict) and isinstance(was := known.get(name), dict) and was != data and was.get("id") == data.get("id")
         }
 
-    def _renewal(self, user_id: str, renewed: Object) -> Step:
-        same = tuple(ast.Equals(("authData", name, "id"), data["id"]) for name, data in renewed.items())
+    def _still_vouched(self, owner: Document, given: Object, renewed: Object) -> Step:
+        """The step that keeps what is renewed; 101 if a provider that she comes with has been taken away: then no session is opened."""
+        known = owner.body.get("authData") or {}
+        same = tuple(
+            ast.Equals(("authData", name, "id"), data["id"])
+            for name, data in given.items()
+            if isinstance(data, dict) and isinstance(was := known.get(name), dict) and data.get("id") and was.get("id") == data["id"]
+        )
         ops = [Set(("authData", name), data) for name, data in renewed.items()]
-        return Update(self._app.classes.known_or_blank("_User"), user_id, ops, guard=ast.And(same))
+        users = self._app.classes.known_or_blank("_User")
+        return Update(users, owner.body["objectId"], ops, guard=ast.And(same) if same else ast.EVERYTHING)
 
     async def _user(self, user_id: str) -> Document | None:
         return await self._app.store.documents.get(self._app.classes.known_or_blank("_User"), user_id)
@@ -351,7 +359,7 @@ class UserPolicy(Policy):
             return ParseError(Code.USERNAME_TAKEN, "Account already exists for this username.")
         if error.index == "email_unique":
             return ParseError(Code.EMAIL_TAKEN, "Account already exists for this email address.")
-        if error.index.startswith("auth_data_"):
+        if error.index.startswith(("auth_data_", "passkeys")):
             return linking.taken()
         return error
 

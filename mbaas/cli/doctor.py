@@ -49,7 +49,7 @@ def doctor(parse_config: Path | None, *, security: bool = False) -> None:
     """Run the checks; exit 1 at the first that fails. `security`: exit 1 also if anything is loosened."""
     try:
         opened, keyless = False, _keyless(parse_config)
-        for fine in _checks(parse_config, keyless):
+        for fine in _checks(parse_config, keyless, security):
             typer.echo(fine if fine.startswith((_LACKS, _LOOSE)) else f"ok     {fine}")
             opened |= fine.startswith(_LOOSE)
     except Wrong as wrong:
@@ -70,7 +70,7 @@ def _keyless(parse_config: Path | None) -> bool:
     return not (found.app_id and found.master_key) and not found.apps_file and not parse_config
 
 
-def _checks(parse_config: Path | None, keyless: bool) -> Iterator[str]:
+def _checks(parse_config: Path | None, keyless: bool, security: bool) -> Iterator[str]:
     """Yields a sentence for each check that passes."""
     yield _python()
     yield _packages()
@@ -82,7 +82,7 @@ def _checks(parse_config: Path | None, keyless: bool) -> Iterator[str]:
     for check in checks:
         yield check(configuration)
     yield from _isolation(configuration)
-    yield from _loosened(configuration)
+    yield from _loosened(configuration, security)
 
 
 def _python() -> str:
@@ -206,9 +206,9 @@ def _isolation(configuration: Configuration) -> Iterator[str]:
         yield f"{_LACKS}{layer.name}: without it {layer.without}; to have it, {layer.remedy}"
 
 
-def _loosened(configuration: Configuration) -> Iterator[str]:
-    """What `serve` would leave open. Development is meant to be open, and is not told so."""
-    if all(app.preset == "development" for app in configuration.apps):
+def _loosened(configuration: Configuration, security: bool) -> Iterator[str]:
+    """What `serve` would leave open. Development is meant to be open, and is not told so unless that is asked."""
+    if not security and all(app.preset == "development" for app in configuration.apps):
         return
     found = list(loosened(configuration))
     yield from (f"{_LOOSE}{sentence}" for sentence in found)

@@ -20,6 +20,7 @@ from mbaas.configuration import Configuration, configure
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import ServerOptions
 from mbaas.observe.logs import get_logger, start_logging
+from mbaas.wire.connections import Patient, Places, places
 from mbaas.wire.live.connection import Connection
 
 DRAIN_SECONDS = 25
@@ -110,7 +111,7 @@ class _Web(uvicorn.Server):
     def __init__(self, configuration: Configuration, worker: Worker) -> None:
         self._configuration, self._worker = configuration, worker
         self._app = build(configuration.server, configuration.apps, (worker.number, worker.count))
-        super().__init__(_config(self._app, configuration.server.live_ping_ms / 1000))
+        super().__init__(_config(self._app, configuration.server))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         async with AsyncExitStack() as self._opened:
@@ -136,11 +137,12 @@ class _Web(uvicorn.Server):
         self.should_exit = self.force_exit = True
 
 
-def _config(app: Server, ping_seconds: float) -> uvicorn.Config:
+def _config(app: Server, options: ServerOptions) -> uvicorn.Config:
+    ping_seconds = options.live_ping_ms / 1000
     return uvicorn.Config(
         app,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=Patient.of(Places(places(options.connections), options.client_timeout_ms / 1000)),
         ws=Connection,
         ws_per_message_deflate=False,
         ws_max_size=_MESSAGE_BYTES,

@@ -74,6 +74,9 @@ class MemoryCounters:
         while windows and (next(iter(windows.values()))[1] <= now or (len(windows) >= self._most and key not in windows)):
             windows.popitem(last=False)
         count, ends = windows.get(key, (0, now + int(window_ms)))
+        if ends > now + window_ms:  # the clock was put back: nobody is to wait until it is as late again
+            windows.pop(key)
+            count, ends = 0, now + int(window_ms)
         windows[key] = count + 1, ends
         return Use(key, count + 1, ends)
 
@@ -103,7 +106,7 @@ class StoredCounters:
 
     async def hit(self, key: str, window_ms: float, now: int) -> Use:
         def count(row: Row | None) -> Row:
-            if row is None or row.expires is None:
+            if row is None or row.expires is None or row.expires > now + window_ms:  # as above
                 return Row(key, 1, expires=now + int(window_ms))
             return replace(row, value=row.value + 1)
 
@@ -141,7 +144,7 @@ class Uses:
         policy = f'"{_QUOTED.sub("", limit)}"; q={most:g}; w={window_ms / 1000:g}'
         ends, believed = self._spent.get(key, (0, 0))
         count = most + 1
-        if now >= min(ends, believed):
+        if now >= min(ends, believed) or believed > now + _BELIEVED_MS:
             found = await self._counters.hit(key, window_ms, now)
             count, ends = found.count, found.ends
         seconds = max(1, -(-(ends - now) // 1000))
@@ -153,7 +156,7 @@ class Uses:
     def _remember(self, key: str, ends: int, now: int) -> None:
         if len(self._spent) >= _REMEMBERED:
             self._spent.clear()
-        if self._spent.get(key, (0, 0))[1] <= now:
+        if not now < self._spent.get(key, (0, 0))[1] <= now + _BELIEVED_MS:
             self._spent[key] = ends, now + _BELIEVED_MS
 
     async def count(self, limit: str, who: str, window_ms: float) -> None:

@@ -200,6 +200,10 @@ class ServerOptions:
     log_format: Literal["json", "pretty"] = "json"
     live_ping_ms: int = 30_000
     """How often an idle live-query socket is asked whether it is still there, and how long it has to answer."""
+    connections: int = 10_000
+    """HTTP connections of one process at the same time."""
+    client_timeout_ms: int = 20_000
+    """How long a client may take for the head of a request, or stand still amid a body or an answer."""
     outbound_allow: tuple[str, ...] = ()
     outbound_open: bool = False
     """Calls to loopback and plain http are allowed (development, and a Parse Server being replaced)."""

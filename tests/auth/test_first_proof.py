@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from mbaas.kernel.caller import Caller
+from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
+from mbaas.kernel.values import Object
 from tests.auth.inside import PASSWORD, House, Person, house
 from tests.auth.test_mfa import SECRET, enrolled, mfa
 from tests.auth.test_mfa import code as authenticator
@@ -96,6 +100,35 @@ async def test_row_55_who_signs_in_while_the_owner_comes_has_no_session_afterwar
         else:
             sent = {**stranger.sent, "X-Parse-Session-Token": token}
             assert (await home.ask("GET", "/users/me", sent=sent)).json()["code"] == 209
+
+
+class Meanwhile(NoTriggers):
+    """Does something amid the first sign-in: after the account was looked at, and before the session is made."""
+
+    def __init__(self, what: Callable[[], Awaitable[None]]) -> None:
+        self._what: Callable[[], Awaitable[None]] | None = what
+
+    def has(self, kind: Kind, class_name: str) -> bool:
+        return kind == "beforeLogin" and self._what is not None
+
+    async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
+        what, self._what = self._what, None
+        assert what is not None
+        await what()
+        return Outcome()
+
+
+async def test_row_55_nor_has_who_signs_in_by_a_provider_meanwhile(home: House) -> None:
+    """A provider that has vouched and is taken away then opens no session."""
+    stranger = await home.person(email=ADDRESS)
+    assert (await home.ask("PUT", f"/users/{stranger.id}", device(1), sent=stranger.sent)).status_code == 200
+
+    async def owner_comes() -> None:
+        assert (await by_code(home))["objectId"] == stranger.id
+
+    home.app.triggers = Meanwhile(owner_comes)
+    answer = await home.ask("POST", "/users", device(1))
+    assert answer.json().get("code") == 101, answer.text
 
 
 async def test_row_55_no_proof_of_an_address_opens_what_a_second_factor_guards(home: House) -> None:

@@ -28,6 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
         "allowClientClassCreation": True,
         "publicServerURL": "https://app.example.com/parse",
         "push": {"adapter": {"module": "accept"}},
+        "auth": {"webauthn": {"rpId": "app.example.com"}},
     }
     with TestServer.with_parse_options(tmp_path_factory.mktemp("openapi"), options, smtp_url="smtp://127.0.0.1:9") as running:
         yield running

@@ -10,7 +10,7 @@ from mbaas.testing.process import TestServer
 HEAVY = set(
     (
         "aiohttp aiosmtplib cryptography firebase_admin grpc jinja2 joserfc jsonschema_rs ldap3 numpy"
-        " prometheus_client pymongo starlette_admin"
+        " prometheus_client pymongo starlette_admin webauthn"
     ).split()
 )
 LOADED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)", re.MULTILINE)

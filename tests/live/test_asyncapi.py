@@ -168,7 +168,8 @@ def test_clients_of_parse_server_are_told_what_is_in_the_document(tmp_path: Path
 
 
 def test_the_codes_that_connections_are_closed_with_are_in_the_document(tmp_path: Path) -> None:
-    with TestServer(tmp_path, settings={"preset": "parse", "live_connections": 1, "live_ping": "1s", "workers": 1}) as server:
+    settings = {"preset": "parse", "live_connections": 1, "live_ping": "1s", "client_timeout": "3s", "workers": 1}
+    with TestServer(tmp_path, settings=settings) as server:
         url = f"ws://127.0.0.1:{server.port}/parse"
         with Client(url) as first, Client(url) as second:
             assert first.connect(applicationId=APP_ID)["op"] == "connected"
@@ -176,6 +177,9 @@ def test_the_codes_that_connections_are_closed_with_are_in_the_document(tmp_path
         for said in (b"", TOO_LONG):
             gone(server)
             found.append(rude(server.port, said))
+        gone(server)
+        with Client(url) as silent:
+            found.append(closed(silent))
         gone(server)
         with Client(url) as last:
             assert last.connect(applicationId=APP_ID)["op"] == "connected"

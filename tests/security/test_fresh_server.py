@@ -15,9 +15,9 @@ from tests.security.conftest import started
 
 
 @pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def production(tmp_path_factory: pytest.TempPathFactory, store: dict[str, str]) -> Iterator[Target]:
     """Nobody has used it before."""
-    yield from started(tmp_path_factory.mktemp("fresh"))
+    yield from started(tmp_path_factory.mktemp("fresh"), store)
 
 
 @pytest.fixture(scope="module")

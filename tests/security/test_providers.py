@@ -337,7 +337,7 @@ def test_row_71_nor_one_without_the_proof_who_asked_for_it(target: Target, issue
     ],
     ids=json.dumps,
 )
-def test_row_26_an_access_token_is_good_for_its_own_client_and_person(target: Target, issuer: Web, answer: Any) -> None:
+def test_row_26_and_27_an_access_token_is_good_for_its_own_client_and_person(target: Target, issuer: Web, answer: Any) -> None:
     issuer.on["/introspect"] = answer
     assert target.ask("POST", "/users", {"authData": {"asked": {"id": "x", "access_token": "t"}}}).code == 101
 
@@ -353,7 +353,7 @@ def test_row_26_an_access_token_is_good_for_its_own_client_and_person(target: Ta
     ],
     ids=json.dumps,
 )
-def test_row_26_facebooks_classic_tokens_too(target: Target, issuer: Web, app: Any, me: Any) -> None:
+def test_row_26_and_27_facebooks_classic_tokens_too(target: Target, issuer: Web, app: Any, me: Any) -> None:
     issuer.on |= {"/graph/app": app, "/graph/me": me}
     assert target.ask("POST", "/users", {"authData": {"facebook": {"id": "x", "access_token": "t"}}}).code == 101
     injected = {"id": "x", "access_token": "t&fields=id\r\nX: y"}

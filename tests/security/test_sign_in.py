@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from bson import ObjectId
 
 from mbaas.testing.process import TestServer
 from mbaas_auth.totp import Totp
+from tests.auth.authenticator import DOMAIN, Passkey
 from tests.secantus import GIVEN, database
 from tests.security.attack import ANON, MASTER, PASSWORD, WAYS, Answer, Target, User, Way
 
@@ -25,7 +27,8 @@ _ADDRESSES = itertools.count(1)
 def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """Two processes with the defaults of `mbaas serve`, behind a proxy that says where requests come from."""
     store = {} if GIVEN is None else {"database_url": database(GIVEN, f"sign_in_{ObjectId()}")}
-    settings = {"workers": 2, "trusted_proxies": "127.0.0.1", "master_key_ips": "0.0.0.0/0", **store}
+    auth = json.dumps({"webauthn": {"rpId": DOMAIN}})
+    settings = {"workers": 2, "auth": auth, "trusted_proxies": "127.0.0.1", "master_key_ips": "0.0.0.0/0", **store}
     with TestServer(tmp_path_factory.mktemp("several"), "serve", settings=settings) as server:
         target = Target(server)
         with target.http:
@@ -112,3 +115,27 @@ def test_row_66_a_token_for_somebody_is_good_once_through_whichever_process(seve
 
     with ThreadPoolExecutor(8) as pool:
         assert Counter(pool.map(once, range(8))) == {200: 1, 404: 7}
+
+
+def test_row_31_what_a_passkey_has_signed_is_good_once_through_whichever_process(several: Target) -> None:
+    """And it is known to every process as soon as it was added, and to none once it was removed."""
+    user, passkey = several.user(), Passkey()
+
+    def ask(method: str, path: str, body: Any = None, sent: dict[str, str] | None = None) -> tuple[int, Any]:
+        return several.server.call(method, f"/api/v1/passkeys{path}", body, sent or elsewhere())
+
+    credential = passkey.registered(ask("POST", "/registration", {}, user.sent)[1])
+    with ThreadPoolExecutor(8) as pool:
+        added = Counter(pool.map(lambda _: ask("POST", "", {"credential": credential}, user.sent)[0], range(8)))
+    assert added == {201: 1, 404: 7}
+    for _ in range(4):
+        signed = passkey.signed(ask("POST", "/options", {})[1])
+        with ThreadPoolExecutor(8) as pool:
+            assert Counter(pool.map(lambda _, given=signed: ask("POST", "/sign-in", {"credential": given})[0], range(8))) == {
+                200: 1,
+                404: 7,
+            }
+    [kept] = ask("GET", "", None, user.sent)[1]["results"]
+    assert ask("DELETE", f"/{kept['id']}", None, user.sent)[0] == 200
+    for _ in range(4):
+        assert ask("POST", "/sign-in", {"credential": passkey.signed(ask("POST", "/options", {})[1])})[0] == 404

@@ -59,7 +59,7 @@ def test_every_write_is_closed_to_the_read_only_key() -> None:
         "/validate_purchase",
     }
     harmless |= {"/events/:eventName", "/requestPasswordReset", "/verificationEmailRequest"}
-    harmless |= {"/codes", "/sign-in"}
+    harmless |= {"/codes", "/sign-in", "/passkeys/options", "/passkeys/sign-in", "/passkeys/registration"}
     harmless |= {"/campaigns/audience/preview", "/campaigns/:campaignId/dry-run"}
     harmless |= {"/partner/replay", "/partner/subjects", "/partner/subjects/:externalId"}
     harmless |= {"/apps/:appId/resend_verification_email", "/apps/:appId/request_password_reset"}

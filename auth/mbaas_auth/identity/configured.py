@@ -10,7 +10,7 @@ from mbaas.data.classes import field_name_is_valid
 from mbaas_auth.identity.options import Lacking, Options
 from mbaas_auth.identity.ports import Provider
 
-_BY_NAME = ("apple", "facebook", "firebase", "github", "google", "keycloak", "ldap")
+_BY_NAME = ("apple", "facebook", "firebase", "github", "google", "keycloak", "ldap", "webauthn")
 _BY_TYPE = ("ldap", "oauth2", "oidc")
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.values import Object
 from mbaas.outbound.calls import Outbound
+from mbaas.storage.ports import Step
 
 if TYPE_CHECKING:
+    from mbaas.data.app import App
     from mbaas_auth.identity.documents import Documents
 
 
@@ -19,12 +22,20 @@ class Identity:
 
     `id`: whom it is, to that provider, for ever. `kept`: what is stored as the user's `authData` of the provider; it has the id.
     `email`: an address that she has proved to the provider to be hers. `joins`: she is the user whose address that is.
+    `signs_up`: somebody new may come with it; else it is good only for who is known by it, or for the user `whose` it is to be.
+    `strong`: it is two factors by itself. `steps` keep what the provider knows from now on, in one commit with the user. `told`: what
+    mails call it, where it adds to what is there already.
     """
 
     id: str
     kept: Object
     email: str | None = None
     joins: bool = False
+    signs_up: bool = True
+    strong: bool = False
+    whose: str | None = None
+    steps: tuple[Step, ...] = ()
+    told: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,11 @@ class Tools:
 
     outbound: Outbound
     documents: Documents
-    clock: Clock
+    app: App
+
+    @property
+    def clock(self) -> Clock:
+        return self.app.clock
 
 
 class Provider(Protocol):
@@ -41,6 +56,15 @@ class Provider(Protocol):
 
     async def vouch(self, data: Object, tools: Tools) -> Identity:
         """Whose the data is, all of which a client has chosen. Raises NotVouched, Unreachable or Missing."""
+        ...
+
+
+@runtime_checkable
+class Challenging(Protocol):
+    """A provider that asks something first."""
+
+    async def challenge(self, app: App, caller: Caller, given: Object) -> Object:
+        """What it asks, for what a client wants (`challengeData` of the provider)."""
         ...
 
 

@@ -34,6 +34,8 @@ def _reason(error: BaseException) -> str:
         return "the disk is full: make room in the data folder"
     if isinstance(error, (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError)):
         return "the data folder cannot be written to: look at its owner and its permissions"
+    if isinstance(error, apsw.IOError):
+        return f"the disk fails ({error}): look at what the system's log says of it"
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
         return "the database file is damaged: restore a copy of it"
     return repr(error)

@@ -27,8 +27,9 @@ from mbaas.wire.request import Receive, Scope, Send
 
 MALFORMED, UNKNOWN, WRONG_KEY = 1, 2, 4
 """The protocol's own error codes; others are Parse's."""
-TRY_LATER, START_AGAIN = 1013, 1012
-"""Close codes: the client reads too slowly, or there are too many of them; it missed events. SDKs connect again after either."""
+TRY_LATER, START_AGAIN, NOBODY = 1013, 1012, 1008
+"""Close codes: the client reads too slowly, or there are too many of them; it missed events; it has not said who it is. SDKs connect again
+after each."""
 _COUNTED = {
     "entries": "Entries of the feed that were read",
     "matches": "Distinct queries that were asked of an entry",
@@ -59,8 +60,11 @@ class Refusal(Exception):
 class Live:
     """The live side of the apps: their keys and hubs."""
 
-    def __init__(self, keyring: Keyring, hubs: Mapping[str, Hub], trusted_proxies: Iterable[str], metrics: Metrics) -> None:
-        self.keyring, self.hubs = keyring, hubs
+    def __init__(
+        self, keyring: Keyring, hubs: Mapping[str, Hub], trusted_proxies: Iterable[str], metrics: Metrics, hello_seconds: float
+    ) -> None:
+        """`hello_seconds` is how long a socket has to say who it is."""
+        self.keyring, self.hubs, self.hello_seconds = keyring, hubs, hello_seconds
         self._trusted = tuple(trusted_proxies)
         self._sockets = 0
         metrics.gauge("live_connections", "Open live-query sockets", lambda: self._sockets)
@@ -109,10 +113,12 @@ class Socket:
     async def run(self, receive: Receive) -> None:
         """Serve until either side ends it."""
         writer = asyncio.create_task(self._write())
+        hello = asyncio.get_running_loop().call_later(self._live.hello_seconds, self._nobody)
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 await self._take(message)
         finally:
+            hello.cancel()
             self._leave()
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
@@ -272,6 +278,10 @@ class Socket:
 
     def _tell(self, op: Told, members: Object) -> None:
         self.push(orjson.dumps({"op": op, **members}).decode())
+
+    def _nobody(self) -> None:
+        if self._identity is None:
+            self._close(NOBODY)
 
     def _close(self, code: int) -> None:
         """Close, once what is being sent is sent; a client that does not even take that is cut off."""
