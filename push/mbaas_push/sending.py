@@ -60,15 +60,15 @@ class _Stopped(Exception):
 
 
 async def order_of(task: Task) -> str | None:
-    """What is ordered of the run."""
-    found = await task.app.store.rows.get(CONTROL, task.key)
+    """What is ordered of the run, or of the play whose run it is."""
+    found = await task.app.store.rows.get(CONTROL, task.value.get("play", task.key))
     return None if found is None else str(found.value)
 
 
 class Sending:
-    """One run that this process holds."""
+    """One run that this process holds. The rows are those of the task's `run`, where it names one, or of its own key."""
 
-    def __init__(self, task: Task, send: Send, told: Told, turns: Turns) -> None:
+    def __init__(self, task: Task, send: Send, told: Told, turns: Turns, gate: Gate | None = None) -> None:
         self._task, self._send, self._told, self._turns = task, send, told, turns
         self._now = task.app.clock.now
         self._flying: set[asyncio.Task[None]] = set()
@@ -86,7 +86,7 @@ class Sending:
         self._lane = lane_of(push)
         self._data: Object = in_locale(push["data"], (), None)
         campaign = push.get("campaign")
-        self._gate = None if campaign is None else Gate(task.app, task.key, campaign)
+        self._gate = gate if gate is not None or campaign is None else Gate(task.app, task.key, campaign)
         pace = None if campaign is None else campaign.get("perSecond")
         self._seconds_each = 0.0 if pace is None else 1 / pace
         self._window = _WINDOW if pace is None else max(1, min(_WINDOW, int(pace / _TURNS)))
@@ -99,10 +99,22 @@ class Sending:
 
         Where it is told to stop, what is on the wire lands first.
         """
+        return await self._sent(self._go_through())
+
+    async def at_once(self, deliveries: Sequence[Delivery], beside: Sequence[Step]) -> int | None:
+        """The same for deliveries that are due and have not been written yet: that they are there, and that they are started, is one
+        commit with the steps `beside` it."""
+        marks = [*beside, *(delivery.step(self._now()) for delivery in deliveries)]
+        return await self._sent(self._start(deliveries, max(delivery.key for delivery in deliveries), marks))
+
+    async def _go_through(self) -> int | None:
+        await self._heed()
+        await self._recover()
+        return await self._send_pending()
+
+    async def _sent(self, sending: Awaitable[int | None]) -> int | None:
         try:
-            await self._heed()
-            await self._recover()
-            later = await self._send_pending()
+            later = await sending
             again = await self._send_again()
         except _Stopped as stopped:
             await self._landed()
@@ -176,7 +188,7 @@ class Sending:
 
     @property
     def _prefix(self) -> str:
-        return f"{self._task.key}:"
+        return f"{self._task.value.get('run', self._task.key)}:"
 
     async def _start(self, deliveries: Sequence[Delivery], started: str, marks: Sequence[Step] = ()) -> None:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
@@ -188,7 +200,7 @@ class Sending:
         leaving: list[Delivery] = []
         for delivery in deliveries:
             if self._too_late(delivery):
-                self._settle(delivery, {"state": "skipped", "reason": "expired"}, "skipped")
+                self._settle(delivery, {"state": "skipped", "reason": delivery.value.get("late", "expired")}, "skipped")
             elif delivery.key in held:
                 self._hold(delivery, held[delivery.key])
             else:
@@ -290,6 +302,8 @@ class Sending:
 
     def _expiry(self, delivery: Delivery) -> int | None:
         push = self._task.value["push"]
+        if "until" in delivery.value:
+            return int(delivery.value["until"])
         if push["expires"] is not None:
             return int(push["expires"])
         return None if push["lasts"] is None else delivery.due + int(push["lasts"])

@@ -78,6 +78,8 @@ def check_paths(app: App, paths: Iterable[str]) -> None:
     """ParseError 119 for a field that not everybody is shown."""
     for path in paths:
         root, _, field = path.partition(".")
+        if root not in ("user", "installation"):
+            raise wrong(f"{{{{{path}}}}} is known in plays alone: user.<column> or installation.<column>")
         class_name = "_User" if root == "user" else CLASS
         names = tuple(field.split("."))
         if names[0] in _SECRET:
