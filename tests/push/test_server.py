@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,27 +12,17 @@ from typing import Any
 import httpx
 import pytest
 
-from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
+from tests.mock_provider import mock_provider, received
 
 MASTER = {"X-Parse-Application-Id": APP_ID, "X-Parse-Master-Key": MASTER_KEY}
-_SETTING = re.compile(r"^export MBAAS_(\w+)=(.+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """`mbaas push mock`; the settings that it prints."""
-    folder = tmp_path_factory.mktemp("mock")
-    command = [sys.executable, "-m", "mbaas", "push", "mock", "--folder", str(folder / "keys")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment({})) as process:
-        assert process.stdout is not None
-        told = ""
-        while "/mock/script" not in told:
-            line = process.stdout.readline()
-            assert line, told
-            told += line
-        yield {name.lower(): value for name, value in _SETTING.findall(told)}
-        process.terminate()
-    assert process.returncode == 0
+    with mock_provider(tmp_path_factory.mktemp("mock") / "keys") as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +48,7 @@ def until(holds: Callable[[], Any]) -> Any:
 
 def receipts(mock: dict[str, str], token: str) -> int:
     """How often the mock was sent something for an address."""
-    with httpx.Client(verify=ssl.create_default_context(cafile=mock["push_ca_file"]), http2=True) as client:
-        return client.get(f"{mock['fcm_endpoint']}/mock/receipts").text.count(f'"provider":"fcm","token":"{token}"')
+    return sum((receipt["provider"], receipt["token"]) == ("fcm", token) for receipt in received(mock))
 
 
 def registered(api: httpx.Client, token: str) -> None:
