@@ -89,7 +89,12 @@ _ARGUMENTS: dict[str, dict[str, str]] = {
         "limit": "At most so many: 100 unless given",
         **_WINDOW,
     },
-    "campaigns": {"limit": "At most so many: 100 unless given, 1000 at most", "cursor": "`next` of an earlier answer: those after it"},
+    **dict.fromkeys(
+        ("campaigns", "plays", "fires"),
+        {"limit": "At most so many: 100 unless given, 1000 at most", "cursor": "`next` of an earlier answer: those after it"},
+    ),
+    "fire": {"sync": "`1`: answer with what came of it, and 200"},
+    "play_report": {"format": _USAGE["format"]},
     "preview": {"sample": "So many of the audience, 5 unless given"},
     "dry_run": {"limit": "At most so many of each, 100 unless given", "format": "`json` (unless given), or `ndjson` for all of them"},
     "report": {"run": "Only this run; all but tests unless given", "format": _USAGE["format"]},
@@ -304,10 +309,10 @@ def _operation(route: Route) -> Object:
 
 
 def _conditional(route: Route) -> bool:
-    """True for a write of one object, or one campaign, that is there."""
-    if route.pattern == "/campaigns/:campaignId/:order":
+    """True for a write of one object, one campaign or one play, that is there."""
+    if route.pattern in ("/campaigns/:campaignId/:order", "/plays/:playId/:order"):
         return True
-    return route.pattern.endswith(("/:objectId", "/campaigns/:campaignId")) and route.method in ("PUT", "DELETE")
+    return route.pattern.endswith(("/:objectId", "/campaigns/:campaignId", "/plays/:playId")) and route.method in ("PUT", "DELETE")
 
 
 def _operation_id(route: Route) -> str:

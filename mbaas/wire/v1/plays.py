@@ -81,7 +81,7 @@ async def fires(request: Request) -> Json:
     return {"results": found, "next": following}
 
 
-async def report(request: Request) -> Answer | Json:
+async def play_report(request: Request) -> Answer | Json:
     """What became of a play."""
     from mbaas_push.moments.report import PlayReport
 
@@ -103,6 +103,6 @@ ROUTES = (
     _reading("GET", f"{_ONE}/versions", versions, "The versions of a play"),
     _reading("GET", f"{_ONE}/audit", audit, "Who did what to a play"),
     _reading("GET", f"{_ONE}/fires", fires, "What set a play off"),
-    _reading("GET", f"{_ONE}/report", report, "What became of a play"),
+    _reading("GET", f"{_ONE}/report", play_report, "What became of a play"),
     _changing("POST", f"{_ONE}/:order", order, "Start, pause, resume or retire a play"),
 )

@@ -46,20 +46,28 @@ class PlayGate(Gate):
         gone = {subject for subject in subjects if await self._cancelled(subject)}
         held = {delivery.key: Held("cancelled") for delivery in deliveries if delivery.value["subject"] in gone}
         left = [delivery for delivery in deliveries if delivery.key not in held]
-        held |= await super().look(left)
+        # Of two moments at once one takes the person's turn, before either takes a place of the caps.
+        resting = await self._take_turns(left)
+        held |= {delivery.key: Held("cooldown") for delivery in left if delivery.value["subject"] in resting}
         left = [delivery for delivery in left if delivery.key not in held]
-        if self._cooldown is None or not left:
-            return held
-        wanted: dict[str, list[str]] = {}
-        for delivery in left:
-            wanted.setdefault(delivery.value["subject"], []).append(delivery.key)
-        full = await self._cooldown.take(wanted, self._run, self._app.clock.now())
-        cooling = [delivery for delivery in left if delivery.value["subject"] in full]
-        await super().give_back(cooling)
-        return held | {delivery.key: Held("cooldown") for delivery in cooling}
+        more = await super().look(left)
+        await self._give_turns_back([delivery for delivery in left if delivery.key in more])
+        return held | more
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         await super().give_back(deliveries)
+        await self._give_turns_back(deliveries)
+
+    async def _take_turns(self, deliveries: Sequence[Delivery]) -> set[str]:
+        """Take the turns of persons; who has been sent the play not long ago."""
+        if self._cooldown is None or not deliveries:
+            return set()
+        wanted: dict[str, list[str]] = {}
+        for delivery in deliveries:
+            wanted.setdefault(delivery.value["subject"], []).append(delivery.key)
+        return await self._cooldown.take(wanted, self._run, self._app.clock.now())
+
+    async def _give_turns_back(self, deliveries: Sequence[Delivery]) -> None:
         if self._cooldown is not None:
             await asyncio.gather(*(self._cooldown.give_back(one.value["subject"], self._run, one.key) for one in deliveries))
 
