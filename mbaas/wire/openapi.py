@@ -43,6 +43,7 @@ _AGGREGATE = {
     "rawValues": "`true`: values as MongoDB's extended JSON",
     "rawFieldNames": "`true`: fields by the names that MongoDB has for them",
 }
+_PAGE = {"limit": "At most so many: 100 unless given, 1000 at most", "cursor": "`next` of an earlier answer: those after it"}
 _CHANGES = {
     "className": "The class; may be left out where only the present position is asked for",
     "since": "A position: `next` of an earlier answer, or a `seq`. Without it the answer is the present position alone",
@@ -89,10 +90,9 @@ _ARGUMENTS: dict[str, dict[str, str]] = {
         "limit": "At most so many: 100 unless given",
         **_WINDOW,
     },
-    **dict.fromkeys(
-        ("campaigns", "plays", "fires"),
-        {"limit": "At most so many: 100 unless given, 1000 at most", "cursor": "`next` of an earlier answer: those after it"},
-    ),
+    "campaigns": _PAGE,
+    "plays": _PAGE,
+    "fires": _PAGE,
     "fire": {"sync": "`1`: answer with what came of it, and 200"},
     "play_report": {"format": _USAGE["format"]},
     "preview": {"sample": "So many of the audience, 5 unless given"},
