@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 
 from mbaas.data import objects
 from mbaas.data.app import App
@@ -213,7 +214,7 @@ class Runs:
         app = self._app
         try:
             if await order_of(task) is None:
-                await materialise(task)
+                await materialise(task, partial(self.turns.wait, lane_of(task.value["push"])))
         except ParseError as error:
             get_logger(__name__).warning("a push cannot be sent", push=task.key, reason=error.message)
             await status.fail(app, task.key, error)

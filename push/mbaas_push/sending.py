@@ -27,6 +27,10 @@ _WINDOW = 150
 """Rows that are marked as started at a time. No more than that many steps run on the event loop (the embedded store's bound is 200)."""
 _IN_FLIGHT = 900
 """Rows on the wire at a time, and no more of them can be ambiguous after a crash."""
+_WINDOW_BESIDE, _IN_FLIGHT_BESIDE = 50, 100
+"""The same while moments come: what is on the wire is work that a moment finds before it."""
+_AT_A_TIME = 20
+"""Messages that are made up without letting anything else run."""
 _TURNS = 4
 """How many windows a second are sent of a campaign that is to go out slowly."""
 _HEEDED_SECONDS = 0.5
@@ -150,7 +154,7 @@ class Sending:
         """Go through the rows in their order. When the next of them is due, if one is left."""
         rows = self._task.app.store.rows
         at = self._task.value["started"]
-        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, self._window, self._prefix)]:
+        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, self._page(), self._prefix)]:
             now = self._now()
             due = [delivery for delivery in page if delivery.due <= now]
             if not due:
@@ -158,6 +162,10 @@ class Sending:
             at = due[-1].key
             await self._start([delivery for delivery in due if delivery.state == "pending"], at)
         return None
+
+    def _page(self) -> int:
+        """How many rows are started at a time now."""
+        return min(self._window, _WINDOW_BESIDE) if self._turns.crowded(self._lane) else self._window
 
     async def _send_again(self) -> int | None:
         """Try what was refused for a while. When the next of it is due, if some is left."""
@@ -192,7 +200,7 @@ class Sending:
 
     async def _start(self, deliveries: Sequence[Delivery], started: str, marks: Sequence[Step] = ()) -> None:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
-        while len(self._open) + len(deliveries) > _IN_FLIGHT:
+        while len(self._open) + len(deliveries) > (_IN_FLIGHT_BESIDE if self._turns.crowded(self._lane) else _IN_FLIGHT):
             await self._any_lands()
         await self._wait_turn(len(deliveries))
         await self._heed()
@@ -207,10 +215,12 @@ class Sending:
                 leaving.append(delivery)
                 self._open.add(delivery.key)
         await self._keep(started, marks)
-        for delivery in leaving:
+        for place, delivery in enumerate(leaving, 1):
             flight = asyncio.create_task(self._fly(delivery))
             self._flying.add(flight)
             flight.add_done_callback(self._flying.discard)
+            if place % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
 
     async def _wait_turn(self, count: int) -> None:
         """Wait until so many may leave: until nothing more urgent is being sent, and where the campaign has a pace."""

@@ -11,6 +11,7 @@ from mbaas.data.admission import rules_for
 from mbaas.data.app import App
 from mbaas.data.sight import watchable
 from mbaas.kernel.caller import ANONYMOUS, MASTER
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import new_class
 from mbaas.kernel.values import Json, Object, is_number
 from mbaas.query import ast
@@ -129,8 +130,12 @@ def _check_said(app: App, kept: Object) -> None:
         raise wrong(f"{FALLBACK} is said where there is no offer, and cannot name one")
     change = kept["trigger"].get("change")
     if change is not None:
+        if any("params" not in function for function in kept["functions"]):
+            raise wrong("functions of a play that follows a class name their params: nobody is sent an object as a whole")
         rules = rules_for(app, ANONYMOUS, change["className"])
         for path in named:
             root, *field = path.split(".")
+            if root == "moment" and field[0] in segments.SECRET:
+                raise ParseError(Code.OPERATION_FORBIDDEN, f"{path} may not be shown in a text.", status=403)
             if root == "moment":
                 rules.refuse_protected(ANONYMOUS, tuple(field), "show")

@@ -137,7 +137,7 @@ class Judging:
         if bid.offers:
             more["offers"] = {offer.name: offer.how for offer in bid.offers}
         for recipient in bid.recipients:
-            if not recipient.reason:
+            if not recipient.reason or (bid.reason and recipient.reason == _OF_OFFER and bid.play.definition["functions"]):
                 recipient.reason, recipient.detail = bid.reason, bid.detail
             if not recipient.reason and recipient.due >= at + useful:
                 recipient.reason = "quiet_hours"

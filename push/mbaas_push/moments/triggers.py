@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import re
 
-from mbaas.data.admission import rules_for
 from mbaas.data.app import App
-from mbaas.data.search import refuse_protected
 from mbaas.data.sight import watchable
-from mbaas.kernel.caller import ANONYMOUS, MASTER
+from mbaas.kernel.caller import MASTER
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, is_number
 from mbaas.query import geo
+from mbaas_push.campaigns import segments
 from mbaas_push.campaigns.content import wrong
 
 KEY = re.compile(r"[\w.-]{1,100}")
@@ -118,7 +117,8 @@ def _change(app: App, given: Json) -> Object:
     if app.classes.get(class_name) is None:
         raise wrong(f"there is no class {class_name[:40]}")
     unchanging(where, "change.where")
-    refuse_protected(rules_for(app, ANONYMOUS, class_name), ANONYMOUS, watchable(app, MASTER, class_name, where))
+    watchable(app, MASTER, class_name, where)
+    segments.check_query(app, class_name, where)
     subject = given.get("subject", "objectId" if class_name in PEOPLE else "user")
     if not isinstance(subject, str) or target(app, class_name, subject) not in PEOPLE:
         raise wrong("change.subject is a column that is a pointer to _User or _Installation")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 
 from mbaas.data.app import App
@@ -52,8 +53,14 @@ class Working:
                 return await self._go_on(task)
             fire = Fire(**task.value["fire"])
             live = await self._rules.live()
-            judging = Judging(self._app, fire, [live[play] for play in fire.plays if play in live], self._offers)
-            return await (self._one(task, fire, judging, live) if fire.single else self._many(task, fire, judging, live))
+            plays = [live[play] for play in fire.plays if play in live]
+            judging = Judging(self._app, fire, plays, self._offers)
+            if not fire.single:
+                return await self._many(task, fire, judging, live)
+            # Nobody else waits for what functions take their time for.
+            asks = any(play.definition["functions"] for play in plays)
+            with nullcontext() if asks else self._runs.turns.taking_part("moment"):
+                return await self._one(task, fire, judging, live)
         except Lost:
             raise
         except Exception:
