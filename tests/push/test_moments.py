@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
+import airportsdata
 import pytest
 
 from mbaas.data import objects
 from mbaas.data.app import App
 from mbaas.kernel.caller import MASTER
-from mbaas.kernel.clock import iso
+from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import ParseError
 from mbaas.kernel.values import Object
 from mbaas.testing.clock import FakeClock
 from mbaas_push import receipts
 from mbaas_push.mock.script import Script
-from tests.push.marketing import person, phone, sent, tokens
+from tests.push.marketing import launched, passed, person, phone, rows, run_of, sent, tokens
 from tests.push.playing import MINUTE, came_of, fire, idle, live, moments, order, outcome, passing, report
 from tests.waiting import until
 
@@ -220,3 +223,20 @@ async def test_changes_of_a_class_set_plays_off(app: App, script: Script) -> Non
     await idle(app)
     assert sent(script)["one"]["alert"] == "Order 7 is late"
     assert (await report(app, late))["fired"] == 2
+
+
+@pytest.mark.parametrize("closed_app", ["embedded"], indirect=True)
+async def test_a_campaign_goes_out_at_nine_by_the_clocks_of_all_airports(app: App, script: Script, clock: FakeClock) -> None:
+    """Every time zone in which there is an airport, the night in which Europe's clocks are put on among them."""
+    zones = sorted({airport["tz"] for airport in airportsdata.load().values()})
+    clock.advance((from_iso("2026-03-28T09:00:00Z") or 0) - clock.now())
+    for zone in zones:
+        await phone(app, zone, timeZone=zone)
+    made = await launched(app, schedule={"at": "2026-03-29T09:00:00", "local": True})
+    await passed(app, clock, made)
+    told = await rows(app, await run_of(app, made))
+    shown = {zone: datetime.fromtimestamp(row["at"] / 1000, ZoneInfo(zone)) for zone, row in told.items() if row["state"] == "sent"}
+    assert len(zones) > 300
+    assert shown.keys() == set(zones)
+    assert {f"{at:%Y-%m-%d %H:%M}" for at in shown.values()} == {"2026-03-29 09:00"}
+    assert len({row["at"] // MINUTE for row in told.values()}) > 30
