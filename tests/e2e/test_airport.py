@@ -72,7 +72,12 @@ def test_who_lands_is_sent_a_taxis_offer_once_and_a_partner_tells_of_whom_it_kno
         berlin = {"iata": "BER", "city": "Berlin", "location": {"__type": "GeoPoint", "latitude": 52.362247, "longitude": 13.500672}}
         Person.master(server).save("Airport", berlin)
         ann = Person.signed_up(server)
-        phone = {"installationId": "phone-1", "deviceType": "android", "deviceToken": "token-1", "timeZone": "Asia/Tokyo"}
+        phone: dict[str, object] = {
+            "installationId": "phone-1",
+            "deviceType": "android",
+            "deviceToken": "token-1",
+            "timeZone": "Asia/Tokyo",
+        }
         phone["user"] = {"__type": "Pointer", "className": "_User", "objectId": ann.id}
         assert ann.call("POST", "/installations", phone)[0] == 201
         environment = {**os.environ, "MBAAS_APP_ID": APP_ID, "MBAAS_MASTER_KEY": MASTER_KEY, "PYTHONUNBUFFERED": "1"}

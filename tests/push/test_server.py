@@ -137,11 +137,11 @@ def test_what_makes_no_sense_is_refused(api: httpx.Client, method: str, path: st
     assert (answer.status_code, sorted(answer.json())) == (status, ["code", "error"])
 
 
-_CLOSED = ("push", "push/x/cancel", "campaigns", "campaigns/x/test", "campaigns/audience/preview", "events")
-_CLOSED += ("plays", "plays/x/start", "moments/landed/fire")
+_CLOSED = ("push", "push/x/cancel", "campaigns", "campaigns/x/test", "campaigns/audience/preview", "events", "plays", "plays/x/start")
+_OF_MOMENTS = ("moments/landed/fire", "moments/x/fire?sync=1")
 
 
-@pytest.mark.parametrize("path", ["/parse/push", *(f"/api/v1/{path}" for path in _CLOSED)])
+@pytest.mark.parametrize("path", ["/parse/push", *(f"/api/v1/{path}" for path in (*_CLOSED, *_OF_MOMENTS))])
 def test_a_client_sends_nothing(server: TestServer, path: str) -> None:
     answer = httpx.post(server.url + path, json={"where": {}, "data": {}}, headers={"X-Parse-Application-Id": APP_ID})
     assert answer.status_code == 403
