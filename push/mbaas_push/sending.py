@@ -200,7 +200,7 @@ class Sending:
 
     async def _start(self, deliveries: Sequence[Delivery], started: str, marks: Sequence[Step] = ()) -> None:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
-        while len(self._open) + len(deliveries) > (_IN_FLIGHT_BESIDE if self._turns.crowded(self._lane) else _IN_FLIGHT):
+        while self._open and len(self._open) + len(deliveries) > (_IN_FLIGHT_BESIDE if self._turns.crowded(self._lane) else _IN_FLIGHT):
             await self._any_lands()
         await self._wait_turn(len(deliveries))
         await self._heed()
