@@ -139,6 +139,9 @@ async def _measure(server: TestServer, mock: dict[str, str], devices: int) -> No
         await _play(line, "quick")
         asks = [{"name": "slow.offer", "budgetMs": BUDGET_MS}]
         await _play(line, "asking", functions=asks, fallback={"body": "Hello {{moment.n}}"})
+        # What a server loads when it first sends, and first calls a partner.
+        for key in ("quick", "asking"):
+            await _asked(line, "POST", f"/api/v1/moments/{key}/fire?sync=1", {"eventId": "first", "subject": {"user": people[0]}})
         for what, key, sends in (
             ("in quiet", "quick", False),
             ("while a campaign goes out", "quick", True),

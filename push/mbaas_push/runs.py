@@ -26,12 +26,13 @@ from mbaas.storage.ports import PutRow, Row
 from mbaas_push import status
 from mbaas_push.audience import materialise
 from mbaas_push.campaigns.gate import Gate
+from mbaas_push.campaigns.segments import PAGE
 from mbaas_push.deliveries import KEPT_MS, TABLE, Delivery
 from mbaas_push.local_time import EARLIEST_MS
 from mbaas_push.message import read
 from mbaas_push.sending import CONTROL, LOOKS_MS, Sending, order_of
 from mbaas_push.transports.port import Transport
-from mbaas_push.turns import Turns, lane_of
+from mbaas_push.turns import Lane, Turns, lane_of
 
 PUSHES, RESULTS = "pushes", "push results"
 _BY = re.compile(r"\.(type|offset)\.")
@@ -40,6 +41,7 @@ Ended = Callable[[str, Object, str], Awaitable[None]]
 _LATER_MS = 1000
 """When a campaign looks again for a place among those that are being sent."""
 _LOOKS, _LOOK_SECONDS = 60, 0.05
+_PAGE_BESIDE = 100
 FAILURES = 8
 """How often in a row a run may fail for a reason that nobody foresaw, before it is given up."""
 FIRST_REST_MS = 1000
@@ -214,7 +216,7 @@ class Runs:
         app = self._app
         try:
             if await order_of(task) is None:
-                await materialise(task, partial(self.turns.wait, lane_of(task.value["push"])))
+                await materialise(task, partial(self._turn, lane_of(task.value["push"])))
         except ParseError as error:
             get_logger(__name__).warning("a push cannot be sent", push=task.key, reason=error.message)
             await status.fail(app, task.key, error)
@@ -226,6 +228,11 @@ class Runs:
         if again is None:
             await self._end(task, "succeeded")
         return again
+
+    async def _turn(self, lane: Lane) -> int:
+        """Wait until a run may find more of its devices; how many, so that moments find little to do before them."""
+        await self.turns.wait(lane)
+        return _PAGE_BESIDE if self.turns.crowded(lane) else PAGE
 
     async def _end(self, task: Task, how: str) -> None:
         rows, campaign = self._app.store.rows, task.value["push"].get("campaign")

@@ -89,7 +89,7 @@ async def test_a_run_that_a_fault_stops_is_tried_again_and_given_up_in_the_end(
 ) -> None:
     left = failures
 
-    async def faulty(task: Task, turn: Callable[[], Awaitable[None]]) -> Any:
+    async def faulty(task: Task, turn: Callable[[], Awaitable[int]]) -> Any:
         nonlocal left
         left -= 1
         if left >= 0:

@@ -51,7 +51,7 @@ def check_sizes(definition: Object) -> None:
 def read_variants(given: Object) -> list[Object]:
     """The variants of a `content`, or of `variants`. ParseError 142."""
     if ("content" in given) == ("variants" in given):
-        raise wrong("there must be a content, or variants of it")
+        raise wrong("it has a content, or variants of it")
     if "content" in given:
         return [{"name": "A", "weight": 1, "content": content.check(given["content"])}]
     every = given["variants"]

@@ -28,7 +28,7 @@ from mbaas_push.event_queries import DAY_MS, Window
 from mbaas_push.events import subject_of
 
 CLASS = "_Installation"
-_PAGE = 500
+PAGE = 500
 _KNOWN = frozenset(("where", "users", "events"))
 _OF_EVENT = frozenset(("name", "atLeast", "atMost", "days", "of", "where"))
 _MOST_EVENTS, _MOST_DAYS = 10, 400
@@ -145,10 +145,10 @@ async def pages(app: App, audience: Object, now: int) -> AsyncIterator[list[Obje
         yield [installation for installation in page if belongs(installation)]
 
 
-def after(where: Object, cursor: str) -> FindOptions:
+def after(where: Object, cursor: str, most: int = PAGE) -> FindOptions:
     """What finds the page of a query that comes after an id."""
     narrowed: Object = {"$and": [where, {"objectId": {"$gt": cursor}}]} if cursor else where
-    return FindOptions(where=narrowed, order=(("objectId", False),), limit=_PAGE)
+    return FindOptions(where=narrowed, order=(("objectId", False),), limit=most)
 
 
 async def size(app: App, audience: Object, now: int) -> int:
