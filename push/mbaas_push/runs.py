@@ -41,7 +41,7 @@ Ended = Callable[[str, Object, str], Awaitable[None]]
 _LATER_MS = 1000
 """When a campaign looks again for a place among those that are being sent."""
 _LOOKS, _LOOK_SECONDS = 60, 0.05
-_PAGE_BESIDE = 100
+_PAGE_BESIDE = 200
 FAILURES = 8
 """How often in a row a run may fail for a reason that nobody foresaw, before it is given up."""
 FIRST_REST_MS = 1000

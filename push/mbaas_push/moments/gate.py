@@ -22,7 +22,9 @@ class PlayGate(Gate):
 
     _kind = "play"
 
-    def __init__(self, app: App, run: str, push: Object) -> None:
+    def __init__(self, app: App, run: str, push: Object, *, fresh: bool = False) -> None:
+        """`fresh`: what devices have opted out of was read a moment ago."""
+        self._fresh = fresh
         campaign = push["campaign"]
         super().__init__(app, run, campaign)
         self._occurred: int = push["occurred"]
@@ -57,6 +59,9 @@ class PlayGate(Gate):
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         await super().give_back(deliveries)
         await self._give_turns_back(deliveries)
+
+    async def _silenced(self, deliveries: Sequence[Delivery]) -> dict[str, Held]:
+        return {} if self._fresh else await super()._silenced(deliveries)
 
     async def _take_turns(self, deliveries: Sequence[Delivery]) -> set[str]:
         """Take the turns of persons; who has been sent the play not long ago."""

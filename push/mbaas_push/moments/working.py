@@ -107,7 +107,8 @@ class Working:
             if all(delivery.due <= now for delivery in deliveries):
                 # Until something is started, whoever has the task next decides anew.
                 task.row = replace(task.row, value=value)
-                return await self._runs.sending(task, PlayGate(self._app, run, push)).at_once(deliveries, steps)
+                gate = PlayGate(self._app, run, push, fresh=not play.definition["functions"])
+                return await self._runs.sending(task, gate).at_once(deliveries, steps)
             del value["fire"]
             await task.keep(value, [*steps, *(delivery.step(now) for delivery in deliveries)])
             return await self._runs.sending(task, PlayGate(self._app, run, push)).run()
