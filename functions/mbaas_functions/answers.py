@@ -153,6 +153,10 @@ class Answers:
         _master_only(caller)
         return await self._app.pushes.send(caller, asked["body"])
 
+    async def _moment(self, caller: Caller, asked: Object) -> Json:
+        _master_only(caller)
+        return await self._app.moments.fire(str(asked["key"]), asked["body"])
+
 
 def _master_only(caller: Caller) -> None:
     if not caller.master:
@@ -176,6 +180,7 @@ _USES: dict[str, Use] = {
     "saveFile": Answers._save_file,
     "deleteFile": Answers._delete_file,
     "push": Answers._push,
+    "moment": Answers._moment,
     "newId": Answers._new_id,
     "commit": Answers._commit,
     "fileData": Answers._file_data,

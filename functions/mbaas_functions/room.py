@@ -9,14 +9,16 @@ from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.functions import NoFunctions
 from mbaas.kernel.triggers import Kind, NoTriggers, Outcome
-from mbaas.kernel.values import Object
+from mbaas.kernel.values import Json, Object
 from mbaas.outbound.calls import Outbound
 from mbaas_functions.hooks import Hooks
 from mbaas_functions.hosted import Hosted, ReadLimits
 from mbaas_functions.kinds import FUNCTION
 from mbaas_functions.partners.calls import Partners, Tell, nobody
 from mbaas_functions.partners.events import Events
+from mbaas_functions.partners.subjects import checked, enabled
 
 _ROOM, _ELSEWHERE = "functions", "functions elsewhere"
 
@@ -56,6 +58,11 @@ class Functions:
             return await self.partners.call(name, caller, params, (headers or {}).get("idempotency-key"), tell)
         return await self.hosted.call(name, caller, params, headers or {})
 
+    async def linked(self, partner: str, external_id: Json) -> str | None:
+        """The user behind an enabled partner's id, who has consented."""
+        found = await self.partners.registry.get(partner)
+        return await self.partners.subjects.user(partner, enabled(found), checked(external_id))
+
     async def fire(self, kind: Kind, class_name: str, caller: Caller, given: Object) -> Outcome:
         """Run a trigger."""
         place = self.hooks if self.hooks.has(kind, class_name) else self.hosted
@@ -75,11 +82,11 @@ async def opened(app: App, read_limits: ReadLimits) -> AsyncIterator[Functions]:
     functions = Functions(app, hooks, partners, owner, read_limits)
     try:
         await functions.open()
-        app.rooms[_ROOM] = app.triggers = functions
+        app.rooms[_ROOM] = app.triggers = app.functions = functions
         yield functions
     finally:
         app.rooms.pop(_ROOM, None)
-        app.triggers = NoTriggers()
+        app.triggers, app.functions = NoTriggers(), NoFunctions()
         await functions.close()
         owner.close()
 

@@ -12,9 +12,10 @@ from mbaas.data.keywords import Keywords
 from mbaas.data.policies import PLAIN, Policy
 from mbaas.data.uses import MemoryCounters, StoredCounters, Uses
 from mbaas.kernel.clock import Clock
+from mbaas.kernel.functions import Functions, NoFunctions
 from mbaas.kernel.ids import Ids
 from mbaas.kernel.options import AppOptions
-from mbaas.kernel.push import NoPushes, Pushes
+from mbaas.kernel.push import Moments, NoMoments, NoPushes, Pushes
 from mbaas.kernel.triggers import NoTriggers, Triggers
 from mbaas.storage.ports import Store
 from mbaas.storage.sharing import Joint, Sharing
@@ -37,7 +38,9 @@ class App:
         self.classes = Classes(store.schemas, options)
         self.keywords = Keywords(options.request_keyword_denylist)
         self.triggers: Triggers = NoTriggers()
+        self.functions: Functions = NoFunctions()
         self.pushes: Pushes = NoPushes()
+        self.moments: Moments = NoMoments()
         self.rooms: dict[str, Any] = {}
         self.unfed: list[Callable[[], None]] = []
         """Called after others changed what no entry of the feed tells: who is in a relation, such as a role's members."""

@@ -139,6 +139,23 @@ class Queue:
         self.wake()
         return True
 
+    async def begin(self, key: str, value: Json, beside: Sequence[Step] = ()) -> bool:
+        """As `put`, and this process begins the task at once, without looking for it: it is put as one that is held already.
+
+        Where this process does as many as it may, the task waits like others.
+        """
+        now, free = self._app.clock.now(), len(self._working) < self._most
+        due, owner = (now + _LEASE_MS, self._owner.name) if free else (now, None)
+        try:
+            await self._app.store.documents.commit([*beside, PutRow(self._table, key, value, due=due, if_absent=True, owner=owner)])
+        except Duplicate:
+            return False
+        if free:
+            self._do(Row(key, value, due=due, owner=owner))
+        else:
+            self.wake()
+        return True
+
     async def recall(self, key: str, change: Callable[[Object | None], Object]) -> None:
         """Take a task from whoever does it, and have it begun anew, at once, with what `change` makes of its value.
 
@@ -213,10 +230,13 @@ class Queue:
         if free <= 0:
             return
         for row in await self._app.store.rows.claim(self._table, self._app.clock.now(), self._owner.name, _LEASE_MS, free):
-            task = Task(self._app, self._table, row)
-            work = asyncio.create_task(self._work(task))
-            self._working[work] = task
-            work.add_done_callback(self._ended)
+            self._do(row)
+
+    def _do(self, row: Row) -> None:
+        task = Task(self._app, self._table, row)
+        work = asyncio.create_task(self._work(task))
+        self._working[work] = task
+        work.add_done_callback(self._ended)
 
     def _ended(self, work: asyncio.Task[None]) -> None:
         del self._working[work]

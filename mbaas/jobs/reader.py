@@ -33,8 +33,9 @@ is not to be done again. Called again where the place behind them was not writte
 class FeedReader:
     """A reader of the feed by the name of its table."""
 
-    def __init__(self, app: App, table: str, take: Take, owner: Owner) -> None:
-        self._app, self._table, self._take = app, table, take
+    def __init__(self, app: App, table: str, take: Take, owner: Owner, noted: Callable[[], None] | None = None) -> None:
+        """`noted` is called when what was to be written for a page is."""
+        self._app, self._table, self._take, self._noted = app, table, take, noted
         self._queue = Queue(app, table, self._serve, owner, most=1)
         self._started = False
 
@@ -100,3 +101,5 @@ class FeedReader:
         moved = PutRow(self._table, _PLACE, {"seq": seq, "number": place["number"] + max(read, 1)})
         with suppress(Duplicate):
             await self._app.store.documents.commit([page, *steps, moved])
+        if self._noted is not None:
+            self._noted()

@@ -1,4 +1,4 @@
-"""Sending pushes: the port that the push room fills, for the route and for functions alike."""
+"""Sending pushes and firing moments: the ports that the push room fills, for routes and for functions alike."""
 
 from __future__ import annotations
 
@@ -22,6 +22,24 @@ class NoPushes:
 
     async def send(self, caller: Caller, body: Object) -> str:
         check(body)
+        raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
+
+
+class Moments(Protocol):
+    """The business moments of one app."""
+
+    async def fire(self, key: str, body: Object) -> str:
+        """Say that something happened: `{eventId, subject, occurredAt?, props?}`; the id of that. It is on disk when this returns.
+
+        Once for each `eventId`. ParseError 142 for what cannot be, 115 if there is nothing to send with.
+        """
+        ...
+
+
+class NoMoments:
+    """An app that has nothing to send pushes with."""
+
+    async def fire(self, key: str, body: Object) -> str:
         raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
 
 

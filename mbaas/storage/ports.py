@@ -83,7 +83,10 @@ class Relate:
 
 @dataclass(frozen=True, slots=True)
 class PutRow:
-    """Insert or replace a row of an internal table. `if_absent`: Duplicate (index = table) if the key is there and not expired."""
+    """Insert or replace a row of an internal table, as one that `owner` holds, if it is given.
+
+    `if_absent`: Duplicate (index = table) if the key is there and not expired.
+    """
 
     table: str
     key: str
@@ -91,6 +94,7 @@ class PutRow:
     due: int | None = None
     expires: int | None = None
     if_absent: bool = False
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

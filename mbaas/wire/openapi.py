@@ -43,6 +43,7 @@ _AGGREGATE = {
     "rawValues": "`true`: values as MongoDB's extended JSON",
     "rawFieldNames": "`true`: fields by the names that MongoDB has for them",
 }
+_PAGE = {"limit": "At most so many: 100 unless given, 1000 at most", "cursor": "`next` of an earlier answer: those after it"}
 _CHANGES = {
     "className": "The class; may be left out where only the present position is asked for",
     "since": "A position: `next` of an earlier answer, or a `seq`. Without it the answer is the present position alone",
@@ -89,7 +90,11 @@ _ARGUMENTS: dict[str, dict[str, str]] = {
         "limit": "At most so many: 100 unless given",
         **_WINDOW,
     },
-    "campaigns": {"limit": "At most so many: 100 unless given, 1000 at most", "cursor": "`next` of an earlier answer: those after it"},
+    "campaigns": _PAGE,
+    "plays": _PAGE,
+    "fires": _PAGE,
+    "fire": {"sync": "`1`: answer with what came of it, and 200"},
+    "play_report": {"format": _USAGE["format"]},
     "preview": {"sample": "So many of the audience, 5 unless given"},
     "dry_run": {"limit": "At most so many of each, 100 unless given", "format": "`json` (unless given), or `ndjson` for all of them"},
     "report": {"run": "Only this run; all but tests unless given", "format": _USAGE["format"]},
@@ -304,10 +309,10 @@ def _operation(route: Route) -> Object:
 
 
 def _conditional(route: Route) -> bool:
-    """True for a write of one object, or one campaign, that is there."""
-    if route.pattern == "/campaigns/:campaignId/:order":
+    """True for a write of one object, one campaign or one play, that is there."""
+    if route.pattern in ("/campaigns/:campaignId/:order", "/plays/:playId/:order"):
         return True
-    return route.pattern.endswith(("/:objectId", "/campaigns/:campaignId")) and route.method in ("PUT", "DELETE")
+    return route.pattern.endswith(("/:objectId", "/campaigns/:campaignId", "/plays/:playId")) and route.method in ("PUT", "DELETE")
 
 
 def _operation_id(route: Route) -> str:

@@ -44,6 +44,31 @@ _DEFINITION: Object = {
     "expires": _TEXT,
     "perSecond": _NUMBER,
 }
+_PLAY: Object = {
+    "name": _TEXT,
+    "trigger": _shape(
+        moment=_TEXT,
+        geofence=_shape("on", on={"enum": ["enter", "exit"]}, center=_ref("Place"), radius=_NUMBER, polygon=_list(_ref("Place"))),
+        change=_shape("className", className=_TEXT, on=_list({"enum": ["create", "update", "enter"]}), where=_ANY, subject=_TEXT),
+    )
+    | {"description": "One of moment, geofence and change"},
+    "filter": _ANY,
+    **{name: _DEFINITION[name] for name in ("audience", "category", "variants", "control", "quietHours", "caps", "zone", "perSecond")},
+    "validFor": _TEXT,
+    "value": _shape(
+        "amount",
+        amount=_NUMBER,
+        curve={"enum": ["constant", "linear", "halfLife", "step"]},
+        halfLife=_TEXT,
+        steps=_list(_shape("after", "share", after=_TEXT, share=_NUMBER)),
+    ),
+    "minValue": _NUMBER,
+    "cooldown": _TEXT,
+    "cancelOn": _list(_shape(moment=_TEXT, geofence={"enum": ["exit"]})),
+    "functions": _list(_shape("name", name=_TEXT, params=_ANY, budgetMs=_WHOLE, concurrency=_WHOLE, worth=_TEXT)),
+    "onTimeout": {"enum": ["fallback", "skip"]},
+    "fallback": _ref("CampaignContent"),
+}
 _STATES = ["draft", "approved", "scheduled", "materialising", "sending", "paused", "completed", "cancelled", "failed", "expired"]
 _COUNTS: Object = dict.fromkeys(
     ("audience", "suppressed", "pending", "sent", "failed", "delivered", "opened", "dismissed", "converted", "conversions"), _WHOLE
@@ -105,6 +130,64 @@ SCHEMAS: Object = {
     "Rehearsal": _shape(audience=_WHOLE, sends=_WHOLE, suppressed=_named(_WHOLE), rendered=_list(_ANY), suppressions=_list(_ANY)),
     "AudiencePreview": _shape("size", size=_WHOLE, sample=_list(_ANY)),
     "CampaignTest": _shape(installations=_list(_TEXT), users=_list(_TEXT), variant=_TEXT, locale=_TEXT),
+    "PlayDefinition": _shape("name", "trigger", "validFor", **_PLAY, content=_ref("CampaignContent"))
+    | {"description": "`content`, or `variants` of it; `fallback` is another content, for when no function answers in time"},
+    "Play": _shape(
+        "id",
+        "state",
+        "version",
+        "updatedAt",
+        id=_TEXT,
+        **_PLAY,
+        state={"enum": ["draft", "live", "paused", "retired"]},
+        version=_WHOLE,
+        createdAt=_TEXT,
+        updatedAt=_TEXT,
+    ),
+    "Plays": _shape("results", results=_list(_ref("Play")), next={"type": ["string", "null"]}),
+    "PlayReport": _shape(
+        "fired",
+        "eligible",
+        "total",
+        fired=_WHOLE,
+        eligible=_WHOLE,
+        total=_ref("Tally"),
+        suppressed=_named(_WHOLE),
+        failed=_named(_WHOLE),
+        by=_named(_named(_ref("Tally"))),
+        functions=_named(_shape(answered=_WHOLE, timeout=_WHOLE, failed=_WHOLE)),
+        age=_shape(
+            p50={"type": ["number", "null"]}, p99={"type": ["number", "null"]}, most={"type": ["number", "null"]}, upTo=_named(_WHOLE)
+        ),
+        worth=_shape(sent=_NUMBER, late=_NUMBER),
+    )
+    | {"description": "As of a campaign, by `partner`, too; `age` is how long after it happened a push was accepted, in ms"},
+    "Fire": _shape(
+        "eventId",
+        "subject",
+        eventId=_TEXT,
+        subject=_shape(user=_TEXT, installation=_TEXT, partner=_TEXT, externalId=_TEXT, where=_ANY)
+        | {"description": "One of user, installation, partner with externalId, and where"},
+        occurredAt={},
+        props=_ANY,
+    ),
+    "FireOfPartner": _shape("eventId", "externalId", eventId=_TEXT, externalId=_TEXT, occurredAt={}, props=_ANY),
+    "Accepted": _shape("id", id=_TEXT),
+    "Moment": _shape(
+        "id",
+        "state",
+        id=_TEXT,
+        moment=_TEXT,
+        state={"enum": ["accepted", "sending", "done", "failed"]},
+        at=_TEXT,
+        occurredAt=_TEXT,
+        plays=_list(_ANY),
+    )
+    | {"description": "`plays`: of each `sent`, `failed`, `pending`, `skipped.<reason>`"},
+    "Crossing": _shape(
+        "eventId", "transition", eventId=_TEXT, transition={"enum": ["enter", "exit"]}, fence=_TEXT, location=_ref("Place"), occurredAt={}
+    ),
+    "Place": _shape("latitude", "longitude", latitude=_NUMBER, longitude=_NUMBER),
     "Receipts": _shape(
         "receipts",
         receipts=_list(
@@ -139,6 +222,11 @@ TAKES: dict[str, str] = {
     "POST /api/v1/campaigns": "CampaignDefinition",
     "PUT /api/v1/campaigns/:campaignId": "CampaignDefinition",
     "POST /api/v1/campaigns/:campaignId/test": "CampaignTest",
+    "POST /api/v1/plays": "PlayDefinition",
+    "PUT /api/v1/plays/:playId": "PlayDefinition",
+    "POST /api/v1/moments/:key/fire": "Fire",
+    "POST /api/v1/partner/moments/:key/fire": "FireOfPartner",
+    "POST /api/v1/geofences": "Crossing",
     "POST /api/v1/receipts": "Receipts",
     "POST /api/v1/events": "Events",
 }
@@ -155,14 +243,26 @@ GIVES: dict[str, str] = {
     "POST /api/v1/campaigns/:campaignId/dry-run": "Rehearsal",
     "POST /api/v1/campaigns/audience/preview": "AudiencePreview",
     "GET /api/v1/campaigns/:campaignId/report": "Report",
+    "GET /api/v1/plays": "Plays",
+    "POST /api/v1/plays": "Play",
+    "GET /api/v1/plays/:playId": "Play",
+    "PUT /api/v1/plays/:playId": "Play",
+    "POST /api/v1/plays/:playId/duplicate": "Play",
+    "POST /api/v1/plays/:playId/:order": "Play",
+    "GET /api/v1/plays/:playId/report": "PlayReport",
+    "POST /api/v1/moments/:key/fire": "Accepted",
+    "POST /api/v1/partner/moments/:key/fire": "Accepted",
+    "POST /api/v1/geofences": "Accepted",
+    "GET /api/v1/moments/:momentId": "Moment",
     "POST /api/v1/receipts": "ReceiptsKept",
 }
 """What is answered, in the same way."""
-ONCE = frozenset(("POST /api/v1/push", "POST /api/v1/campaigns"))
+ONCE = frozenset(("POST /api/v1/push", "POST /api/v1/campaigns", "POST /api/v1/plays"))
 """Routes that are done once for each Idempotency-Key."""
 EXPORTS: dict[str, tuple[str, ...]] = {
     "GET /api/v1/events": ("application/x-ndjson",),
     "POST /api/v1/campaigns/:campaignId/dry-run": ("application/x-ndjson",),
     "GET /api/v1/campaigns/:campaignId/report": ("text/csv", "application/x-ndjson"),
+    "GET /api/v1/plays/:playId/report": ("text/csv", "application/x-ndjson"),
 }
 """Types of answers that are no JSON, besides it or instead of it."""

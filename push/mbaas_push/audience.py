@@ -6,6 +6,8 @@ the run, so that a server that is killed goes on where it was, and no badge is r
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from mbaas.data.app import App
 from mbaas.data.find import find_objects
 from mbaas.jobs.queue import Task
@@ -29,16 +31,17 @@ _DEFAULT_ZONE = "UTC"
 """Where a device is taken to be that does not say."""
 
 
-async def materialise(task: Task) -> None:
-    """Write the deliveries of a run, from the page at which it is."""
+async def materialise(task: Task, turn: Callable[[], Awaitable[int]]) -> None:
+    """Write the deliveries of a run, from the page at which it is. Before each page it waits for its `turn`, which says of how many."""
     app = task.app
     push = task.value["push"]
     campaign = push.get("campaign")
     where = _reachable(push["where"]) if campaign is None else query_of(campaign["audience"])
     write = _Plain(app, task.key, push) if campaign is None else await _OfCampaign.prepared(app, task.key, push)
     while task.value["state"] == "materialising":
+        most = await turn()
         for attempt in range(_TRIES):
-            page = await find_objects(app, MASTER, CLASS, after(where, task.value["cursor"]))
+            page = await find_objects(app, MASTER, CLASS, after(where, task.value["cursor"], most))
             value = {**task.value, "cursor": page[-1]["objectId"]} if page else {**task.value, "state": "sending"}
             deliveries, badges = await write.deliveries(page)
             value["counts"] = _with_skipped(task.value["counts"], deliveries)

@@ -7,7 +7,11 @@ A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run 
     sent      accepted by the provider, which calls it `id`
     failed    refused for good, for the `reason`
     skipped   not sent, for the `reason`: `expired`, `passed` (the time had passed in that zone), `cancelled`; of a campaign also
-              `no_address`, `opted_out`, `control`, `missing_field`, `too_long`, `quiet_hours`, `capped`, `unregistered`
+              `no_address`, `opted_out`, `control`, `missing_field`, `too_long`, `quiet_hours`, `capped`, `unregistered`; of a play also
+              `min_value`, `cooldown`, `outranked`, `function_timeout`, `function_failed`
+
+Of a play `occurred` is when it happened, `until` when the push is worth nothing any more, `worth` what it was worth when that was
+decided, `partner` the function whose offer it is, and `offers` what became of each function that was asked.
 
 `ambiguous` counts the attempts of which it is not known whether the provider had accepted them.
 """
@@ -28,6 +32,7 @@ KEPT_MS = 30 * 86_400_000
 _WAITING_MS = 400 * 86_400_000
 """How long one is kept that has no end yet: longer than anybody pauses a run."""
 UNSETTLED = ("pending", "again")
+_TIMES = ("at", "occurred", "until")
 
 
 def key_of(run: str, due: int, token: str) -> str:
@@ -66,8 +71,7 @@ class Delivery:
         """What is said of it: nothing by which the device could be sent anything."""
         hidden = ("to", "seen", "values") if "variant" in self.value else ("to", "seen", "locale")
         named = {name: value for name, value in self.value.items() if name not in hidden}
-        if "at" in named:
-            named["at"] = iso(named["at"])
+        named |= {name: iso(named[name]) for name in _TIMES if name in named}
         return {**named, "provider": self.value["to"] and self.address.provider, "due": iso(self.due) if self.due else None}
 
     def step(self, now: int) -> PutRow:

@@ -36,7 +36,7 @@ class InstallationPolicy(Policy):
     """Clients may add and change installations, and neither list nor remove them."""
 
     schema = {
-        "indexes": {"installation_id": {"installationId": 1}, "device_token": {"deviceToken": 1}},
+        "indexes": {"installation_id": {"installationId": 1}, "device_token": {"deviceToken": 1}, "user": {"user": 1}},
         "unique": frozenset[str](),
     }
 

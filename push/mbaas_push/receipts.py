@@ -64,11 +64,11 @@ async def keep(app: App, body: Object) -> Object:
     return {"kept": len(kept), "known": len(given) - len(new), "unknown": len(new) - len(kept)}
 
 
-async def told_of(app: App, run: str, first: str, last: str) -> dict[str, Told]:
-    """What was told of the deliveries of a run from one key to another, by their keys."""
+async def told_of(app: App, prefix: str, first: str, last: str) -> dict[str, Told]:
+    """What was told of the deliveries whose keys begin so, from one key to another, by their keys."""
     found: dict[str, Told] = {}
     after = first
-    while rows := await app.store.rows.scan(RECEIPTS, after, _PAGE, f"{run}:"):
+    while rows := await app.store.rows.scan(RECEIPTS, after, _PAGE, prefix):
         for row in rows:
             delivery, _, kind = row.key[: row.key.index("|")], None, row.value["kind"]
             if delivery > last:

@@ -10,11 +10,12 @@ from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.options import PushOptions
-from mbaas.kernel.push import NoPushes
+from mbaas.kernel.push import NoMoments, NoPushes
 from mbaas.outbound.reach import Reach
 
 if TYPE_CHECKING:
     from mbaas_push.campaigns.campaigns import Campaigns
+    from mbaas_push.moments.moments import Moments
     from mbaas_push.runs import Runs
     from mbaas_push.transports.port import Transport
 
@@ -30,19 +31,22 @@ async def opened(app: App, options: PushOptions, reach: Reach) -> AsyncIterator[
         return
     # What sends is loaded by a server that sends.
     from mbaas_push.campaigns.campaigns import Campaigns
+    from mbaas_push.moments.moments import Moments
     from mbaas_push.runs import Runs
 
     owner = Owner(app.options.data_dir, app.ids.uuid())
     runs = Runs(app, transport, owner)
-    campaigns = Campaigns(app, runs, owner)
+    campaigns, moments = Campaigns(app, runs, owner), Moments(app, runs, owner)
     runs.start()
     campaigns.launching.start()
-    app.pushes, app.rooms[_CAMPAIGNS] = runs, campaigns
+    moments.start()
+    app.pushes, app.rooms[_CAMPAIGNS], app.moments = runs, campaigns, moments
     try:
         yield
     finally:
-        app.pushes = NoPushes()
+        app.pushes, app.moments = NoPushes(), NoMoments()
         del app.rooms[_CAMPAIGNS]
+        await moments.close()
         await campaigns.launching.close()
         await runs.close()
         owner.close()
@@ -65,6 +69,15 @@ def campaigns_of(app: App) -> Campaigns:
     campaigns = app.rooms[_CAMPAIGNS]
     assert isinstance(campaigns, Campaigns)
     return campaigns
+
+
+def moments_of(app: App) -> Moments:
+    """The app's business moments. ParseError 115 if there is nothing to send with."""
+    from mbaas_push.moments.moments import Moments
+
+    if not isinstance(app.moments, Moments):
+        raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
+    return app.moments
 
 
 def _transport(app: App, options: PushOptions, reach: Reach) -> Transport | None:

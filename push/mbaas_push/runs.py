@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 
 from mbaas.data import objects
 from mbaas.data.app import App
@@ -24,12 +25,14 @@ from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import PutRow, Row
 from mbaas_push import status
 from mbaas_push.audience import materialise
+from mbaas_push.campaigns.gate import Gate
+from mbaas_push.campaigns.segments import PAGE
 from mbaas_push.deliveries import KEPT_MS, TABLE, Delivery
 from mbaas_push.local_time import EARLIEST_MS
 from mbaas_push.message import read
 from mbaas_push.sending import CONTROL, LOOKS_MS, Sending, order_of
 from mbaas_push.transports.port import Transport
-from mbaas_push.turns import Turns, lane_of
+from mbaas_push.turns import Lane, Turns, lane_of
 
 PUSHES, RESULTS = "pushes", "push results"
 _BY = re.compile(r"\.(type|offset)\.")
@@ -38,9 +41,10 @@ Ended = Callable[[str, Object, str], Awaitable[None]]
 _LATER_MS = 1000
 """When a campaign looks again for a place among those that are being sent."""
 _LOOKS, _LOOK_SECONDS = 60, 0.05
-_FAILURES = 8
+_PAGE_BESIDE = 200
+FAILURES = 8
 """How often in a row a run may fail for a reason that nobody foresaw, before it is given up."""
-_FIRST_REST_MS = 1000
+FIRST_REST_MS = 1000
 _TOLD_MS = 1000
 """How often `_PushStatus` is told how far a run is."""
 
@@ -51,7 +55,7 @@ class Runs:
     def __init__(self, app: App, transport: Transport, owner: Owner) -> None:
         self._app, self._transport = app, transport
         self._queue = Queue(app, PUSHES, self._work, owner)
-        self._once, self._turns = Once(app), Turns()
+        self._once, self.turns = Once(app), Turns()
         self.ended: Ended | None = None
 
     def start(self) -> None:
@@ -77,7 +81,7 @@ class Runs:
         now, run = self._app.clock.now(), self._app.ids.object_id()
         message = read(body, now)
         push: Object = {**asdict(message), "asked": now, "pushTime": message.push_time}
-        value, due = _begun(push), _due(push)
+        value, due = begun(push), _due(push)
         record = [] if once is None else [self._once.record("push", caller, once, body, run)]
         if not await self._queue.put(run, value, due=max(due, now), beside=record) and once is not None:
             return str(await self._once.known("push", caller, once, body))
@@ -86,9 +90,13 @@ class Runs:
             await self._note_use(body["audience_id"])
         return run
 
+    def sending(self, task: Task, gate: Gate) -> Sending:
+        """What sends the deliveries of a task of another queue, in turn with the pushes."""
+        return Sending(task, self._transport.send, _nobody, self.turns, gate)
+
     def launch(self, run: str, push: Object) -> PutRow:
         """The step that has a campaign's push sent; who commits it wakes the queue."""
-        return PutRow(PUSHES, run, _begun(push), due=max(_due(push), push["asked"]), if_absent=True)
+        return PutRow(PUSHES, run, begun(push), due=max(_due(push), push["asked"]), if_absent=True)
 
     async def active(self, run: str) -> Row | None:
         """The run's row, if it has not ended."""
@@ -178,11 +186,11 @@ class Runs:
             # It was paused and resumed before its time, at which it is to find its devices.
             return due
         lane = lane_of(push)
-        if self._turns.full(lane):
+        if self.turns.full(lane):
             return app.clock.now() + _LATER_MS
         before = _reached(task)
         try:
-            with self._turns.taking_part(lane):
+            with self.turns.taking_part(lane):
                 return await self._take_further(task)
         except Lost:
             raise
@@ -196,30 +204,35 @@ class Runs:
         Where the store is out nothing of that can be written, and the run is tried again when its lease is over.
         """
         failures = 1 if moved else int(task.value.get("failures", 0)) + 1
-        if failures >= _FAILURES:
+        if failures >= FAILURES:
             await status.fail(self._app, task.key, ParseError(Code.INTERNAL_SERVER_ERROR, type(error).__name__))
             await self._end(task, "failed")
             return None
         await task.keep({**task.value, "failures": failures})
-        return self._app.clock.now() + (_FIRST_REST_MS << failures)
+        return self._app.clock.now() + (FIRST_REST_MS << failures)
 
     async def _take_further(self, task: Task) -> int | None:
         """Find the devices of a run and send what is due; when it is to go on, None when it has ended."""
         app = self._app
         try:
             if await order_of(task) is None:
-                await materialise(task)
+                await materialise(task, partial(self._turn, lane_of(task.value["push"])))
         except ParseError as error:
             get_logger(__name__).warning("a push cannot be sent", push=task.key, reason=error.message)
             await status.fail(app, task.key, error)
             await self._end(task, "failed")
             return None
         told = _Told(app, task.key)
-        again = await Sending(task, self._transport.send, told, self._turns).run()
+        again = await Sending(task, self._transport.send, told, self.turns).run()
         await told.end("running" if again is not None else "succeeded", task.value["counts"])
         if again is None:
             await self._end(task, "succeeded")
         return again
+
+    async def _turn(self, lane: Lane) -> int:
+        """Wait until a run may find more of its devices; how many, so that moments find little to do before them."""
+        await self.turns.wait(lane)
+        return _PAGE_BESIDE if self.turns.crowded(lane) else PAGE
 
     async def _end(self, task: Task, how: str) -> None:
         rows, campaign = self._app.store.rows, task.value["push"].get("campaign")
@@ -244,12 +257,17 @@ class _Told:
         await status.tell(self._app, self._run, state, counts)
 
 
+async def _nobody(counts: Mapping[str, int]) -> None:
+    """Told of what has no `_PushStatus`."""
+
+
 def _reached(task: Task) -> list[object]:
     """How far a run is."""
     return [task.value[name] for name in ("state", "cursor", "started", "settled", "counts")]
 
 
-def _begun(push: Object) -> Object:
+def begun(push: Object) -> Object:
+    """The value of a run of which nothing has been done."""
     return {"push": push, "state": "materialising", "cursor": "", "started": "", "settled": "", "counts": {}}
 
 

@@ -27,6 +27,10 @@ _WINDOW = 150
 """Rows that are marked as started at a time. No more than that many steps run on the event loop (the embedded store's bound is 200)."""
 _IN_FLIGHT = 900
 """Rows on the wire at a time, and no more of them can be ambiguous after a crash."""
+_WINDOW_BESIDE, _IN_FLIGHT_BESIDE = 50, 100
+"""The same while moments come: what is on the wire is work that a moment finds before it."""
+_AT_A_TIME = 20
+"""Messages that are made up without letting anything else run."""
 _TURNS = 4
 """How many windows a second are sent of a campaign that is to go out slowly."""
 _HEEDED_SECONDS = 0.5
@@ -60,15 +64,15 @@ class _Stopped(Exception):
 
 
 async def order_of(task: Task) -> str | None:
-    """What is ordered of the run."""
-    found = await task.app.store.rows.get(CONTROL, task.key)
+    """What is ordered of the run, or of the play whose run it is."""
+    found = await task.app.store.rows.get(CONTROL, task.value.get("play", task.key))
     return None if found is None else str(found.value)
 
 
 class Sending:
-    """One run that this process holds."""
+    """One run that this process holds. The rows are those of the task's `run`, where it names one, or of its own key."""
 
-    def __init__(self, task: Task, send: Send, told: Told, turns: Turns) -> None:
+    def __init__(self, task: Task, send: Send, told: Told, turns: Turns, gate: Gate | None = None) -> None:
         self._task, self._send, self._told, self._turns = task, send, told, turns
         self._now = task.app.clock.now
         self._flying: set[asyncio.Task[None]] = set()
@@ -86,7 +90,7 @@ class Sending:
         self._lane = lane_of(push)
         self._data: Object = in_locale(push["data"], (), None)
         campaign = push.get("campaign")
-        self._gate = None if campaign is None else Gate(task.app, task.key, campaign)
+        self._gate = gate if gate is not None or campaign is None else Gate(task.app, task.key, campaign)
         pace = None if campaign is None else campaign.get("perSecond")
         self._seconds_each = 0.0 if pace is None else 1 / pace
         self._window = _WINDOW if pace is None else max(1, min(_WINDOW, int(pace / _TURNS)))
@@ -99,10 +103,22 @@ class Sending:
 
         Where it is told to stop, what is on the wire lands first.
         """
+        return await self._sent(self._go_through())
+
+    async def at_once(self, deliveries: Sequence[Delivery], beside: Sequence[Step]) -> int | None:
+        """The same for deliveries that are due and have not been written yet: that they are there, and that they are started, is one
+        commit with the steps `beside` it."""
+        marks = [*beside, *(delivery.step(self._now()) for delivery in deliveries)]
+        return await self._sent(self._start(deliveries, max(delivery.key for delivery in deliveries), marks))
+
+    async def _go_through(self) -> int | None:
+        await self._heed()
+        await self._recover()
+        return await self._send_pending()
+
+    async def _sent(self, sending: Awaitable[int | None]) -> int | None:
         try:
-            await self._heed()
-            await self._recover()
-            later = await self._send_pending()
+            later = await sending
             again = await self._send_again()
         except _Stopped as stopped:
             await self._landed()
@@ -138,7 +154,7 @@ class Sending:
         """Go through the rows in their order. When the next of them is due, if one is left."""
         rows = self._task.app.store.rows
         at = self._task.value["started"]
-        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, self._window, self._prefix)]:
+        while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, self._page(), self._prefix)]:
             now = self._now()
             due = [delivery for delivery in page if delivery.due <= now]
             if not due:
@@ -146,6 +162,10 @@ class Sending:
             at = due[-1].key
             await self._start([delivery for delivery in due if delivery.state == "pending"], at)
         return None
+
+    def _page(self) -> int:
+        """How many rows are started at a time now."""
+        return min(self._window, _WINDOW_BESIDE) if self._turns.crowded(self._lane) else self._window
 
     async def _send_again(self) -> int | None:
         """Try what was refused for a while. When the next of it is due, if some is left."""
@@ -176,11 +196,11 @@ class Sending:
 
     @property
     def _prefix(self) -> str:
-        return f"{self._task.key}:"
+        return f"{self._task.value.get('run', self._task.key)}:"
 
     async def _start(self, deliveries: Sequence[Delivery], started: str, marks: Sequence[Step] = ()) -> None:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
-        while len(self._open) + len(deliveries) > _IN_FLIGHT:
+        while self._open and len(self._open) + len(deliveries) > (_IN_FLIGHT_BESIDE if self._turns.crowded(self._lane) else _IN_FLIGHT):
             await self._any_lands()
         await self._wait_turn(len(deliveries))
         await self._heed()
@@ -188,17 +208,19 @@ class Sending:
         leaving: list[Delivery] = []
         for delivery in deliveries:
             if self._too_late(delivery):
-                self._settle(delivery, {"state": "skipped", "reason": "expired"}, "skipped")
+                self._settle(delivery, {"state": "skipped", "reason": delivery.value.get("late", "expired")}, "skipped")
             elif delivery.key in held:
                 self._hold(delivery, held[delivery.key])
             else:
                 leaving.append(delivery)
                 self._open.add(delivery.key)
         await self._keep(started, marks)
-        for delivery in leaving:
+        for place, delivery in enumerate(leaving, 1):
             flight = asyncio.create_task(self._fly(delivery))
             self._flying.add(flight)
             flight.add_done_callback(self._flying.discard)
+            if place % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
 
     async def _wait_turn(self, count: int) -> None:
         """Wait until so many may leave: until nothing more urgent is being sent, and where the campaign has a pace."""
@@ -290,6 +312,8 @@ class Sending:
 
     def _expiry(self, delivery: Delivery) -> int | None:
         push = self._task.value["push"]
+        if "until" in delivery.value:
+            return int(delivery.value["until"])
         if push["expires"] is not None:
             return int(push["expires"])
         return None if push["lasts"] is None else delivery.due + int(push["lasts"])

@@ -67,8 +67,14 @@ def _columns(counts: Mapping[str, int]) -> Object:
         kind, _, rest = name.partition(".")
         by, _, which = rest.partition(".")
         if kind in ("sent", "failed") and which:
-            columns.setdefault(f"{kind}Per{'Type' if by == 'type' else 'UTCOffset'}", {})[which] = count
+            columns.setdefault(f"{kind}Per{'Type' if by == 'type' else 'UTCOffset'}", {})[_key(which)] = count
     return columns
+
+
+def _key(which: str) -> str:
+    """A zone's distance from UTC, as an object's key can be: `9`, and `5:30` for five hours and a half."""
+    hours, point, part = which.partition(".")
+    return f"{hours}:{round(float(f'0.{part}') * 60):02}" if point else which
 
 
 def _hash(alert: Json) -> str:

@@ -1,8 +1,9 @@
 """Which of the runs of a process goes first: moments before other pushes, and these before campaigns.
 
-A run waits with its next window while one that is more urgent is under way, for a second at most: so nothing is held up for good, and
-orders are heeded. Of the places of the queue campaigns take no more than half, so that there is one for a push at any time; where more of
-them are under way they take turns, or a few that go out slowly would hold up all others.
+A run waits with its next window while one that is more urgent is under way, for a second at most, and for a tenth of one where that is a
+moment: so nothing is held up for good, and orders are heeded. For some seconds after a moment others have less on the wire at a time: the
+next one finds the process with little to do before it. Of the places of the queue campaigns take no more than half, so that there is one
+for a push at any time; where more of them are under way they take turns, or a few that go out slowly would hold up all others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from mbaas.kernel.values import Object
 
 Lane = Literal["campaign", "transactional", "moment"]
 _ORDER: dict[Lane, int] = {"campaign": 0, "transactional": 1, "moment": 2}
-_LONGEST_SECONDS = 1.0
+_LONGEST_SECONDS, _LONGEST_FOR_MOMENTS_SECONDS = 1.0, 0.1
+_CROWDED_SECONDS = 10.0
 MOST_CAMPAIGNS = 4
 SLICE_SECONDS = 5.0
 """How long a campaign has its place, where another one waits for it."""
@@ -35,6 +37,7 @@ class Turns:
     def __init__(self) -> None:
         self._sending: Counter[Lane] = Counter()
         self._refused = False
+        self._last_moment = -_CROWDED_SECONDS
         self._ended = asyncio.Event()
 
     @contextmanager
@@ -46,6 +49,14 @@ class Turns:
         finally:
             self._sending[lane] -= 1
             self._ended.set()
+            if lane == "moment":
+                self._last_moment = asyncio.get_running_loop().time()
+
+    def crowded(self, lane: Lane) -> bool:
+        """True if moments come, and the lane is to leave them room."""
+        if lane == "moment":
+            return False
+        return self._sending["moment"] > 0 or asyncio.get_running_loop().time() - self._last_moment < _CROWDED_SECONDS
 
     def full(self, lane: Lane) -> bool:
         """True if no more runs of the lane are to be begun; one of them gives way then."""
@@ -60,9 +71,11 @@ class Turns:
         return gives
 
     async def wait(self, lane: Lane) -> None:
-        """Until nothing more urgent is being sent, or the second is over."""
+        """Until nothing more urgent is being sent, or as long as that is waited for."""
+        begun = asyncio.get_running_loop().time()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST_SECONDS):
-                while any(count and _ORDER[other] > _ORDER[lane] for other, count in self._sending.items()):
+            while ahead := {other for other, count in self._sending.items() if count and _ORDER[other] > _ORDER[lane]}:
+                longest = _LONGEST_FOR_MOMENTS_SECONDS if ahead == {"moment"} else _LONGEST_SECONDS
+                async with asyncio.timeout_at(begun + longest):
                     self._ended.clear()
                     await self._ended.wait()

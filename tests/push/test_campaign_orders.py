@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -88,12 +89,12 @@ async def test_a_run_that_a_fault_stops_is_tried_again_and_given_up_in_the_end(
 ) -> None:
     left = failures
 
-    async def faulty(task: Task) -> Any:
+    async def faulty(task: Task, turn: Callable[[], Awaitable[int]]) -> Any:
         nonlocal left
         left -= 1
         if left >= 0:
             raise ZeroDivisionError
-        await materialise(task)
+        await materialise(task, turn)
 
     monkeypatch.setattr(runs_module, "materialise", faulty)
     await phone(app, "one")

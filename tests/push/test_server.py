@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,27 +12,17 @@ from typing import Any
 import httpx
 import pytest
 
-from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
+from tests.mock_provider import mock_provider, received
 
 MASTER = {"X-Parse-Application-Id": APP_ID, "X-Parse-Master-Key": MASTER_KEY}
-_SETTING = re.compile(r"^export MBAAS_(\w+)=(.+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """`mbaas push mock`; the settings that it prints."""
-    folder = tmp_path_factory.mktemp("mock")
-    command = [sys.executable, "-m", "mbaas", "push", "mock", "--folder", str(folder / "keys")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment({})) as process:
-        assert process.stdout is not None
-        told = ""
-        while "/mock/script" not in told:
-            line = process.stdout.readline()
-            assert line, told
-            told += line
-        yield {name.lower(): value for name, value in _SETTING.findall(told)}
-        process.terminate()
-    assert process.returncode == 0
+    with mock_provider(tmp_path_factory.mktemp("mock") / "keys") as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +48,7 @@ def until(holds: Callable[[], Any]) -> Any:
 
 def receipts(mock: dict[str, str], token: str) -> int:
     """How often the mock was sent something for an address."""
-    with httpx.Client(verify=ssl.create_default_context(cafile=mock["push_ca_file"]), http2=True) as client:
-        return client.get(f"{mock['fcm_endpoint']}/mock/receipts").text.count(f'"provider":"fcm","token":"{token}"')
+    return sum((receipt["provider"], receipt["token"]) == ("fcm", token) for receipt in received(mock))
 
 
 def registered(api: httpx.Client, token: str) -> None:
@@ -133,6 +119,17 @@ def test_a_scheduled_push_is_paused_resumed_and_cancelled(api: httpx.Client, moc
         ("GET", "/api/v1/campaigns/nobody/audit", None, 404),
         ("GET", "/api/v1/campaigns/nobody/versions", None, 404),
         ("POST", "/api/v1/campaigns/audience/preview", {"where": {}}, 400),
+        ("POST", "/api/v1/plays", {"name": "x"}, 400),
+        ("GET", "/api/v1/plays/nobody", None, 404),
+        ("GET", "/api/v1/plays/nobody/report", None, 404),
+        ("GET", "/api/v1/plays/nobody/fires", None, 404),
+        ("POST", "/api/v1/plays/nobody/start", {}, 404),
+        ("POST", "/api/v1/plays/nobody/launch", {}, 400),
+        ("GET", "/api/v1/moments/nobody", None, 404),
+        ("POST", "/api/v1/moments/two words/fire", {"eventId": "x", "subject": {"user": "x"}}, 400),
+        ("POST", "/api/v1/moments/landed/fire", {"eventId": "x"}, 400),
+        ("POST", "/api/v1/geofences", {"eventId": "x", "transition": "enter"}, 403),
+        ("GET", "/api/v1/partner/moments", None, 404),
     ],
 )
 def test_what_makes_no_sense_is_refused(api: httpx.Client, method: str, path: str, body: Any, status: int) -> None:
@@ -140,10 +137,11 @@ def test_what_makes_no_sense_is_refused(api: httpx.Client, method: str, path: st
     assert (answer.status_code, sorted(answer.json())) == (status, ["code", "error"])
 
 
-_CLOSED = ("push", "push/x/cancel", "campaigns", "campaigns/x/test", "campaigns/audience/preview", "events")
+_CLOSED = ("push", "push/x/cancel", "campaigns", "campaigns/x/test", "campaigns/audience/preview", "events", "plays", "plays/x/start")
+_OF_MOMENTS = ("moments/landed/fire", "moments/x/fire?sync=1")
 
 
-@pytest.mark.parametrize("path", ["/parse/push", *(f"/api/v1/{path}" for path in _CLOSED)])
+@pytest.mark.parametrize("path", ["/parse/push", *(f"/api/v1/{path}" for path in (*_CLOSED, *_OF_MOMENTS))])
 def test_a_client_sends_nothing(server: TestServer, path: str) -> None:
     answer = httpx.post(server.url + path, json={"where": {}, "data": {}}, headers={"X-Parse-Application-Id": APP_ID})
     assert answer.status_code == 403
@@ -196,6 +194,42 @@ def test_a_campaign_goes_from_a_draft_to_its_report(api: httpx.Client, server: T
     assert (copy["name"], copy["state"]) == ("Spring (copy)", "draft")
     assert api.delete(f"/api/v1/campaigns/{copy['id']}").status_code == 200
     assert api.get(f"/api/v1/campaigns/{copy['id']}").status_code == 404
+
+
+def test_a_play_goes_from_a_draft_to_its_report(api: httpx.Client, mock: dict[str, str]) -> None:
+    """As docs/moments.md has it."""
+    registered(api, "p1")
+    [device] = api.get("/parse/installations", params={"where": '{"deviceToken": "p1"}'}).json()["results"]
+    body = {"name": "Landed", "trigger": {"moment": "landed"}, "content": {"body": "Welcome to {{moment.city}}"}, "validFor": "10m"}
+    made, again = [api.post("/api/v1/plays", json=body, headers={"Idempotency-Key": "landed"}) for _ in range(2)]
+    assert made.json() == again.json()
+    assert (made.status_code, made.json()["state"], made.json()["version"]) == (201, "draft", 1)
+    one = f"/api/v1/plays/{made.json()['id']}"
+    stale = {"If-Match": f'"{made.json()["updatedAt"]}"'}
+    assert api.put(one, json={**body, "cooldown": "1h"}, headers=stale).json()["version"] == 2
+    assert api.post(f"{one}/start", headers=stale).status_code == 409
+    assert api.post(f"{one}/start").json()["state"] == "live"
+    assert api.put(one, json=body).status_code == 409
+    happened = {"eventId": "e1", "subject": {"installation": device["objectId"]}, "props": {"city": "Berlin"}}
+    told = api.post("/api/v1/moments/landed/fire?sync=1", json=happened)
+    assert (told.status_code, told.json()["plays"]) == (200, [{"play": made.json()["id"], "sent": 1}])
+    same = api.post("/api/v1/moments/landed/fire", json=happened)
+    assert (same.status_code, same.json()) == (202, {"id": told.json()["id"]})
+    assert receipts(mock, "p1") == 1
+    [fired] = api.get(f"{one}/fires").json()["results"]
+    assert (fired["id"], fired["devices"]) == (told.json()["id"], 1)
+    [delivery] = api.get(f"/api/v1/push/{fired['run']}/deliveries").json()["results"]
+    assert (delivery["state"], delivery["occurred"] < delivery["until"]) == ("sent", True)
+    report = api.get(f"{one}/report").json()
+    assert (report["fired"], report["eligible"], report["total"]["sent"]) == (1, 1, 1)
+    assert api.get(f"{one}/report?format=csv").text.startswith("by,key,audience,")
+    assert [each["what"] for each in api.get(f"{one}/audit").json()["results"]] == ["created", "edited", "started"]
+    assert len(api.get(f"{one}/versions").json()["results"]) == 2
+    assert api.post(f"{one}/duplicate").json()["state"] == "draft"
+    assert len(api.get("/api/v1/plays?limit=1").json()["results"]) == 1
+    assert api.delete(one).status_code == 409
+    assert [api.post(f"{one}/{order}").status_code for order in ("pause", "retire")] == [200, 200]
+    assert api.delete(one).status_code == 200
 
 
 def test_the_mock_refuses_what_is_no_script(mock: dict[str, str]) -> None:

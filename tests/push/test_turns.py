@@ -26,7 +26,7 @@ async def test_a_run_waits_for_what_is_more_urgent(lane: Lane, other: Lane, wait
     turns = Turns()
     with turns.taking_part(lane), turns.taking_part(other):
         waiting = asyncio.create_task(turns.wait(lane))
-        done, _ = await asyncio.wait([waiting], timeout=0.05)
+        done, _ = await asyncio.wait([waiting], timeout=0.01)
         assert bool(done) is not waits
     async with asyncio.timeout(0.5):
         await waiting

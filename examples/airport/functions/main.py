@@ -22,6 +22,13 @@ async def ride(request):
     return {"airport": airport["iata"], **offer}
 
 
+@cloud.define("boarded", params={"flight": {"type": "String", "required": True}}, require_user=True)
+async def boarded(request):
+    """She boards again: what she was about to be sent for landing is taken back."""
+    event = f"{request.params['flight']} {request.user.id}"
+    return await cloud.moment("boarded", event, user=request.user.id, use_master_key=True)
+
+
 @cloud.before_save("Ride")
 async def check(request):
     """A ride is booked by somebody, who alone sees it, and the taxi service, which is told of it."""

@@ -100,6 +100,7 @@ __all__ = [
     "define",
     "http",
     "job",
+    "moment",
     "push",
     "run",
     "schedule",
@@ -149,3 +150,33 @@ async def push(
     if expiration_interval is not None:
         body["expiration_interval"] = expiration_interval
     return str(await ask("push", body=body, use_master_key=use_master_key))
+
+
+async def moment(
+    key: str,
+    event_id: str,
+    *,
+    user: str | None = None,
+    installation: str | None = None,
+    partner: tuple[str, str] | None = None,
+    where: Query | None = None,
+    occurred_at: datetime | None = None,
+    props: dict[str, Any] | None = None,
+    use_master_key: bool = False,
+) -> str:
+    """Say that something happened, once for each `event_id`; its id. It takes the master key. Plays bound to `key` do the rest.
+
+    It happened to a user or an installation (by their ids), to whom a partner knows by an id (`("taxi", "rider-7")`), or to all
+    installations that a query finds; now, unless `occurred_at` is given.
+    """
+    named: Body = {"user": user, "installation": installation}
+    if partner is not None:
+        named |= {"partner": partner[0], "externalId": partner[1]}
+    if where is not None:
+        named["where"] = where.to_json()["where"]
+    body: Body = {"eventId": event_id, "subject": {name: value for name, value in named.items() if value is not None}}
+    if occurred_at is not None:
+        body["occurredAt"] = from_date(occurred_at)
+    if props is not None:
+        body["props"] = encode(props)
+    return str(await ask("moment", key=key, body=body, use_master_key=use_master_key))

@@ -23,8 +23,8 @@ from mbaas.storage.ports import Row
 from mbaas_functions.partners.environments import Environment, environment_of
 from mbaas_functions.partners.registry import Registry
 
-RIGHTS = ("find", "get", "count", "changes", "events", "usage", "subjects")
-"""What a key may open: reading what is shared, following its changes, the partner's own events, its usage, linking people."""
+RIGHTS = ("find", "get", "count", "changes", "events", "usage", "subjects", "moments")
+"""What a key may open: reading what is shared, following its changes, the partner's own events, its usage, linking people, moments."""
 _TABLE = "partner_keys"
 _TOKEN = re.compile(r"pk_(live|test)_([a-z][a-z0-9_]{1,31})_([A-Za-z0-9]{27})([A-Za-z0-9]{6})")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -111,7 +111,7 @@ def _puts(step: Step) -> bool:
 
 
 def _row(step: PutRow) -> Row:
-    return Row(step.key, step.value, step.due, step.expires)
+    return Row(step.key, step.value, step.due, step.expires, step.owner)
 
 
 _DO: dict[type[Any], Callable[[Steps, Any, Session], Awaitable[Written]]] = {

@@ -24,8 +24,8 @@ from mbaas.storage.sqlite.permissions import as_set, as_text
 NOTHING = Written()
 _FEED = "INSERT INTO feed(op, class, id, before, after, at, version) VALUES(?, ?, ?, ?, ?, ?, ?)"
 _PUT_ROW = (
-    "INSERT INTO rows(tbl, key, value, due, expires) VALUES(?, ?, ?, ?, ?) ON CONFLICT(tbl, key) DO UPDATE SET "
-    "value=excluded.value, due=excluded.due, expires=excluded.expires, owner=NULL, fence=fence+1"
+    "INSERT INTO rows(tbl, key, value, due, expires, owner) VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(tbl, key) DO UPDATE SET "
+    "value=excluded.value, due=excluded.due, expires=excluded.expires, owner=excluded.owner, fence=fence+1"
 )
 
 
@@ -178,7 +178,7 @@ class Steps:
             there = "SELECT 1 FROM rows WHERE tbl=? AND key=? AND (expires IS NULL OR expires > ?)"
             if self._execute(there, (step.table, step.key, now)).get is not None:
                 raise Duplicate(step.table)
-        self._execute(_PUT_ROW, (step.table, step.key, encode(step.value).decode(), step.due, step.expires))
+        self._execute(_PUT_ROW, (step.table, step.key, encode(step.value).decode(), step.due, step.expires, step.owner))
         return NOTHING
 
     def _drop_row(self, step: DropRow) -> Written:

@@ -11,7 +11,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
-from mbaas.wire.v1.dialect import BASE, text, whole
+from mbaas.wire.v1.dialect import BASE, format_of, report_as, text, whole
 from mbaas_push.room import campaigns_of
 
 _PAGE, _MOST = 100, 1000
@@ -87,7 +87,7 @@ async def dry_run(request: Request) -> Answer | Json:
 
     room = campaigns_of(request.app)
     found, limit = await room.store.get(request.params[0]), whole(request, "limit", _PAGE, _MOST)
-    if _format(request, "json", "ndjson") == "json":
+    if format_of(request, "json", "ndjson") == "json":
         return await rehearsal.dry_run(room, found, limit)
 
     async def lines() -> AsyncIterator[bytes]:
@@ -123,13 +123,8 @@ async def report(request: Request) -> Answer | Json:
     every = [each["id"] for each in await room.store.runs(request.params[0]) if each["id"] == run or (run is None and not each["test"])]
     if run is not None and not every:
         raise ParseError(Code.OBJECT_NOT_FOUND, "The campaign has no such run.")
-    made = await Report.of(request.app, every)
-    match _format(request, "json", "csv", "ndjson"):
-        case "csv":
-            return Answer(body=made.csv().encode(), content_type=b"text/csv; charset=utf-8")
-        case "ndjson":
-            return Answer(body=made.ndjson(), content_type=b"application/x-ndjson")
-    return {"runs": every, **made.told()}
+    made = await Report.of(request.app, [f"{each}:" for each in every])
+    return report_as(request, made, runs=list[Json](every))
 
 
 async def why(request: Request) -> Json:
@@ -141,13 +136,6 @@ async def why(request: Request) -> Json:
     if (user is None) == (installation is None):
         raise ParseError(Code.INVALID_QUERY, "user or installation must be the id of one.")
     return {"results": await answer(request.app, *request.params, user=user, installation=installation)}
-
-
-def _format(request: Request, *known: str) -> str:
-    wanted = text(request, "format") or known[0]
-    if wanted not in known:
-        raise ParseError(Code.INVALID_QUERY, f"format must be {', '.join(known)}.")
-    return wanted
 
 
 _ONE = "/campaigns/:campaignId"

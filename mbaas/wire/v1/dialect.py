@@ -3,11 +3,17 @@ request."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Code, MbaasError, ParseError
-from mbaas.wire.request import Request
+from mbaas.kernel.values import Json
+from mbaas.wire.request import Answer, Request
 from mbaas_functions.hosted import Hosted
 from mbaas_functions.room import functions_of
+
+if TYPE_CHECKING:
+    from mbaas_push.campaigns.report import Report
 
 BASE = "/api/v1"
 _MOST_DIGITS = 18
@@ -25,6 +31,24 @@ def told(error: Exception) -> Exception:
     if isinstance(error, MbaasError):
         return ParseError(_CODE.get(error.status, Code.INVALID_JSON), error.message, sanitized=error.sanitized, status=error.status)
     return ParseError(Code.INTERNAL_SERVER_ERROR, "Internal server error.")
+
+
+def format_of(request: Request, *known: str) -> str:
+    """The format that is asked for: one of these, or the first. ParseError 102 for any other."""
+    wanted = text(request, "format") or known[0]
+    if wanted not in known:
+        raise ParseError(Code.INVALID_QUERY, f"format must be {', '.join(known)}.")
+    return wanted
+
+
+def report_as(request: Request, made: Report, **more: Json) -> Answer | Json:
+    """A report in the format that is asked for: `json`, `csv` or `ndjson`."""
+    match format_of(request, "json", "csv", "ndjson"):
+        case "csv":
+            return Answer(body=made.csv().encode(), content_type=b"text/csv; charset=utf-8")
+        case "ndjson":
+            return Answer(body=made.ndjson(), content_type=b"application/x-ndjson")
+    return {**more, **made.told()}
 
 
 def hosted(request: Request) -> Hosted:

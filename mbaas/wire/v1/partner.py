@@ -20,6 +20,7 @@ from mbaas.wire.dispatch import encode, enter
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Handler, Method, Route
 from mbaas.wire.v1.dialect import BASE
+from mbaas.wire.v1.moments import accepted
 from mbaas.wire.v1.partners import told_usage
 from mbaas_functions.partners import keys
 from mbaas_functions.partners.environments import LIMITS
@@ -28,6 +29,7 @@ from mbaas_functions.partners.principals import reader
 from mbaas_functions.partners.registry import Partner
 from mbaas_functions.partners.subjects import checked
 from mbaas_functions.room import functions_of
+from mbaas_push.room import moments_of
 
 Own = Callable[[Request, Partner, Key], Awaitable[bytes | Answer | Json]]
 """Handles a request of a partner's own, whose caller is the partner by now."""
@@ -136,6 +138,14 @@ async def unlink(request: Request, partner: Partner, key: Key) -> Json:
     return {}
 
 
+async def tell(request: Request, partner: Partner, key: Key) -> Answer:
+    """Say that something happened to somebody by the partner's own id of her; told alike of an id that is linked and of one that is not."""
+    given, people = request.object(), functions_of(request.app).partners.subjects
+    firing = moments_of(request.app).firing
+    user = await people.user(partner.name, key.environment, checked(given.get("externalId")))
+    return accepted(await firing.of_partner(partner.name, request.params[0], given, user))
+
+
 def _forbidden(text: str) -> ParseError:
     return ParseError(Code.OPERATION_FORBIDDEN, text, status=403)
 
@@ -151,11 +161,22 @@ _OPENED: tuple[tuple[Method, str, Own, str, str], ...] = (
     ("GET", "/dead", own_dead, "events", "Events that could not be delivered"),
     ("POST", "/replay", own_replay, "events", "Have them sent again"),
     ("POST", "/subjects", redeem, "subjects", "Link a user who has consented"),
+    ("POST", "/moments/:key/fire", tell, "moments", "Say that something happened to somebody"),
     ("DELETE", "/subjects/:externalId", unlink, "subjects", "Know somebody no more"),
 )
 """Method, path, handler, the right that a key needs, and what is done."""
 
 ROUTES = tuple(
-    Route(method, _OWN + pattern, _with_key(handler, right), summary, "partner", keys=False, batch=False, base=BASE)
+    Route(
+        method,
+        _OWN + pattern,
+        _with_key(handler, right),
+        summary,
+        "partner",
+        keys=False,
+        batch=False,
+        base=BASE,
+        status=202 if handler is tell else 200,
+    )
     for method, pattern, handler, right, summary in _OPENED
 )

@@ -18,7 +18,7 @@ from mbaas.kernel.values import Object
 from mbaas.storage.ports import DropRow, PutRow, Step
 from mbaas_push.campaigns import definition
 from mbaas_push.campaigns.launching import TICKS, Launching
-from mbaas_push.campaigns.store import Campaign, Store
+from mbaas_push.campaigns.store import Kept, Store
 from mbaas_push.runs import Runs
 from mbaas_push.sending import CONTROL
 
@@ -83,23 +83,23 @@ class Campaigns:
                 if tries == 0:
                     raise
 
-    async def _approve(self, campaign: Campaign, caller: Caller) -> Campaign:
+    async def _approve(self, campaign: Kept, caller: Caller) -> Kept:
         # What may be asked and shown may have changed since it was written.
         definition.check(self.app, campaign.definition)
         definition.check_sizes(campaign.definition)
         return await self.store.change(campaign, "approved", caller, state="approved", approved=campaign.value["version"])
 
-    async def _schedule(self, campaign: Campaign, caller: Caller) -> Campaign:
+    async def _schedule(self, campaign: Kept, caller: Caller) -> Kept:
         done = await self.store.change(campaign, "scheduled", caller, [self.launching.first(campaign)], state="scheduled")
         self.launching.wake()
         return done
 
-    async def _pause(self, campaign: Campaign, caller: Caller) -> Campaign:
+    async def _pause(self, campaign: Kept, caller: Caller) -> Kept:
         active = await self.launching.active(campaign.id)
         held: list[Step] = [PutRow(CONTROL, run, "paused") for run in active]
         return await self.store.change(campaign, "paused", caller, held, state="paused")
 
-    async def _resume(self, campaign: Campaign, caller: Caller) -> Campaign:
+    async def _resume(self, campaign: Kept, caller: Caller) -> Kept:
         active = await self.launching.active(campaign.id)
         freed: list[Step] = [DropRow(CONTROL, run) for run in active]
         done = await self.store.change(campaign, "resumed", caller, freed, state="scheduled")
@@ -107,7 +107,7 @@ class Campaigns:
         await self.launching.again(campaign.id)
         return done
 
-    async def _cancel(self, campaign: Campaign, caller: Caller) -> Campaign:
+    async def _cancel(self, campaign: Kept, caller: Caller) -> Kept:
         active = await self.launching.active(campaign.id)
         stopped: list[Step] = [DropRow(TICKS, campaign.id), *(PutRow(CONTROL, run, "cancelled") for run in active)]
         done = await self.store.change(campaign, "cancelled", caller, stopped, state="cancelled")
@@ -123,9 +123,9 @@ class Campaigns:
             if error.code != Code.OBJECT_NOT_FOUND:
                 raise
 
-    async def told(self, campaign: Campaign) -> Object:
+    async def told(self, campaign: Kept) -> Object:
         """What is said of it: its definition, its state, when it is sent next, and which runs are under way."""
-        told: Object = {**campaign.told(), "next": None, "active": []}
+        told: Object = {**campaign.told(), "approvedVersion": campaign.value.get("approved"), "next": None, "active": []}
         if campaign.state in ("scheduled", "paused"):
             active = await self.launching.active(campaign.id)
             told |= {"next": await self.launching.next_time(campaign), "active": sorted(active)}
@@ -133,7 +133,7 @@ class Campaigns:
                 told["state"] = "sending" if "sending" in active.values() else "materialising"
         return told
 
-    async def _found(self, campaign_id: str, order: str, updated_at: int | None) -> Campaign:
+    async def _found(self, campaign_id: str, order: str, updated_at: int | None) -> Kept:
         campaign = await self.store.get(campaign_id)
         if updated_at is not None and campaign.value["updatedAt"] != updated_at:
             raise Conflict

@@ -19,14 +19,14 @@ _MOST_HOURS = 30 * 24
 
 def check(app: App, given: Object) -> Object:
     """A definition as it is kept. ParseError 142 says what of it cannot be, or what a query of its audience would."""
-    if unknown := sorted(set(given) - {"name", "content", "variants", *_CHECKS}):
+    if unknown := sorted(set(given) - {"name", "content", "variants", *CHECKS}):
         raise wrong(f"a campaign has no {unknown[0]}")
     name = given.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
         raise wrong(f"name is a text of up to {LONGEST_NAME} characters")
     kept: Object = {"name": name, "audience": {}, "schedule": {"at": "now"}, "category": "general", "zone": "UTC"}
-    kept |= {key: _CHECKS[key](value) for key, value in given.items() if key in _CHECKS}
-    kept["variants"] = _variants(given)
+    kept |= {key: CHECKS[key](value) for key, value in given.items() if key in CHECKS}
+    kept["variants"] = read_variants(given)
     segments.check(app, kept["audience"])
     segments.check_paths(app, paths(kept))
     return kept
@@ -48,9 +48,10 @@ def check_sizes(definition: Object) -> None:
                     raise wrong(f"variant {variant['name']}, {locale}: {size} bytes; {provider} takes {LIMITS[provider]}")
 
 
-def _variants(given: Object) -> list[Object]:
+def read_variants(given: Object) -> list[Object]:
+    """The variants of a `content`, or of `variants`. ParseError 142."""
     if ("content" in given) == ("variants" in given):
-        raise wrong("a campaign has a content, or variants of it")
+        raise wrong("it has a content, or variants of it")
     if "content" in given:
         return [{"name": "A", "weight": 1, "content": content.check(given["content"])}]
     every = given["variants"]
@@ -113,7 +114,7 @@ def _expires(given: Json) -> Json:
     return given
 
 
-_CHECKS: dict[str, Callable[[Json], Json]] = {
+CHECKS: dict[str, Callable[[Json], Json]] = {
     "audience": segments.shape,
     "schedule": schedule.check,
     "category": _category,

@@ -34,6 +34,9 @@ class Held:
 class Gate:
     """That of one run."""
 
+    _kind = "campaign"
+    """What the id is called, in what a device is sent, of what it was sent for."""
+
     def __init__(self, app: App, run: str, campaign: Object) -> None:
         self._app, self._run, self._campaign = app, run, campaign
         self._said = content.Said(campaign["variants"])
@@ -72,7 +75,7 @@ class Gate:
         """What the device is sent. `receipt` is by what it tells what became of it."""
         value = delivery.value
         data = self._said.data(value["variant"], value["locale"], value.get("values", {}))
-        return {**data, "receipt": delivery.key, "campaign": self._campaign["id"]}
+        return {**data, "receipt": delivery.key, self._kind: self._campaign["id"]}
 
     async def _silenced(self, deliveries: Sequence[Delivery]) -> dict[str, Held]:
         ids = [delivery.value["installation"] for delivery in deliveries]

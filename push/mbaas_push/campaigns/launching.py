@@ -14,7 +14,7 @@ from mbaas.kernel.errors import Code, Conflict, Duplicate, MbaasError, ParseErro
 from mbaas.kernel.values import Object
 from mbaas.storage.ports import PutRow, Step
 from mbaas_push.campaigns.schedule import Schedule, duration_ms
-from mbaas_push.campaigns.store import Campaign, Store
+from mbaas_push.campaigns.store import Kept, Store
 from mbaas_push.runs import Runs
 
 TICKS = "campaign times"
@@ -44,7 +44,7 @@ class Launching:
         """Look now whether something is due."""
         self._queue.wake()
 
-    def first(self, campaign: Campaign) -> PutRow:
+    def first(self, campaign: Kept) -> PutRow:
         """The step that has a campaign sent at its times. ParseError 142 if there are none."""
         schedule, now = Schedule.of(campaign.definition["schedule"]), self._app.clock.now()
         first = schedule.begun(now)
@@ -53,7 +53,7 @@ class Launching:
             raise ParseError(Code.VALIDATION_ERROR, "The time of the schedule has passed.")
         return PutRow(TICKS, campaign.id, {"first": first, "next": wall, "done": 0, "sent": 0}, due=schedule.due(wall))
 
-    async def next_time(self, campaign: Campaign) -> str | None:
+    async def next_time(self, campaign: Kept) -> str | None:
         """When it is sent next: an instant, or without a zone each device's own time."""
         row = await self._app.store.rows.get(TICKS, campaign.id)
         if row is None or row.value["next"] is None:
@@ -94,7 +94,7 @@ class Launching:
             return None
         return schedule.due(following)
 
-    def _launched(self, campaign: Campaign, schedule: Schedule, wall: int) -> list[Step]:
+    def _launched(self, campaign: Kept, schedule: Schedule, wall: int) -> list[Step]:
         run = self._app.ids.object_id()
         push = push_of(campaign, self._app.clock.now(), wall if schedule.local else schedule.due(wall), local=schedule.local)
         steps = self._store.steps(campaign, "launched", None, {"run": run, "time": iso(wall)})
@@ -138,7 +138,7 @@ class Launching:
         return found
 
 
-def push_of(campaign: Campaign, asked: int, at: int | None, *, local: bool = False, **test: object) -> Object:
+def push_of(campaign: Kept, asked: int, at: int | None, *, local: bool = False, **test: object) -> Object:
     """The push of a run of a campaign as it is now."""
     definition = campaign.definition
     told = {"id": campaign.id, "version": campaign.value["version"], "past": definition["schedule"].get("past", "skip"), **test}

@@ -6,9 +6,10 @@ The push of a campaign's run has `campaign`: `id`, `version`, `category`, `audie
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from types import MappingProxyType
 
 from mbaas.data.app import App
 from mbaas.data.find import find_objects
@@ -73,11 +74,11 @@ class Recipients:
         self._quiet = QuietHours.of(self._campaign.get("quietHours"))
         self._test = bool(self._campaign.get("test"))
 
-    async def of(self, installations: Iterable[Object]) -> list[Recipient]:
-        """What becomes of installations of the audience."""
+    async def of(self, installations: Iterable[Object], beside: Mapping[str, Object] = MappingProxyType({})) -> list[Recipient]:
+        """What becomes of installations of the audience. `beside` is what texts may show besides, by subject: more roots of paths."""
         page = list(installations)
         users = await self._users(page)
-        return [self._recipient(installation, users.get(user_of(installation), {})) for installation in page]
+        return [self._recipient(installation, users.get(user_of(installation), {}), beside) for installation in page]
 
     async def _users(self, page: list[Object]) -> dict[str, Object]:
         if not any(path.startswith("user.") for path in self._paths):
@@ -86,7 +87,7 @@ class Recipients:
         found = await find_objects(self._app, MASTER, "_User", FindOptions(where={"objectId": {"$in": ids}}, limit=len(ids))) if ids else []
         return {user["objectId"]: user for user in found}
 
-    def _recipient(self, installation: Object, user: Object) -> Recipient:
+    def _recipient(self, installation: Object, user: Object, beside: Mapping[str, Object]) -> Recipient:
         campaign, subject = self._campaign, subject_of(installation)
         name = campaign["variant"] if self._test else assigned(campaign["id"], subject, campaign["variants"])
         locale = campaign.get("locale") or self._said.locale(name, installation.get("localeIdentifier"))
@@ -94,7 +95,7 @@ class Recipients:
         zone = str(named) if local_time.known(named) else UNKNOWN_ZONE
         due, late = self._due(zone)
         found = Recipient(installation, address_of(installation), subject, due, zone, locale, name)
-        roots = {"user": user, "installation": installation}
+        roots = {"user": user, "installation": installation, **beside.get(subject, {})}
         found.values = {path: value for path in self._paths if (value := value_at(roots, path)) is not None}
         found.reason = self._why_not(found, late)
         return found

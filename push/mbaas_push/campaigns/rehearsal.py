@@ -18,7 +18,7 @@ from mbaas_push.campaigns.content import wrong
 from mbaas_push.campaigns.launching import push_of
 from mbaas_push.campaigns.recipients import Recipient, Recipients
 from mbaas_push.campaigns.schedule import Schedule
-from mbaas_push.campaigns.store import Campaign
+from mbaas_push.campaigns.store import Kept
 from mbaas_push.events import user_of
 
 _MOST_TESTED = 20
@@ -63,7 +63,7 @@ async def preview(campaigns: Campaigns, given: Object, sample: int) -> Object:
     return {"size": await segments.size(app, audience, now), "sample": shown}
 
 
-async def rehearse(campaigns: Campaigns, campaign: Campaign) -> AsyncIterator[Rehearsed]:
+async def rehearse(campaigns: Campaigns, campaign: Kept) -> AsyncIterator[Rehearsed]:
     """Everybody in the audience as it is now, as if the campaign were begun at its time, or now if it has none."""
     app, now = campaigns.app, campaigns.app.clock.now()
     schedule = Schedule.of(campaign.definition["schedule"])
@@ -83,7 +83,7 @@ async def rehearse(campaigns: Campaigns, campaign: Campaign) -> AsyncIterator[Re
             yield Rehearsed(recipient, said)
 
 
-async def dry_run(campaigns: Campaigns, campaign: Campaign, limit: int) -> Object:
+async def dry_run(campaigns: Campaigns, campaign: Kept, limit: int) -> Object:
     """Counts of everybody, and up to so many of those who would be sent it and of those who would not, with the reasons."""
     reasons: dict[str, int] = {}
     rendered: list[Object] = []
@@ -100,7 +100,7 @@ async def dry_run(campaigns: Campaigns, campaign: Campaign, limit: int) -> Objec
     return {"audience": audience, "sends": sends, "suppressed": reasons, "rendered": rendered, "suppressions": suppressions}
 
 
-async def send_test(campaigns: Campaigns, campaign: Campaign, given: Object) -> str:
+async def send_test(campaigns: Campaigns, campaign: Kept, given: Object) -> str:
     """Send it to some devices now, whatever holds them back otherwise, and without counting it; the id of the run.
 
     `installations` and `users` are ids; `variant` and `locale` say which of its contents: the first one, in the device's language.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import ClassVar, Self
 
 import orjson
 
@@ -20,7 +21,6 @@ from mbaas_push.receipts import Told, told_of
 
 COUNTS = ("audience", "suppressed", "pending", "sent", "failed", "delivered", "opened", "dismissed", "converted", "conversions")
 """`audience` is the sum of `suppressed`, `pending`, `sent` and `failed`; `converted` are devices, `conversions` how often."""
-BY = ("variant", "locale", "zone", "platform", "provider")
 _PAGE = 500
 _STATE = {"skipped": "suppressed", "again": "pending", "pending": "pending", "sent": "sent", "failed": "failed"}
 
@@ -52,31 +52,34 @@ class Tally:
 
 
 class Report:
-    """The counts of some runs of a campaign."""
+    """The counts of some runs of a campaign, or of a play."""
+
+    BY: ClassVar[tuple[str, ...]] = ("variant", "locale", "zone", "platform", "provider")
 
     def __init__(self) -> None:
         self.total = Tally()
-        self.by: dict[str, dict[str, Tally]] = {name: {} for name in BY}
+        self.by: dict[str, dict[str, Tally]] = {name: {} for name in self.BY}
         self.reasons: dict[str, dict[str, int]] = {"suppressed": {}, "failed": {}}
 
     @classmethod
-    async def of(cls, app: App, runs: Sequence[str]) -> Report:
-        """The report of these runs."""
+    async def of(cls, app: App, prefixes: Iterable[str]) -> Self:
+        """The report of the deliveries whose keys begin with one of these."""
         report = cls()
-        for run in runs:
+        for prefix in prefixes:
             after = ""
-            while rows := await app.store.rows.scan(TABLE, after, _PAGE, f"{run}:"):
+            while rows := await app.store.rows.scan(TABLE, after, _PAGE, prefix):
                 after = rows[-1].key
-                receipts = await told_of(app, run, rows[0].key, after)
+                receipts = await told_of(app, prefix, rows[0].key, after)
                 for row in rows:
-                    report._add(Delivery.of(row), receipts.get(row.key))
+                    report.add(Delivery.of(row), receipts.get(row.key))
         return report
 
-    def _add(self, delivery: Delivery, told: Told | None) -> None:
+    def add(self, delivery: Delivery, told: Told | None) -> None:
+        """Count one."""
         value = delivery.value
         self.total.add(delivery, told)
         which = {"platform": value["type"], "provider": (value["to"] or ["none"])[0]}
-        for name in BY:
+        for name in self.BY:
             key = which.get(name) or str(value.get(name, ""))
             self.by[name].setdefault(key, Tally()).add(delivery, told)
         if (kind := _STATE[delivery.state]) in self.reasons:

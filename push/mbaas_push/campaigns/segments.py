@@ -28,11 +28,11 @@ from mbaas_push.event_queries import DAY_MS, Window
 from mbaas_push.events import subject_of
 
 CLASS = "_Installation"
-_PAGE = 500
+PAGE = 500
 _KNOWN = frozenset(("where", "users", "events"))
 _OF_EVENT = frozenset(("name", "atLeast", "atMost", "days", "of", "where"))
 _MOST_EVENTS, _MOST_DAYS = 10, 400
-_SECRET = frozenset(("deviceToken", "authData", "ACL", "password", "sessionToken"))
+SECRET = frozenset(("deviceToken", "authData", "ACL", "password", "sessionToken"))
 """What no text shows, whatever the app says of it."""
 _UNASKED = frozenset(("authData", "password", "sessionToken"))
 """What no query asks: how many are found would tell it bit by bit."""
@@ -70,22 +70,25 @@ def _check_event(event: Json) -> None:
 
 def check(app: App, audience: Object) -> None:
     """ParseError for a query that cannot be asked, or asks for what not everybody is shown."""
-    _check_query(app, CLASS, audience.get("where", {}))
-    _check_query(app, "_User", audience.get("users", {}))
+    check_query(app, CLASS, audience.get("where", {}))
+    check_query(app, "_User", audience.get("users", {}))
 
 
 def check_paths(app: App, paths: Iterable[str]) -> None:
     """ParseError 119 for a field that not everybody is shown."""
     for path in paths:
         root, _, field = path.partition(".")
+        if root not in ("user", "installation"):
+            raise wrong(f"{{{{{path}}}}} is known in plays alone: user.<column> or installation.<column>")
         class_name = "_User" if root == "user" else CLASS
         names = tuple(field.split("."))
-        if names[0] in _SECRET:
+        if names[0] in SECRET:
             raise ParseError(Code.OPERATION_FORBIDDEN, f"{path} may not be shown in a text.", status=403)
         rules_for(app, ANONYMOUS, class_name).refuse_protected(ANONYMOUS, names, "show")
 
 
-def _check_query(app: App, class_name: str, where: Object) -> None:
+def check_query(app: App, class_name: str, where: Object) -> None:
+    """ParseError for a query of a class that cannot be asked, or asks for what not everybody is shown."""
     if class_name == "_Session":
         raise ParseError(Code.OPERATION_FORBIDDEN, "An audience may not ask for sessions.", status=403)
     schema = app.classes.known_or_blank(class_name)
@@ -103,7 +106,7 @@ def _check_nested(app: App, node: ast.Node) -> None:
         raise ParseError(Code.OPERATION_FORBIDDEN, f"An audience may not ask for {node.path[0]}.", status=403)
     if isinstance(node, ast.Subquery):
         rules_for(app, ANONYMOUS, node.class_name).refuse_protected(ANONYMOUS, tuple(node.key.split(".")), "query")
-        _check_query(app, node.class_name, node.where or {})
+        check_query(app, node.class_name, node.where or {})
 
 
 def query_of(audience: Object) -> Object:
@@ -142,10 +145,10 @@ async def pages(app: App, audience: Object, now: int) -> AsyncIterator[list[Obje
         yield [installation for installation in page if belongs(installation)]
 
 
-def after(where: Object, cursor: str) -> FindOptions:
+def after(where: Object, cursor: str, most: int = PAGE) -> FindOptions:
     """What finds the page of a query that comes after an id."""
     narrowed: Object = {"$and": [where, {"objectId": {"$gt": cursor}}]} if cursor else where
-    return FindOptions(where=narrowed, order=(("objectId", False),), limit=_PAGE)
+    return FindOptions(where=narrowed, order=(("objectId", False),), limit=most)
 
 
 async def size(app: App, audience: Object, now: int) -> int:

@@ -14,7 +14,8 @@ from functools import lru_cache
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, is_number, js_text
 
-ROOTS = ("user", "installation")
+ROOTS = ("user", "installation", "moment", "offer")
+"""Whose fields a text may name. The last two are known in plays alone."""
 _PLACE = re.compile(r"\{\{([^{}]*)\}\}")
 _PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+")
 _DEFAULT = re.compile(r"default:\s*(.*)", re.DOTALL)

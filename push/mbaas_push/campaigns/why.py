@@ -60,7 +60,7 @@ async def _of_device(app: App, campaign_id: str, run: Object, device: Object) ->
     if row is None:
         return _answer(device["objectId"], "unlisted", await _unlisted(app, campaign_id, run, device))
     delivery = Delivery.of(row)
-    receipts = (await told_of(app, run["id"], row.key, row.key)).get(row.key)
+    receipts = (await told_of(app, f"{run['id']}:", row.key, row.key)).get(row.key)
     told = {name: value for name, value in delivery.told().items() if name not in ("installation", "state", "reason")}
     reason = str(delivery.value.get("reason", ""))
     answer = _answer(device["objectId"], delivery.state, reason)

@@ -27,6 +27,8 @@ class Connection(asyncio.Protocol):
         self._h2: h2.connection.H2Connection | None = None
         self._transport: asyncio.Transport | None = None
         self._requests: dict[int, tuple[dict[str, str], bytearray]] = {}
+        self._bodies: dict[int, memoryview] = {}
+        """What is left of answers that the other side does not take yet."""
         self._messages = 0
         self._leaving = False
 
@@ -68,6 +70,10 @@ class Connection(asyncio.Protocol):
                 self._take(event.stream_id, *self._requests.pop(event.stream_id))
             elif isinstance(event, h2.events.StreamReset):
                 self._requests.pop(event.stream_id, None)
+                self._bodies.pop(event.stream_id, None)
+            elif isinstance(event, h2.events.WindowUpdated):
+                for stream in [stream for stream in self._bodies if event.stream_id in (0, stream)]:
+                    self._send_body(stream)
         self._flush()
         if self._leaving:
             self._farewell()
@@ -95,7 +101,8 @@ class Connection(asyncio.Protocol):
         try:
             self._h2.send_headers(stream, [(":status", str(answered.status)), *answered.headers], end_stream=not answered.body)
             if answered.body:
-                self._send_body(stream, answered.body)
+                self._bodies[stream] = memoryview(answered.body)
+                self._send_body(stream)
         except h2.exceptions.ProtocolError:
             # The sender has given this stream up.
             return
@@ -104,11 +111,15 @@ class Connection(asyncio.Protocol):
         self._answer(stream, answered)
         self._flush()
 
-    def _send_body(self, stream: int, body: bytes) -> None:
+    def _send_body(self, stream: int) -> None:
+        """Send as much of an answer as the other side takes now; it says when it takes more."""
         assert self._h2 is not None
-        room = self._h2.max_outbound_frame_size
-        for start in range(0, len(body), room):
-            self._h2.send_data(stream, body[start : start + room], end_stream=start + room >= len(body))
+        body = self._bodies.pop(stream)
+        while body and (room := min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size)) > 0:
+            self._h2.send_data(stream, bytes(body[:room]), end_stream=room >= len(body))
+            body = body[room:]
+        if body:
+            self._bodies[stream] = body
 
     def _farewell(self) -> None:
         assert self._h2 is not None
