@@ -15,6 +15,7 @@ from mbaas.cli.keys import FILE, kept_keys
 from mbaas.cli.serve import listen, run
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.options import AppOptions
+from mbaas_auth.staff.people import first_token, link
 
 HERE, PHONES, EMULATOR = "this machine", "phones", "Android emulator"
 FUNCTIONS = Path("functions")
@@ -49,6 +50,7 @@ def greet(console: Console, configuration: Configuration, *, keys_made: bool) ->
             _row(console, PHONES, f"cannot reach {server.host}", "  start with MBAAS_HOST=0.0.0.0 to let them")
         _row(console, "application id", app.app_id)
         _row(console, "master key", app.master_key, "  for servers and consoles only, never in an app")
+        _row(console, "console", link(app, first_token(app)), "  the first owner's link; afterwards /console")
         if app.functions is not None:
             _row(console, "cloud functions", str(app.functions / "main.py"), "  reloaded when saved")
         if keys_made:

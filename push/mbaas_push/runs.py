@@ -1,8 +1,8 @@
 """The pushes of an app: each is a run, a task of a durable queue that one process at a time has.
 
 A run's value holds `push` (what was asked), `state` (`materialising`, then `sending`), `cursor` (the last installation that has its
-delivery), `started` and `settled` (keys of deliveries: up to the first all may have been on the wire, up to the second all have their
-end) and `counts`.
+delivery), `found` (how many deliveries there are so far), `started` and `settled` (keys of deliveries: up to the first all may have
+been on the wire, up to the second all have their end) and `counts`.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Runs:
         return True
 
     async def told(self, run: str) -> Object:
-        """How far a push is: what `_PushStatus` says, what is ordered, and how many deliveries have which end.
+        """How far a push is: what `_PushStatus` says, what is ordered, how many deliveries were found and have which end.
 
         ParseError 101 if there is none, or it has been forgotten.
         """
@@ -151,6 +151,8 @@ class Runs:
         counts: Object = ended.value if ended is not None else task.value["counts"] if task is not None else {}
         told: Object = {"id": run, "status": row.body["status"], "pushTime": row.body["pushTime"]}
         told["counts"] = {name: count for name, count in sorted(counts.items()) if not _BY.search(name)}
+        if task is not None and ended is None:
+            told["found"] = task.value.get("found", 0)
         if order is not None and task is not None:
             told["status"] = str(order.value)
         return told | ({"error": row.body["errorMessage"]} if "errorMessage" in row.body else {})

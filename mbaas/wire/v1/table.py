@@ -23,6 +23,7 @@ from mbaas.wire.v1 import (
     secrets,
     sessions,
     sign_in,
+    staff,
 )
 
 
@@ -47,5 +48,6 @@ def table() -> Table:
         secrets,
         sessions,
         sign_in,
+        staff,
     )
     return Table(route for family in families for route in family.ROUTES)
