@@ -37,7 +37,7 @@ STATES: dict[str, tuple[str, str, str]] = {
     "materialising": ("Starting", "blue", "Looks up whom it is for."),
     "sending": ("Sending", "green", "Is being sent, or waits for zones whose time is still to come."),
     "paused": ("Paused", "yellow", "Nothing leaves until somebody resumes it."),
-    "completed": ("Completed", "teal", "Everybody has it whom it was for."),
+    "completed": ("Completed", "teal", "It has gone to everybody whom it was for."),
     "cancelled": ("Cancelled", "secondary", "Nothing more is sent."),
     "failed": ("Failed", "red", "Stopped by an error."),
     "expired": ("Expired", "orange", "Its time passed before it could begin."),

@@ -14,10 +14,10 @@ const count = settled(async (current) => {
     rows?.show(told.problems ?? {});
     if (told.problems) return;
     place.replaceChildren(el("div", { className: "h1 mb-0" }, number(told.size)), el("div", { className: "text-secondary" }, told.size === 1 ? "device now" : "devices now"));
-    const head = ["Installation", "Platform", "Language", "Time zone", "Version", ""];
-    const line = (each) => [el("code", {}, each.installation), each.deviceType, each.localeIdentifier, each.timeZone, each.appVersion, each.reachable ? "" : el("span", { className: "text-danger" }, "no token")];
+    const head = ["Platform", "Language", "Time zone", "Version", "Installation"];
+    const line = (each) => [each.deviceType, each.localeIdentifier, each.timeZone, each.appVersion, [el("code", {}, each.installation), each.reachable ? "" : el("span", { className: "text-danger" }, " no token")]];
     $("#sample").replaceChildren(...(told.sample.length ? [el("caption", { className: "px-3" }, `${several(told.sample.length, "of them", "of them")}, as they come`),
-      el("thead", {}, el("tr", {}, head.map((name) => el("th", {}, name)))), el("tbody", {}, told.sample.map((each) => el("tr", {}, line(each).map((cell) => el("td", {}, cell ?? "")))))] : []));
+      el("thead", {}, el("tr", {}, head.map((name) => el("th", {}, name)))), el("tbody", {}, told.sample.map((each) => el("tr", {}, line(each).map((cell) => el("td", { className: "text-nowrap" }, cell ?? "")))))] : []));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     place.replaceChildren(el("div", { className: "text-danger" }, error.message));

@@ -16,7 +16,7 @@ const blank = () => ({
 });
 const form = { ...blank(), ...(data.form ?? {}) };
 form.schedule = { ...blank().schedule, ...form.schedule };
-const saved = { id: data.id, updatedAt: data.updatedAt, as: data.form ? JSON.stringify(form) : "" };
+const saved = { id: data.id, updatedAt: data.updatedAt, as: JSON.stringify(form) };
 const at = { step: "audience", variant: form.variants[0].name, locale: "default" };
 const variant = () => form.variants.find((each) => each.name === at.variant);
 const text = () => variant().texts[at.locale];
@@ -119,7 +119,7 @@ function message() {
   const total = form.variants.reduce((sum, each) => sum + Number(each.weight || 0), 0);
   $("#variant-options").replaceChildren(...(form.variants.length < 2 ? [] : [
     el("div", { className: "col-auto" }, el("label", { className: "form-label", htmlFor: "weight" }, "Share"), el("input", { className: "form-control", id: "weight", type: "number", min: 0.1, step: "any", value: variant().weight, oninput: (event) => { variant().weight = event.target.value; $("#share").textContent = shareOf(); changed(); } })),
-    el("div", { className: "col align-self-end pb-2 text-secondary", id: "share" }, shareOf(total)),
+    el("div", { className: "col align-self-end pb-2 text-secondary text-nowrap", id: "share" }, shareOf(total)),
     el("div", { className: "col-auto align-self-end" }, el("button", { className: "btn btn-ghost-danger", type: "button", onclick: drop }, `Remove message ${at.variant}`)),
   ]));
   const languages = Object.keys(variant().texts);
@@ -242,7 +242,6 @@ async function review() {
     }
     const [first, ...rest] = told.sentences;
     place.replaceChildren(el("p", { className: "sentence fw-bold" }, first), ...rest.map((sentence) => el("p", { className: "sentence" }, sentence)));
-    $("#held").replaceChildren(...(told.held.length ? told.held.map((each) => el("tr", {}, el("td", { className: "text-end w-1" }, number(each.count)), el("td", {}, each.says))) : [el("tr", {}, el("td", { className: "text-secondary" }, "Nobody."))]));
     launch.textContent = form.schedule.when === "now" ? `Send to ${several(told.sends, "device")} now` : `Launch for ${several(told.sends, "device")}`;
     launch.disabled = false;
     const seen = await ask("/console/compose/ask/preview", { variants: form.variants, known: true });
@@ -275,7 +274,6 @@ $("#launch").addEventListener("click", async () => {
     location.assign(`/console/campaigns/${saved.id}`);
   } catch (error) { failed(error); $("#launch").disabled = false; }
 });
-window.addEventListener("beforeunload", (event) => { if (dirty() && (form.name || saved.id)) event.preventDefault(); });
+window.addEventListener("beforeunload", (event) => { if (dirty()) event.preventDefault(); });
 go(STEPS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "audience");
-if (data.form) saved.as = JSON.stringify(form);
 changed();

@@ -65,7 +65,7 @@ export class Rows {
     const fields = this.vocabulary.fields[row.of];
     const known = fields.find((field) => field.name === row.field);
     const whose = row.of === "user" ? "Person" : "Device";
-    const pick = this.choice(`${whose}: what`, [["", `${whose}: choose…`], ...fields.map((field) => [field.name, field.label])], row.field, (name) => {
+    const pick = this.choice(`${whose}: what`, [["", `${whose}: …`], ...fields.map((field) => [field.name, `${whose}: ${field.label.toLowerCase()}`])], row.field, (name) => {
       const type = fields.find((field) => field.name === name)?.type;
       const ops = this.vocabulary.ops[type] ?? [];
       if (!ops.includes(row.op)) row.op = ops[0] ?? "is";
@@ -86,7 +86,7 @@ export class Rows {
     const name = el("input", { className: "form-control", "aria-label": "What they have done", placeholder: "event, as Bought", value: row.field, list: "events", oninput: (event) => this.set(row, "field", event.target.value) });
     const how = this.choice("How often", [["atleast", "at least"], ["atmost", "at most"]], row.op, (op) => this.set(row, "op", op));
     const count = (label, name, most) => el("input", { className: "form-control", type: "number", min: 0, max: most, "aria-label": label, value: row[name], oninput: (event) => this.set(row, name, event.target.value) });
-    return [name, how, el("div", { className: "input-group spread" }, count("Times", "value", 10000), el("span", { className: "input-group-text" }, "× in"), count("Days", "days", 400), el("span", { className: "input-group-text" }, "days"))];
+    return [name, how, el("div", { className: "input-group flex-nowrap" }, count("Times", "value", 10000), el("span", { className: "input-group-text" }, "× in"), count("Days", "days", 400), el("span", { className: "input-group-text" }, "days"))];
   }
 }
 
