@@ -9,19 +9,19 @@ from mbaas.kernel.clock import from_iso
 from mbaas.kernel.values import Object
 
 HELD: dict[str, str] = {
-    "no_address": "cannot be reached: no push token",
-    "opted_out": "have opted out of this category",
-    "control": "are in the control group, which gets nothing",
-    "passed": "are where the time has already passed",
-    "missing_field": "lack a field that the text needs",
-    "too_long": "would get a text that is too long for them",
-    "quiet_hours": "would be reached in their quiet hours",
-    "capped": "have had as many messages as the cap allows",
-    "expired": "could not be reached before it expired",
-    "cancelled": "were still to come when it was cancelled",
-    "unregistered": "were removed from the app before their turn",
+    "no_address": "without a push token, so out of reach",
+    "opted_out": "opted out of this category",
+    "control": "in the control group, which gets nothing",
+    "passed": "where the time has already passed",
+    "missing_field": "without a field that the text needs",
+    "too_long": "for whom the text would be too long",
+    "quiet_hours": "in their quiet hours",
+    "capped": "had as many messages as the cap allows",
+    "expired": "not reached before it expired",
+    "cancelled": "still to come when it was cancelled",
+    "unregistered": "removed from the app before their turn",
 }
-"""What devices are held back for, as `96 devices …`."""
+"""What devices are held back for, after their number."""
 FAILED: dict[str, str] = {
     "UNREGISTERED": "the app was removed from the device (UNREGISTERED)",
     "Unregistered": "the app was removed from the device (Unregistered)",

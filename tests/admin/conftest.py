@@ -33,7 +33,7 @@ def seed(server: TestServer, app: str) -> None:
     assert status == 201, ann
     pointer = {"__type": "Pointer", "className": "_User", "objectId": ann["objectId"]}
     for number in range(4):
-        phone = {
+        phone: dict[str, object] = {
             "installationId": f"i{number}",
             "deviceType": "android",
             "deviceToken": f"private-token-{number}",
