@@ -23,6 +23,7 @@ from mbaas_auth.staff import sessions
 from mbaas_auth.staff.people import PATH, SHORTEST_PASSWORD, Person, people_of
 
 _COOKIE = "mbaas_console"
+"""The session's; over https it is `__Host-…`, which no other host can plant."""
 _WRONG = "The address or the password is wrong."
 _GONE = "This link was used, or is too old. Ask whoever sent it for a new one; if you have an account, sign in."
 
@@ -42,6 +43,8 @@ class Entrance(BaseAuthProvider):
     def __init__(self, apps: Mapping[str, App], limiters: Mapping[str, Limiter]) -> None:
         super().__init__(allow_routes=["join"])
         self._apps, self._limiters = apps, limiters
+        self._secure = any(app.options.public_url.startswith("https:") for app in apps.values())
+        self._cookie, self._cookie_path = (f"__Host-{_COOKIE}", "/") if self._secure else (_COOKIE, PATH)
 
     def get_routes(self, templates: Jinja2Templates) -> list[Route]:
         """The pages that nobody has to be signed in for."""
@@ -63,7 +66,7 @@ class Entrance(BaseAuthProvider):
         return Worker(person.email, role=person.role, app_name=app.options.app_name or app.options.app_id)
 
     def _signed(self, request: Request) -> tuple[App | None, str]:
-        app_id, _, token = request.cookies.get(_COOKIE, "").partition(":")
+        app_id, _, token = request.cookies.get(self._cookie, "").partition(":")
         return self._apps.get(unquote(app_id)), token
 
     async def _login(self, request: Request) -> Response:
@@ -97,7 +100,7 @@ class Entrance(BaseAuthProvider):
         if app is not None:
             await sessions.end(app, token)
         response = RedirectResponse(f"{PATH}/login", 303)
-        response.delete_cookie(_COOKIE, path=PATH)
+        response.delete_cookie(self._cookie, path=self._cookie_path, secure=self._secure, httponly=True, samesite="lax")
         return response
 
     async def _join(self, request: Request) -> Response:
@@ -128,9 +131,9 @@ class Entrance(BaseAuthProvider):
         token = await sessions.begin(app, person)
         await app.audit.note(Caller(ip=request.state.address, staff=person.email), what, role=person.role)
         response = RedirectResponse(where, 303)
-        secure = request.url.scheme == "https" or app.options.public_url.startswith("https:")
-        value = f"{quote(app.options.app_id, safe='')}:{token}"
-        response.set_cookie(_COOKIE, value, max_age=sessions.LASTS_S, path=PATH, httponly=True, secure=secure, samesite="lax")
+        value, path = f"{quote(app.options.app_id, safe='')}:{token}", self._cookie_path
+        lasts = sessions.LASTS_S
+        response.set_cookie(self._cookie, value, max_age=lasts, path=path, httponly=True, secure=self._secure, samesite="lax")
         return response
 
     def _page(self, request: Request, name: str, status: int = 200, /, **context: object) -> Response:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
-from mbaas.testing.process import TestServer, mbaas
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, mbaas
 from tests.admin.visitor import PASSWORD, Visitor, invited, joined, keys
 
 COOKIE = "mbaas_console"
@@ -145,3 +146,24 @@ def test_the_first_owners_link_is_printed_and_works_once(tmp_path_factory: pytes
         # Nothing is set up to send with, and the console says so.
         page = first.get("/console/")
         assert (page.status_code, "nothing to send with" in page.text) == (400, True)
+
+
+def test_over_https_no_other_host_can_plant_the_cookie(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = {"public_url": "https://api.example.com", "preset": "development"}
+    with TestServer(tmp_path_factory.mktemp("https"), settings=settings) as server:
+        _, made = server.call("POST", "/api/v1/console/invitations", {"role": "owner"}, keys(APP_ID, MASTER_KEY))
+        assert made["url"].startswith("https://api.example.com/console/join/")
+        visitor = Visitor(server)
+        visitor.http.headers["Host"] = "api.example.com"
+        cookies = visitor.get("/console/login").headers.get_list("set-cookie")
+        token = cookies[0].partition("=")[2].partition(";")[0]
+        form = {"email": "a@example.com", "password": PASSWORD, "again": PASSWORD, "csrftoken": token}
+        path, sent = httpx.URL(made["url"]).path, {"Cookie": f"starlette_admin_csrftoken={token}"}
+        joined_now = visitor.http.post(path, data=form, headers=sent).headers
+        [cookie] = [each for each in joined_now.get_list("set-cookie") if "mbaas_console" in each]
+        assert cookie.startswith("__Host-mbaas_console=")
+        assert all(word in cookie.lower() for word in ("; secure", "; path=/;", "; httponly"))
+        assert all("; secure" in each.lower() for each in cookies)
+        value = cookie.partition(";")[0].partition("=")[2]
+        for name, status in (("__Host-mbaas_console", 400), ("mbaas_console", 303)):
+            assert visitor.get("/console/", headers={"Cookie": f"{name}={value}"}).status_code == status

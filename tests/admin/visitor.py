@@ -47,8 +47,8 @@ class Visitor:
         return self.post("/console/login", email=email, password=password, **more)
 
 
-def keys(app: str) -> dict[str, str]:
-    return {"X-Parse-Application-Id": app, "X-Parse-Master-Key": f"{app}-master-key"}
+def keys(app: str, master_key: str = "") -> dict[str, str]:
+    return {"X-Parse-Application-Id": app, "X-Parse-Master-Key": master_key or f"{app}-master-key"}
 
 
 def invited(server: TestServer, role: str, app: str, **more: str) -> str:
