@@ -18,6 +18,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas_push.campaigns import content, definition, segments
 from mbaas_push.campaigns.forecast import forecast
+from mbaas_push.campaigns.schedule import Schedule
 from mbaas_push.campaigns.templates import parse
 
 _LOOKED = 20_000
@@ -99,7 +100,9 @@ class Composer(Page):
             made = _checked(visit, given)
         except Problems as problems:
             return {"problems": problems.found}
-        campaign_id = given.get("id")
+        now, schedule, campaign_id = visit.app.clock.now(), Schedule.of(made["schedule"]), given.get("id")
+        if schedule.upcoming(schedule.begun(now), now) is None:
+            return {"problems": {"schedule.date": "That moment has passed; choose a later one."}}
         seen = (await forecast(visit.campaigns, made, campaign_id if isinstance(campaign_id, str) else "")).told()
         held = sentences.reasons(seen["suppressed"], sentences.HELD)
         return {**seen, "held": held, "sentences": sentences.review(made, seen), "when": sentences.when(made["schedule"])}

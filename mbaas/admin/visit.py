@@ -17,7 +17,7 @@ from starlette_admin.flash import get_flashed_messages
 from mbaas.admin.roles import RIGHTS, Right
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.kernel.errors import Code, Conflict, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas_auth.staff.people import Person
 from mbaas_push.campaigns.campaigns import Campaigns
@@ -132,4 +132,6 @@ async def body_of(request: Request) -> Object:
 def _words(error: MbaasError) -> str:
     if isinstance(error, ParseError) and error.code == Code.PUSH_MISCONFIGURED:
         return "This app has nothing to send with yet: a developer has to set up Firebase, Apple's service or Web Push."
+    if isinstance(error, Conflict):
+        return "Somebody else has changed this meanwhile. Load the page again to see how it is now."
     return error.message

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from mbaas.testing.process import TestServer
-from tests.admin.visitor import Visitor, joined, keys
+from tests.admin.visitor import OPEN, Visitor, joined, keys
 
 SALE = {"name": "Sale", "content": {"title": "Hi {{user.city | there}}", "body": "-20 %"}}
 
@@ -24,6 +24,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
         for name in ("first", "other"):
             seed(running, name)
         yield running
+    for client in OPEN:
+        client.close()
 
 
 def seed(server: TestServer, app: str) -> None:

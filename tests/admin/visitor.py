@@ -11,6 +11,7 @@ from mbaas.testing.process import TestServer
 
 PASSWORD = "three green bicycles"
 _NUMBERS = itertools.count(1)
+OPEN: list[httpx.Client] = []
 _TOKEN = "starlette_admin_csrftoken"
 
 
@@ -22,6 +23,7 @@ class Visitor:
         self.email = f"person{self.number}@example.com"
         headers = {"X-Forwarded-For": address or f"198.51.100.{self.number}"}
         self.http = httpx.Client(base_url=server.url, headers=headers, timeout=30)
+        OPEN.append(self.http)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.http.get(path, **more)
