@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -134,7 +135,7 @@ def test_an_audience_has_a_name_here_and_in_parse_dashboard(server: TestServer, 
     events = [{"of": "event", "field": "Bought", "op": "atmost", "value": 0, "days": 7}]
     _, never = marketer.ask("/console/audiences/new/save", {"name": "Not yet", "rows": events})
     made = {each["objectId"]: each for each in server.call("GET", "/parse/push_audiences", headers=keys("first"))[1]["results"]}
-    queries = [quote(made[each["id"]]["query"]) for each in (kept, never)]
+    queries = [quote(json.dumps(made[each["id"]]["query"])) for each in (kept, never)]
     found = [server.call("GET", f"/parse/installations?where={query}", headers=keys("first"))[1] for query in queries]
     assert [len(each["results"]) for each in found] == [1, 0]
     assert marketer.ask("/console/audiences/count", {"rows": rows})[1]["size"] == 1
