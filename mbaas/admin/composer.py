@@ -23,6 +23,7 @@ from mbaas_push.campaigns.templates import parse
 
 _LOOKED = 20_000
 """How many are looked at while somebody is still choosing."""
+_PROVIDERS = {"apns": "iPhones", "fcm": "Android", "webpush": "browsers"}
 _SILENT: Object = {"silent": True}
 _EDITED = ("draft", "approved", "scheduled")
 
@@ -132,10 +133,19 @@ def _checked(visit: Visit, given: Object) -> Object:
     made = definition_of(form if isinstance(form, dict) else {}, fields_of(visit.app))
     try:
         kept = definition.check(visit.app, made)
-        definition.check_sizes(kept)
-        return kept
     except ParseError as error:
         raise Problems({"": error.message}) from error
+    for variant in kept["variants"]:
+        for locale in (content.DEFAULT, *variant["content"].get("locales", {})):
+            _check_size(variant, locale)
+    return kept
+
+
+def _check_size(variant: Object, locale: str) -> None:
+    for provider, size in content.sizes(content.render({**variant["content"], "strict": False}, locale, {})).items():
+        if (limit := content.LIMITS[provider]) < size:
+            text = f"Too long for {_PROVIDERS[provider]}: {sentences.number(size)} of {sentences.number(limit)} bytes."
+            raise Problems({f"variants.{variant['name']}.{locale}.body": text})
 
 
 def _looks(visit: Visit, variant: Object, texts: Object, locale: str, *, known: bool) -> Object:

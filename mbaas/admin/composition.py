@@ -19,6 +19,7 @@ from mbaas_push import local_time
 
 _DATE, _TIME = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+_WORD = re.compile(r"[\w.-]{1,40}")
 _OF_VARIANT = ("badge", "silent", "strict", "data")
 _OF_SCHEDULE = ("late", "times")
 _PAST = ("next_day", "send", "skip")
@@ -136,9 +137,12 @@ class Reading:
                     self.problems[name] = text
         if self._given.get("expires"):
             kept["expires"] = self._given["expires"]
-        for name in ("category", "zone"):
-            if self._given.get(name):
-                kept[name] = self._given[name]
+        category = self._given.get("category")
+        if not isinstance(category, str) or not _WORD.fullmatch(category):
+            self.problems["category"] = "One word without spaces, as promo."
+        kept["category"] = category
+        if self._given.get("zone"):
+            kept["zone"] = self._given["zone"]
         return kept
 
 

@@ -25,6 +25,7 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOST_BYTES = 1024 * 1024
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_BODIES = (b"application/x-www-form-urlencoded", b"application/json", b"")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -102,11 +103,13 @@ def _policy(nonce: str) -> bytes:
 
 
 def _refused(method: str, headers: Mapping[bytes, bytes]) -> tuple[int, bytes] | None:
-    """What is not let in: bodies that no form of the console has, and changes that another site asks a browser for."""
+    """What is not let in: bodies that no page of the console sends, and changes that another site asks a browser for."""
     if headers.get(b"content-length", b"0").isdigit() and int(headers.get(b"content-length", b"0")) > MOST_BYTES:
         return 413, b"This is too long."
     if method not in _SAFE and headers.get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
         return 403, b"Another site has asked for this."
+    if method not in _SAFE and headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in _BODIES:
+        return 415, b"The console takes forms and JSON."
     return None
 
 

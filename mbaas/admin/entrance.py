@@ -52,7 +52,7 @@ class Entrance(BaseAuthProvider):
         return [
             Route(self.login_path, self._login, methods=["GET", "POST"], name="login"),
             Route(self.logout_path, self._logout, methods=["POST"], name="logout"),
-            Route("/join/{app_id}/{token}", self._join, methods=["GET", "POST"], name="join"),
+            Route("/join/{token}", self._join, methods=["GET", "POST"], name="join"),
         ]
 
     async def authenticate(self, request: Request) -> AdminUser | None:
@@ -104,7 +104,7 @@ class Entrance(BaseAuthProvider):
         return response
 
     async def _join(self, request: Request) -> Response:
-        app, token = self._apps.get(request.path_params["app_id"]), request.path_params["token"]
+        app, token = self._apps.get(request.query_params.get("app", "")), request.path_params["token"]
         invitation = await people_of(app).invitation(token) if app is not None else None
         if app is None or invitation is None:
             return self._page(request, "sign_in.html", 404 if request.method == "POST" else 200, error=_GONE)

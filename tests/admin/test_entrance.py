@@ -158,7 +158,7 @@ def test_over_https_no_other_host_can_plant_the_cookie(tmp_path_factory: pytest.
         cookies = visitor.get("/console/login").headers.get_list("set-cookie")
         token = cookies[0].partition("=")[2].partition(";")[0]
         form = {"email": "a@example.com", "password": PASSWORD, "again": PASSWORD, "csrftoken": token}
-        path, sent = httpx.URL(made["url"]).path, {"Cookie": f"starlette_admin_csrftoken={token}"}
+        path, sent = httpx.URL(made["url"]).raw_path.decode(), {"Cookie": f"starlette_admin_csrftoken={token}"}
         joined_now = visitor.http.post(path, data=form, headers=sent).headers
         [cookie] = [each for each in joined_now.get_list("set-cookie") if "mbaas_console" in each]
         assert cookie.startswith("__Host-mbaas_console=")

@@ -156,6 +156,7 @@ def test_a_time_comes_back_as_the_same_moment(schedule: dict[str, Any], back: di
         ({"quiet": {"from": "", "to": "08:00"}}, "quiet.from"),
         ({"cap": {"count": "0", "hours": "24"}}, "cap.count"),
         ({"control": "100"}, "control"),
+        ({"category": "two words"}, "category"),
         ({"perSecond": "fast"}, "perSecond"),
         ({"audience": {"rows": [{"of": "user"}]}}, "audience.0"),
     ],

@@ -88,6 +88,13 @@ def test_a_moment_that_has_passed_is_neither_reviewed_nor_launched(marketer: Vis
     assert (status, live(marketer, made["id"])["state"]) == (400, "draft")
 
 
+def test_a_message_that_is_too_long_is_told_where_and_by_how_much(marketer: Visitor) -> None:
+    variants = [{"name": "A", "weight": 1, "texts": {"default": {"title": "x"}, "de": {"body": "y" * 4090}}}]
+    _, answer = marketer.ask("/console/compose/ask/save", {"form": {**FORM, "variants": variants}})
+    assert list(answer["problems"]) == ["variants.A.de.body"]
+    assert "4,096 bytes" in str(answer) or "3,993 bytes" in str(answer)
+
+
 def test_a_campaign_is_paused_resumed_cancelled_copied_and_deleted(server: TestServer, marketer: Visitor) -> None:
     schedule = {"when": "zone", "date": "2090-01-01", "time": "09:00", "zone": "Europe/Paris"}
     made = saved(marketer, name="Far away", schedule=schedule)

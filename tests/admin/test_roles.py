@@ -161,7 +161,7 @@ def test_what_another_site_asks_for_is_refused(server: TestServer, marketer: Vis
 
 def test_every_page_says_which_scripts_may_run(marketer: Visitor, sale: str) -> None:
     nonces = set()
-    for path in (*PAGES, "compose", "login", "join/first/x", "nothing", "static/page.js"):
+    for path in (*PAGES, "compose", "login", "join/x?app=first", "nothing", "static/page.js"):
         answer = marketer.get(f"/console/{path.format(id=sale)}")
         policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
         assert "unsafe" not in policy["script-src"]
@@ -188,8 +188,10 @@ def test_what_somebody_typed_is_text_wherever_it_is_shown(server: TestServer, ma
         assert "<img src=x" not in shown
 
 
-def test_too_much_is_not_read(marketer: Visitor) -> None:
+def test_what_no_page_sends_is_not_read(marketer: Visitor) -> None:
     assert marketer.ask("/console/compose/ask/save", {"form": "x" * 1_100_000})[0] == 413
+    upload = {"content-type": "multipart/form-data; boundary=a"}
+    assert marketer.http.post("/console/login", content=b"no part", headers=upload).status_code == 415
 
 
 @pytest.mark.parametrize(

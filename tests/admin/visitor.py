@@ -41,7 +41,7 @@ class Visitor:
         return answer.status_code, answer.json() if is_json else answer.text
 
     def join(self, url: str, **form: str) -> httpx.Response:
-        path = httpx.URL(url).path
+        path = httpx.URL(url).raw_path.decode()
         self.get(path)
         return self.post(path, **{"email": self.email, "password": PASSWORD, "again": PASSWORD, **form})
 

@@ -34,7 +34,7 @@ async def app(tmp_path: Path, clock: FakeClock) -> AsyncIterator[App]:
 
 
 async def invited(app: App, role: str = "marketer", email: str = "") -> str:
-    return str((await people_of(app).invite(role, email))["url"]).rpartition("/")[2]
+    return str((await people_of(app).invite(role, email))["url"]).rpartition("/")[2].removesuffix("?app=a%2Fb")
 
 
 async def joined(app: App, email: str, role: str = "marketer") -> Person:

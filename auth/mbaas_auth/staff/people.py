@@ -168,7 +168,7 @@ def first_token(options: AppOptions) -> str:
 def link(options: AppOptions, token: str) -> str:
     """Where somebody who was invited goes."""
     origin = "://".join(urlsplit(options.public_url)[:2])
-    return f"{origin}{PATH}/join/{quote(options.app_id, safe='')}/{token}"
+    return f"{origin}{PATH}/join/{token}?app={quote(options.app_id, safe='')}"
 
 
 def _person(row: Row) -> Person:
