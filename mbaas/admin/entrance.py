@@ -97,8 +97,10 @@ class Entrance(BaseAuthProvider):
 
     async def _logout(self, request: Request) -> Response:
         app, token = self._signed(request)
-        if app is not None:
+        person = await sessions.person_of(app, token) if app is not None else None
+        if app is not None and person is not None:
             await sessions.end(app, token)
+            await app.audit.note(Caller(ip=request.state.address, staff=person.email), "console sign-out")
         response = RedirectResponse(f"{PATH}/login", 303)
         response.delete_cookie(self._cookie, path=self._cookie_path, secure=self._secure, httponly=True, samesite="lax")
         return response

@@ -114,6 +114,7 @@ def test_a_campaign_is_paused_resumed_cancelled_copied_and_deleted(server: TestS
     assert "Far away (copy)" in marketer.get(copy).text
     assert marketer.post(f"{path}/orders/delete").headers["location"] == "/console/"
     assert marketer.get(path).status_code == 404
+    assert marketer.get(f"/console/progress?id={made['id']}&id={copy.rpartition('/')[2]}").json().keys() == {copy.rpartition("/")[2]}
     history = server.call("GET", f"/api/v1/campaigns/{made['id']}/audit", headers=keys("first"))[1]["results"]
     assert {each["person"] for each in history} == {marketer.email}
     assert marketer.post(f"{path}/orders/explode").status_code in (404, 400)

@@ -214,7 +214,7 @@ def plan(page: Page, tmp_path: Path) -> None:
     page.get_by_label("Day", exact=True).fill(day())
     page.get_by_label("Time", exact=True).fill("09:00")
     page.get_by_label("Where that time has already passed").select_option("send")
-    page.get_by_label("At most a second").fill("2")
+    page.get_by_label("At most a second").fill("3")
     expect(page.locator("#timeline tbody tr")).to_have_count(2)
     expect(page.locator("#timeline")).to_contain_text("Kiritimati")
     expect(page.locator("#timeline")).to_contain_text("Pago Pago")

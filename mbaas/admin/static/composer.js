@@ -30,6 +30,7 @@ function wrong(problems) {
     const said = problems[place.dataset.problem] ?? "";
     place.textContent = said;
     place.previousElementSibling?.classList.toggle("is-invalid", Boolean(said));
+    place.previousElementSibling?.setAttribute("aria-invalid", Boolean(said));
   }
   rows?.show(problems);
   const [name] = Object.keys(problems).filter((each) => each.startsWith("variants."));
@@ -52,7 +53,7 @@ const failed = (error) => { if (!(error instanceof Refused)) throw error; wrong(
 function go(step) {
   at.step = step;
   for (const section of $$("section[data-step]")) section.hidden = section.dataset.step !== step;
-  for (const button of $$("[data-go]")) button.toggleAttribute("aria-current", button.dataset.go === step);
+  for (const button of $$("[data-go]")) button.setAttribute("aria-current", button.dataset.go === step ? "step" : "false");
   $("#back").hidden = step === STEPS[0];
   $("#next").hidden = step === STEPS.at(-1);
   if (step === "message") { message(); preview(); }

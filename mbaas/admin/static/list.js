@@ -25,7 +25,7 @@ async function look() {
       const found = await ask(`/console/progress?${moving.map((line) => `id=${line.dataset.id}`).join("&")}`);
       for (const line of moving) {
         // A run that has begun has a bar, which the page was made without.
-        if (found[line.dataset.id].run && !$("[data-live=bar]", line)) return location.reload();
+        if (!found[line.dataset.id] || (found[line.dataset.id].run && !$("[data-live=bar]", line))) return location.reload();
         show(line, found[line.dataset.id]);
       }
     } catch { /* it is asked again */ }
