@@ -10,8 +10,7 @@ from starlette_admin.routing import route
 
 from mbaas.admin import sentences
 from mbaas.admin.audience_pages import fields_of, saved_for, vocabulary
-from mbaas.admin.composition import Problems, composition_of, definition_of
-from mbaas.admin.rows import RowError, audience_of
+from mbaas.admin.composition import Problems, Reading, composition_of, definition_of
 from mbaas.admin.visit import Page, Visit, body_of, shown, told, visit_of
 from mbaas.kernel.clock import from_iso
 from mbaas.kernel.errors import Code, ParseError
@@ -66,15 +65,17 @@ class Composer(Page):
     @told
     async def audience(self, request: Request) -> Json:
         """How many an audience has, and who of them would be held back whatever is said to them."""
-        visit, given = visit_of(request), await body_of(request)
-        try:
-            part = given.get("audience")
-            asked = part if isinstance(part, dict) else {}
-            kept = asked["kept"] if isinstance(asked.get("kept"), dict) else audience_of(asked.get("rows", []), fields_of(visit.app))
-        except RowError as error:
-            return {"problems": {f"audience.{error.position}": error.text}}
-        category = given.get("category") or "general"
-        plain: Object = {"name": "-", "category": category, "audience": kept, "content": _SILENT, "schedule": {"at": "now"}}
+        visit = visit_of(request)
+        form = Reading(await body_of(request), fields_of(visit.app))
+        plain: Object = {
+            "name": "-",
+            "category": form.category(),
+            "audience": form.audience(),
+            "content": _SILENT,
+            "schedule": {"at": "now"},
+        }
+        if form.problems:
+            return {"problems": form.problems}
         seen = (await forecast(visit.campaigns, definition.check(visit.app, plain), most=_LOOKED)).told()
         return {**seen, "held": sentences.reasons(seen["suppressed"], sentences.HELD)}
 

@@ -64,6 +64,13 @@ class Reading:
             return ""
         return name.strip()
 
+    def category(self) -> Json:
+        """What people opt out of."""
+        category = self._given.get("category")
+        if not isinstance(category, str) or not _WORD.fullmatch(category):
+            self.problems["category"] = "A category is one word without spaces, as promo."
+        return category
+
     def variants(self) -> list[Json]:
         """What it says."""
         given = self._given.get("variants")
@@ -137,10 +144,7 @@ class Reading:
                     self.problems[name] = text
         if self._given.get("expires"):
             kept["expires"] = self._given["expires"]
-        category = self._given.get("category")
-        if not isinstance(category, str) or not _WORD.fullmatch(category):
-            self.problems["category"] = "One word without spaces, as promo."
-        kept["category"] = category
+        kept["category"] = self.category()
         if self._given.get("zone"):
             kept["zone"] = self._given["zone"]
         return kept

@@ -32,9 +32,9 @@ FAILED: dict[str, str] = {
 }
 STATES: dict[str, tuple[str, str, str]] = {
     "draft": ("Draft", "secondary", "Being written. Nothing is sent."),
-    "approved": ("Approved", "azure", "This version may be sent, and has no place in the schedule yet."),
-    "scheduled": ("Scheduled", "blue", "Waits for its time."),
-    "materialising": ("Starting", "blue", "Looks up whom it is for."),
+    "approved": ("Approved", "cyan", "This version may be sent, and has no place in the schedule yet."),
+    "scheduled": ("Scheduled", "azure", "Waits for its time."),
+    "materialising": ("Starting", "azure", "Looks up whom it is for."),
     "sending": ("Sending", "green", "Is being sent, or waits for zones whose time is still to come."),
     "paused": ("Paused", "yellow", "Nothing leaves until somebody resumes it."),
     "completed": ("Completed", "teal", "It has gone to everybody whom it was for."),

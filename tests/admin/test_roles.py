@@ -120,7 +120,7 @@ def test_no_page_shows_a_key_a_token_or_a_private_field(marketer: Visitor, sale:
 def test_an_audience_cannot_ask_for_what_is_private(marketer: Visitor, audience: dict[str, Any]) -> None:
     status, answer = marketer.ask("/console/audiences/count", {"kept": audience})
     assert (status >= 400, "size" in answer) == (True, False)
-    status, answer = marketer.ask("/console/compose/ask/audience", {"audience": {"kept": audience}})
+    status, answer = marketer.ask("/console/compose/ask/audience", {"category": "x", "audience": {"kept": audience}})
     assert (status >= 400, "sends" in answer) == (True, False)
     assert marketer.ask("/console/audiences/new/save", {"name": "x", "kept": audience})[0] >= 400
     status, answer = marketer.ask("/console/compose/ask/save", {"form": {**FORM, "audience": {"kept": audience}}})

@@ -25,13 +25,14 @@ const dirty = () => JSON.stringify(form) !== saved.as;
 // ── what is wrong ────────────────────────────────────────────────────────────────────────────────
 const stepOf = (name) => (name === "name" || name === "category" || name.startsWith("audience") ? "audience" : name.startsWith("variants") ? "message" : "schedule");
 
+function beside(place, said = "") {
+  place.textContent = said;
+  place.previousElementSibling?.classList.toggle("is-invalid", Boolean(said));
+  place.previousElementSibling?.setAttribute("aria-invalid", Boolean(said));
+}
+
 function wrong(problems) {
-  for (const place of $$("[data-problem]")) {
-    const said = problems[place.dataset.problem] ?? "";
-    place.textContent = said;
-    place.previousElementSibling?.classList.toggle("is-invalid", Boolean(said));
-    place.previousElementSibling?.setAttribute("aria-invalid", Boolean(said));
-  }
+  for (const place of $$("[data-problem]")) beside(place, problems[place.dataset.problem]);
   rows?.show(problems);
   const [name] = Object.keys(problems).filter((each) => each.startsWith("variants."));
   if (name) {
@@ -80,6 +81,7 @@ const count = settled(async (current) => {
     const told = await ask("/console/compose/ask/audience", { audience: form.audience, category: form.category });
     if (!current()) return;
     rows?.show(told.problems ?? {});
+    beside($("[data-problem=category]"), told.problems?.category);
     if (told.problems) return place.replaceChildren(el("p", { className: "text-secondary mb-0" }, "Complete the conditions to see how many that is."));
     const scale = told.looked < told.audience ? "of the first " + number(told.looked) : "";
     place.replaceChildren(
@@ -238,7 +240,7 @@ async function review() {
     const told = await ask("/console/compose/ask/review", { id: saved.id, form });
     const step = wrong(told.problems ?? {});
     if (told.problems) {
-      place.replaceChildren(el("p", { className: "mb-0" }, "Something is missing yet: "), ...Object.entries(told.problems).map(([name, said]) => el("div", {}, el("a", { href: `#${name ? stepOf(name) : step ?? "message"}`, onclick: (event) => { event.preventDefault(); go(name ? stepOf(name) : "message"); } }, said))));
+      place.replaceChildren(el("p", { className: "mb-0" }, "Something is missing yet: "), ...Object.entries(told.problems).map(([name, said]) => el("div", {}, name ? `Step ${STEPS.indexOf(stepOf(name)) + 1}: ` : "", el("a", { href: `#${name ? stepOf(name) : step ?? "message"}`, onclick: (event) => { event.preventDefault(); go(name ? stepOf(name) : "message"); } }, said))));
       return;
     }
     const [first, ...rest] = told.sentences;
