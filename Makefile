@@ -8,13 +8,16 @@ COMPILE := $(BIN)/python -m compileall -q mbaas auth push functions
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEBIAN := .venv/.stamp-apt-chromium .venv/.stamp-apt-wrk
 
-.PHONY: help serve test test-mongo check fmt bench peers nightly image
+.PHONY: help serve demo test test-mongo check fmt bench peers nightly image
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
 
 serve: .venv/.stamp-serve ## install what the server needs and serve for development
 	@exec $(BIN)/mbaas dev
+
+demo: .venv/.stamp-serve ## try the console: 2,000 made-up phones, and a provider that delivers nothing
+	@exec $(BIN)/python examples/demo/demo.py
 
 test: .venv/.stamp-dev tests/compat/node_modules/.stamp $(DEBIAN) ## install what the tests need and run them
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15 $(ARGS)

@@ -18,6 +18,7 @@ import mbaas_auth.room
 import mbaas_functions.room
 import mbaas_push.installations
 import mbaas_push.room
+from mbaas.admin.door import Console
 from mbaas.data.app import App
 from mbaas.data.upkeep import keep_up
 from mbaas.kernel.addresses import client_address, within
@@ -39,6 +40,7 @@ from mbaas.wire.live.socket import Live
 from mbaas.wire.rest.table import table
 from mbaas.wire.v1 import dialect as v1
 from mbaas.wire.v1.table import table as v1_table
+from mbaas_auth.staff.people import PATH as CONSOLE
 from mbaas_functions.hosted import Hosted
 from mbaas_functions.isolation import missing, told
 from mbaas_functions.room import functions_of
@@ -61,6 +63,7 @@ class Server:
         self._wire: Wire | None = None
         self._v1: Wire | None = None
         self._live: Live | None = None
+        self._console: Console | None = None
         self._together: Together | None = None
         self.apps: tuple[App, ...] = ()
         self._outside = _outside_the_mount(services, self)
@@ -116,16 +119,19 @@ class Server:
                 told=v1.told,
             )
             self._live = Live(wire.keyring, hubs, server.trusted_proxies, self._services.metrics, server.client_timeout_ms / 1000)
+            self._console = Console(apps, {app_id: _sign_ins(app) for app_id, app in apps.items()}, server.trusted_proxies)
             yield
-            self._wire, self._v1, self._live, self.apps = None, None, None, ()
+            self._wire, self._v1, self._live, self._console, self.apps = None, None, None, None, ()
 
     async def metrics(self) -> tuple[bytes, str]:
         """What this process, and the others of the server, have counted; its content type."""
         return self._services.metrics.render() if self._together is None else await self._together.render()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._v1 is not None and scope["type"] == "http" and self._asks_v1(scope["path"]):
+        if self._v1 is not None and scope["type"] == "http" and self._asks(scope["path"], v1.BASE):
             await self._v1(scope, receive, send)
+        elif self._console is not None and scope["type"] == "http" and self._asks(scope["path"], CONSOLE):
+            await self._console(scope, receive, send)
         elif self._wire is not None and scope["type"] == "http" and _below(scope["path"], self._mount):
             await self._wire(scope, receive, send)
         elif self._live is not None and scope["type"] == "websocket" and (scope["path"] == "/" or _below(scope["path"], self._mount)):
@@ -133,9 +139,14 @@ class Server:
         else:
             await self._outside(scope, receive, send)
 
-    def _asks_v1(self, path: str) -> bool:
-        """True for a path below `/api/v1`, unless the mount is there."""
-        return path.startswith(v1.BASE) and _below(path, v1.BASE) and not _below(self._mount, v1.BASE)
+    def _asks(self, path: str, base: str) -> bool:
+        """True for a path below `/api/v1` or `/console`, unless the mount is there."""
+        return path.startswith(base) and _below(path, base) and not _below(self._mount, base)
+
+
+def _sign_ins(app: App) -> Limits:
+    """What counts sign-ins to the console: also where the app's own users are not limited, since Parse Server does not."""
+    return Limits(replace(app.options, rate_limit_factor=max(1, app.options.rate_limit_factor)), app.uses)
 
 
 def _read_limits(declared: Mapping[str, Object]) -> tuple[RateLimit, ...]:

@@ -20,6 +20,9 @@ app.add_typer(schema, name="schema")
 push = typer.Typer(no_args_is_help=True, help="Push notifications: a provider to rehearse with.")
 app.add_typer(push, name="push")
 
+users = typer.Typer(no_args_is_help=True, help="Who may use the console: invite, list, remove.")
+app.add_typer(users, name="users")
+
 OptionsFile = Annotated[Path | None, typer.Option("--parse-config", metavar="FILE", help="Options file of Parse Server 9 (JSON).")]
 
 SchemaFile = Annotated[Path, typer.Argument(help="The file.")]
@@ -174,6 +177,35 @@ def delete_secret(name: SecretName, server: ServerAddress = None) -> None:
     from mbaas.cli.secrets import forget
 
     forget(name, server)
+
+
+@users.command("invite")
+def invite_user(
+    role: Annotated[str, typer.Option(help="owner, developer, marketer or read-only.")],
+    email: Annotated[str | None, typer.Option(help="Whose link it is; else whoever has it chooses an address.")] = None,
+    server: ServerAddress = None,
+    app_id: AppId = None,
+) -> None:
+    """Print a link by which somebody may use the console. For one who may already it is a new password and role."""
+    from mbaas.cli.users import invite as run
+
+    run(role, email, server, app_id)
+
+
+@users.command("list")
+def list_users(server: ServerAddress = None, app_id: AppId = None) -> None:
+    """List who may use the console."""
+    from mbaas.cli.users import show
+
+    show(server, app_id)
+
+
+@users.command("remove")
+def remove_user(email: Annotated[str, typer.Argument(help="Whose.")], server: ServerAddress = None, app_id: AppId = None) -> None:
+    """Take the console from somebody, at once."""
+    from mbaas.cli.users import remove as run
+
+    run(email, server, app_id)
 
 
 @app.command()

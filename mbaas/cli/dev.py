@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from mbaas.cli.keys import FILE, kept_keys
 from mbaas.cli.serve import listen, run
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.options import AppOptions
+from mbaas_auth.staff.people import first_token, link
 
 HERE, PHONES, EMULATOR = "this machine", "phones", "Android emulator"
 FUNCTIONS = Path("functions")
@@ -49,6 +51,8 @@ def greet(console: Console, configuration: Configuration, *, keys_made: bool) ->
             _row(console, PHONES, f"cannot reach {server.host}", "  start with MBAAS_HOST=0.0.0.0 to let them")
         _row(console, "application id", app.app_id)
         _row(console, "master key", app.master_key, "  for servers and consoles only, never in an app")
+        here = app if app.public_url_given else replace(app, public_url=f"http://{reach[HERE]}:{server.port}")
+        _row(console, "console", link(here, first_token(app)), "  the first owner's link; afterwards /console")
         if app.functions is not None:
             _row(console, "cloud functions", str(app.functions / "main.py"), "  reloaded when saved")
         if keys_made:

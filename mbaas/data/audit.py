@@ -23,9 +23,11 @@ _ID = 12
 
 
 def by(caller: Caller | None) -> Object:
-    """Who did it: the holder of which key, and where she was."""
+    """Who did it: the holder of which key, or who of the console's people; and where she was."""
     if caller is None:
         return {}
+    if caller.staff:
+        return {"by": "console", "person": caller.staff, "ip": caller.ip}
     return {"by": "maintenance" if caller.maintenance else "master", "ip": caller.ip}
 
 

@@ -38,6 +38,8 @@ class Caller:
     installation_id: str | None = None
     client_version: str | None = None
     ip: str = ""
+    staff: str = ""
+    """Who of the console's people asks, by her address; what she may do the console has looked at."""
     context: Object = field(default_factory=dict)
     depth: int = 0
     """How many functions and triggers deep the request is: 0 for a client's own."""

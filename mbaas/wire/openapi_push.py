@@ -215,7 +215,9 @@ SCHEMAS: Object = {
         expiration_interval=_NUMBER,
         audience_id=_TEXT,
     ),
-    "PushProgress": _shape("id", "status", id=_TEXT, status=_TEXT, pushTime=_TEXT, counts=_named(_WHOLE), error=_ANY),
+    "PushProgress": _shape(
+        "id", "status", id=_TEXT, status=_TEXT, pushTime=_TEXT, counts=_named(_WHOLE), failures=_named(_WHOLE), found=_WHOLE, error=_ANY
+    ),
 }
 TAKES: dict[str, str] = {
     "POST /api/v1/push": "Push",

@@ -45,6 +45,7 @@ async def materialise(task: Task, turn: Callable[[], Awaitable[int]]) -> None:
             value = {**task.value, "cursor": page[-1]["objectId"]} if page else {**task.value, "state": "sending"}
             deliveries, badges = await write.deliveries(page)
             value["counts"] = _with_skipped(task.value["counts"], deliveries)
+            value["found"] = task.value.get("found", 0) + len({delivery.key for delivery in deliveries})
             now = app.clock.now()
             try:
                 await task.keep(value, [*badges, *(delivery.step(now) for delivery in deliveries)])

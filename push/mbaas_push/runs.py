@@ -1,8 +1,8 @@
 """The pushes of an app: each is a run, a task of a durable queue that one process at a time has.
 
 A run's value holds `push` (what was asked), `state` (`materialising`, then `sending`), `cursor` (the last installation that has its
-delivery), `started` and `settled` (keys of deliveries: up to the first all may have been on the wire, up to the second all have their
-end) and `counts`.
+delivery), `found` (how many deliveries there are so far), `started` and `settled` (keys of deliveries: up to the first all may have
+been on the wire, up to the second all have their end) and `counts`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from mbaas_push.transports.port import Transport
 from mbaas_push.turns import Lane, Turns, lane_of
 
 PUSHES, RESULTS = "pushes", "push results"
-_BY = re.compile(r"\.(type|offset)\.")
+_BY = re.compile(r"\.(type|offset|reason)\.")
+_FAILED = "failed.reason."
 Ended = Callable[[str, Object, str], Awaitable[None]]
 """Told of a campaign's run that has ended: its id, the `campaign` of its push, and whether it `succeeded` or `failed`."""
 _LATER_MS = 1000
@@ -147,7 +148,8 @@ class Runs:
         return True
 
     async def told(self, run: str) -> Object:
-        """How far a push is: what `_PushStatus` says, what is ordered, and how many deliveries have which end.
+        """How far a push is: what `_PushStatus` says, what is ordered, how many deliveries were found, have which
+        end, and have failed for which reason.
 
         ParseError 101 if there is none, or it has been forgotten.
         """
@@ -159,6 +161,9 @@ class Runs:
         counts: Object = ended.value if ended is not None else task.value["counts"] if task is not None else {}
         told: Object = {"id": run, "status": row.body["status"], "pushTime": row.body["pushTime"]}
         told["counts"] = {name: count for name, count in sorted(counts.items()) if not _BY.search(name)}
+        told["failures"] = {name.removeprefix(_FAILED): count for name, count in sorted(counts.items()) if name.startswith(_FAILED)}
+        if task is not None and ended is None:
+            told["found"] = task.value.get("found", 0)
         if order is not None and task is not None:
             told["status"] = str(order.value)
         return told | ({"error": row.body["errorMessage"]} if "errorMessage" in row.body else {})

@@ -351,7 +351,8 @@ class Sending:
             self._settled.append(DropRow(_AGAIN, delivery.key))
         self._settled.append(delivery.step(self._now()))
         name = count if count != "skipped" else f"skipped.{told['reason']}"
-        for place in (name, f"{name}.type.{delivery.value['type']}", f"{name}.offset.{delivery.value.get('offset', '')}"):
+        why = (f"failed.reason.{told['reason']}",) if count == "failed" else ()
+        for place in (name, f"{name}.type.{delivery.value['type']}", f"{name}.offset.{delivery.value.get('offset', '')}", *why):
             self._counts[place] = self._counts.get(place, 0) + 1
 
 

@@ -15,6 +15,7 @@ from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object
 
 STATUS = "_PushStatus"
+_PER = {"type": "Type", "offset": "UTCOffset"}
 
 
 def fields(push: Object, *, source: str = "rest") -> Object:
@@ -66,8 +67,8 @@ def _columns(counts: Mapping[str, int]) -> Object:
     for name, count in counts.items():
         kind, _, rest = name.partition(".")
         by, _, which = rest.partition(".")
-        if kind in ("sent", "failed") and which:
-            columns.setdefault(f"{kind}Per{'Type' if by == 'type' else 'UTCOffset'}", {})[_key(which)] = count
+        if kind in ("sent", "failed") and which and by in _PER:
+            columns.setdefault(f"{kind}Per{_PER[by]}", {})[_key(which)] = count
     return columns
 
 

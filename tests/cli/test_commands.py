@@ -135,7 +135,7 @@ class TestDev:
         keys = json.loads((tmp_path / "data/keys.json").read_text())
         assert seen[0] == seen[1]
         assert stat.S_IMODE((tmp_path / "data/keys.json").stat().st_mode) == 0o600
-        assert seen[0].count(keys["app_id"]) == 5  # itself and four snippets
+        assert seen[0].count(keys["app_id"]) == 6  # itself, the link to the console and four snippets
         assert seen[0].count(keys["master_key"]) == 1  # no snippet holds it
         for word in ("10.0.2.2:PORT/parse", "JavaScript", "Swift", "Kotlin", "Dart", 'Parse.serverURL = "http://localhost:PORT/parse"'):
             assert word in seen[0]

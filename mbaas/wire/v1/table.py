@@ -26,6 +26,7 @@ from mbaas.wire.v1 import (
     secrets,
     sessions,
     sign_in,
+    staff,
 )
 
 
@@ -53,5 +54,6 @@ def table() -> Table:
         secrets,
         sessions,
         sign_in,
+        staff,
     )
     return Table(route for family in families for route in family.ROUTES)

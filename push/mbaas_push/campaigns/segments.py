@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 
 from mbaas.data.admission import rules_for
 from mbaas.data.app import App
@@ -19,6 +20,7 @@ from mbaas.data.options import FindOptions
 from mbaas.data.search import prepare, refuse_protected, scope_of
 from mbaas.kernel.caller import ANONYMOUS, MASTER
 from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.query.parse import parse_where
@@ -107,6 +109,17 @@ def _check_nested(app: App, node: ast.Node) -> None:
     if isinstance(node, ast.Subquery):
         rules_for(app, ANONYMOUS, node.class_name).refuse_protected(ANONYMOUS, tuple(node.key.split(".")), "query")
         check_query(app, node.class_name, node.where or {})
+
+
+def askable(app: App, class_name: str) -> dict[str, Field]:
+    """The columns of installations or of users that an audience may ask for."""
+    rules, found = rules_for(app, ANONYMOUS, class_name), dict[str, Field]()
+    for name, field in app.classes.known_or_blank(class_name).fields.items():
+        with suppress(ParseError):
+            rules.refuse_protected(ANONYMOUS, (name,), "query")
+            if name not in SECRET:
+                found[name] = field
+    return found
 
 
 def query_of(audience: Object) -> Object:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mbaas.data.app import App
+from mbaas.data.audit import by
 from mbaas.data.once import Once
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
@@ -100,7 +101,7 @@ class Store:
             value["version"] = before["version"] + 1
             version = {"definition": changes["definition"], "at": now}
             more.append(PutRow(self._versions, f"{kept.id}|{value['version']:08d}", version))
-        who: Object = {"by": "server"} if caller is None else {"by": "master", "ip": caller.ip}
+        who: Object = {"by": "server"} if caller is None else by(caller)
         entry = {"what": what, "at": now, "state": value["state"], "version": value["version"], **who, **(told or {})}
         audit = PutRow(self._audit, f"{kept.id}|{value['change']:08d}", entry, if_absent=True)
         return [audit, PutRow(self._table, kept.id, value), *more]

@@ -18,7 +18,7 @@ from mbaas_push.deliveries import TABLE, Delivery
 from mbaas_push.receipts import told_of
 
 _PAGE, _MOST_DEVICES = 1000, 100
-_SAYS = {
+SAYS = {
     "sent": "The provider has accepted it for this device.",
     "pending": "It waits for its time, or is about to be sent.",
     "again": "It waits: the provider refused it for now, or it is in the device's quiet hours.",
@@ -40,6 +40,7 @@ _SAYS = {
     "not_by_events": "What the person has done does not match the audience's events.",
     "not_listed": "The audience fits now, but it did not when the run looked; or the run has not come to it yet.",
 }
+"""What each state and reason means, in a sentence."""
 
 
 async def why(app: App, campaign_id: str, run_id: str, *, user: str | None, installation: str | None) -> list[Object]:
@@ -101,5 +102,5 @@ async def _unlisted(app: App, campaign_id: str, run: Object, device: Object) -> 
 
 
 def _answer(installation: str | None, state: str, reason: str) -> Object:
-    says = _SAYS[state] if state in _SAYS and state != "skipped" else _SAYS.get(reason, reason)
+    says = SAYS[state] if state in SAYS and state != "skipped" else SAYS.get(reason, reason)
     return {"installation": installation, "state": state, "reason": reason or None, "says": says}

@@ -1,0 +1,26 @@
+"""`mbaas users`: who may use the console of a running server."""
+
+from __future__ import annotations
+
+import typer
+
+from mbaas.cli.remote import remote
+
+
+def invite(role: str, email: str | None, server: str | None, app_id: str | None) -> None:
+    """Print a link by which somebody becomes one of them."""
+    made = remote(server, app_id).post("console", "invitations", body={"role": role, **({"email": email} if email else {})})
+    typer.echo(made["url"])
+    typer.echo(f"for {made['email'] or 'whoever has it'}, as {made['role']}; good once, until {made['expiresAt']}", err=True)
+
+
+def show(server: str | None, app_id: str | None) -> None:
+    """List them."""
+    for each in remote(server, app_id).get("console", "people")["results"]:
+        typer.echo(f"{each['role']:<10} {each['email']}  since {each['since']}")
+
+
+def remove(email: str, server: str | None, app_id: str | None) -> None:
+    """Take the console from somebody."""
+    remote(server, app_id).delete("console", "people", email)
+    typer.echo(f"{email} may no longer use the console")

@@ -1,0 +1,110 @@
+"""The console's people as they are kept: links that end, races for them, sessions that end with their person."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mbaas.app import open_app
+from mbaas.data.app import App
+from mbaas.kernel.errors import ParseError
+from mbaas.kernel.options import AppOptions, ServerOptions
+from mbaas.services import Services
+from mbaas.testing.clock import FakeClock
+from mbaas_auth.staff import sessions
+from mbaas_auth.staff.people import Person, first_token, people_of
+
+PASSWORD = "three green bicycles"
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def app(tmp_path: Path, clock: FakeClock) -> AsyncIterator[App]:
+    opened = await open_app(AppOptions(app_id="a/b", master_key="m", data_dir=tmp_path), Services(ServerOptions(), {}, clock=clock))
+    yield opened
+    await opened.close()
+
+
+async def invited(app: App, role: str = "marketer", email: str = "") -> str:
+    return str((await people_of(app).invite(role, email))["url"]).rpartition("/")[2].removesuffix("?app=a%2Fb")
+
+
+async def joined(app: App, email: str, role: str = "marketer") -> Person:
+    return await people_of(app).accept(await invited(app, role), email, PASSWORD)
+
+
+async def test_a_link_ends_after_a_week(app: App, clock: FakeClock) -> None:
+    token = await invited(app)
+    clock.advance(7 * DAY_MS - 1)
+    assert await people_of(app).invitation(token) is not None
+    clock.advance(1)
+    assert await people_of(app).invitation(token) is None
+    with pytest.raises(ParseError, match="too old"):
+        await people_of(app).accept(token, "a@example.com", PASSWORD)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_of_two_who_use_a_link_at_once_one_is_let_in(app: App, first: bool) -> None:
+    token = first_token(app.options) if first else await invited(app)
+    both = await asyncio.gather(*(people_of(app).accept(token, f"{name}@example.com", PASSWORD) for name in "ab"), return_exceptions=True)
+    assert sorted(type(each).__name__ for each in both) == ["ParseError", "Person"]
+    assert len(await people_of(app).all()) == 1
+
+
+async def test_the_first_owners_link_ends_with_whoever_comes_first(app: App) -> None:
+    assert (await people_of(app).invitation(first_token(app.options))) is not None
+    await joined(app, "a@example.com")
+    assert await people_of(app).invitation(first_token(app.options)) is None
+    assert await people_of(app).invitation("first-owner-" + "0" * 40) is None
+
+
+async def test_what_is_kept_opens_nothing(app: App) -> None:
+    token = await invited(app)
+    person = await joined(app, "a@example.com")
+    session = await sessions.begin(app, person)
+    tables = ("console people", "console invitations", "console sessions")
+    kept = str([row for table in tables for row in await app.store.rows.scan(table)])
+    assert not any(secret in kept for secret in (token, session, PASSWORD))
+    assert "$argon2id$" in kept
+
+
+async def test_a_session_ends_with_the_day_and_with_its_person(app: App, clock: FakeClock) -> None:
+    person = await joined(app, "a@example.com")
+    token = await sessions.begin(app, person)
+    clock.advance(sessions.LASTS_S * 1000 - 1)
+    assert await sessions.person_of(app, token) == person
+    clock.advance(1)
+    assert await sessions.person_of(app, token) is None
+    token = await sessions.begin(app, person)
+    await people_of(app).remove("A@Example.com ")
+    assert await sessions.person_of(app, token) is None
+    # Whoever has the address afterwards is somebody else.
+    await joined(app, "a@example.com")
+    assert await sessions.person_of(app, token) is None
+
+
+async def test_a_person_keeps_which_phone_is_hers_and_nobody_elses_changes(app: App) -> None:
+    person = await joined(app, "a@example.com")
+    await people_of(app).note_phone(person, "installation")
+    assert (await people_of(app).get("a@example.com")) == Person(person.id, person.email, "marketer", person.since, "installation")
+    await people_of(app).accept(await invited(app, email="a@example.com"), "", PASSWORD)
+    await people_of(app).note_phone(person, "another")
+    found = await people_of(app).get("a@example.com")
+    assert found is not None
+    assert found.phone == ""
+
+
+async def test_a_password_is_neither_short_nor_the_name(app: App) -> None:
+    token = await invited(app)
+    for password, said in (("x" * 11, "at least 12"), ("somebody-1234", "name of the address")):
+        with pytest.raises(ParseError, match=said):
+            await people_of(app).accept(token, "somebody@example.com", password)
+    assert (await people_of(app).accept(token, "somebody@example.com", "x" * 12)).role == "marketer"
