@@ -61,7 +61,7 @@ async def vouched(app: App, caller: Caller, auth_data: Object, user: Object | No
     given = {name: data for name, data in sorted(auth_data.items()) if data is not None}
     found = {name: await providers.vouched(app, caller, name, data, user) for name, data in given.items()}
     for name, identity in found.items():
-        if identity.whose is not None and (user is None or user.get("objectId") != identity.whose):
+        if identity.whose is not None and not _meant_for(user, name, identity):
             raise providers.invalid(name)
     kept = {name: identity.kept for name, identity in found.items()}
     # What is kept at a sign-in passes no other check: it is no save.
@@ -87,6 +87,12 @@ async def owner(app: App, given: Object) -> Document | None:
     return found[0] if found else None
 
 
+def _meant_for(user: Object | None, name: str, identity: Identity) -> bool:
+    """True if what was made for one user comes from her, and takes the place of nothing that she has had since."""
+    known = (user.get("authData") or {}).get(name) if user is not None else None
+    return user is not None and user.get("objectId") == identity.whose and (known is None or known.get("id") == identity.id)
+
+
 def refuse_unknown(identities: Mapping[str, Identity], user: Document | None) -> None:
     """101 for an identity with which nobody signs up, and which is not that user's."""
     known = (user.body.get("authData") if user else None) or {}
@@ -107,16 +113,18 @@ async def at_login(app: App, caller: Caller, user: Document, shown: Object, give
         raise providers.unsupported()
     identities = await vouched(app, caller, given, shown)
     refuse_unknown(identities, user)
+    for name, identity in identities.items():
+        if identity.whose is not None:
+            raise providers.invalid(name)  # it is added by whoever is signed in
     kept = {name: identity.kept for name, identity in identities.items() if not is_echo(known.get(name), identity.kept)}
     whose = await owner(app, kept)
     if whose is not None and whose.body["objectId"] != user.body["objectId"]:
         raise taken()
-    further = added(app, user, identities)
     if not kept:
-        return {}, further
+        return {}, []
     ops = [Set(("authData", name), data) for name, data in kept.items()]
     update = Update(app.classes.known_or_blank("_User"), user.body["objectId"], ops)
-    return {"authData": {**known, **kept}}, [update, *notices(app, user, kept), *further]
+    return {"authData": {**known, **kept}}, [update, *notices(app, user, kept)]
 
 
 def added(app: App, user: Document, identities: Mapping[str, Identity]) -> list[Step]:

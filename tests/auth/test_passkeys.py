@@ -345,6 +345,22 @@ async def test_of_several_that_are_added_and_removed_at_once_none_is_lost(home: 
         assert (signed.status_code == 200) == (text(passkey.id) in there)
 
 
+async def test_of_two_first_ones_that_are_begun_at_once_the_second_is_begun_again(embedded: House) -> None:
+    """It does not take the place of the first; and none is added by the way of a sign-in."""
+    home = embedded
+    person = await home.person()
+    first, second = Passkey(), Passkey()
+    credentials = [passkey.registered(await asked(home, person)) for passkey in (first, second)]
+    answers = [await home.ask("POST", PASSKEYS, {"credential": each}, sent=person.sent) for each in credentials]
+    assert [answer.status_code for answer in answers] == [201, 404]
+    assert (await enters(home, first.signed(await asked(home)))).status_code == 200
+    again = {"webauthn": second.registered(await asked(home, person))}
+    assert (await home.sign_in(person, authData=again)).json()["code"] == 101
+    await added(home, person, second)
+    for passkey in (first, second):
+        assert (await enters(home, passkey.signed(await asked(home)))).status_code == 200
+
+
 async def test_where_none_are_configured_there_are_none(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         person = await home.person()
