@@ -106,7 +106,7 @@ def test_who_lands_is_sent_a_taxis_offer_once_and_a_partner_tells_of_whom_it_kno
                 assert said["alert"] == "A taxi to the centre: 18.7 km for 37.62 €"
                 report = server.call("GET", f"/api/v1/plays/{play}/report", headers=MASTER)[1]
                 assert report["functions"]["taxi.offer"]["answered"] == report["by"]["partner"]["taxi.offer"]["sent"] == 1
-                assert server.call("GET", f"/api/v1/campaigns/{campaign}", headers=MASTER)[1]["next"].endswith("T09:00:00")
+                assert server.call("GET", f"/api/v1/campaigns/{campaign}", headers=MASTER)[1]["next"].endswith("T09:00:00.000")
                 told_by_partner(server, ann)
                 assert ann.call("POST", "/functions/boarded", {"flight": "LH123"})[0] == 200
             finally:

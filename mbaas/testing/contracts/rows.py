@@ -115,6 +115,18 @@ async def test_a_replaced_row_is_no_longer_its_old_holders(store: Store) -> None
     assert [(r.key, r.value) for r in await store.rows.claim("jobs", 9, "w2", 10, limit=2)] == [("a", 2), ("b", 2)]
 
 
+async def test_a_row_is_put_as_one_that_is_held(store: Store) -> None:
+    await store.documents.commit([PutRow("jobs", "a", {"step": 0}, due=100, if_absent=True, owner="w1")])
+    held = Row("a", {"step": 0}, due=100, owner="w1")
+    assert await store.rows.get("jobs", "a") == held
+    assert await store.rows.claim("jobs", 99, "w2", 50) == []
+    await store.documents.commit([ChangeRow("jobs", replace(held, value={"step": 1}))])
+    [taken] = await store.rows.claim("jobs", 100, "w2", 50)
+    assert (taken.value, taken.owner) == ({"step": 1}, "w2")
+    with pytest.raises(Conflict):
+        await store.documents.commit([ChangeRow("jobs", replace(held, value={"step": 2}))])
+
+
 async def test_a_unit_holds_only_under_the_fence_of_the_row_that_it_changes(store: Store) -> None:
     await store.rows.put_many("jobs", [Row("a", {"step": 0}, due=1)])
     [old] = await store.rows.claim("jobs", 5, "w1", 10)
