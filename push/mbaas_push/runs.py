@@ -39,6 +39,8 @@ _BY = re.compile(r"\.(type|offset|reason)\.")
 _FAILED = "failed.reason."
 Ended = Callable[[str, Object, str], Awaitable[None]]
 """Told of a campaign's run that has ended: its id, the `campaign` of its push, and whether it `succeeded` or `failed`."""
+Tripped = Callable[[str, str], Awaitable[None]]
+"""Told of the id of a campaign of which too much fails, and why that is said: it is to be paused."""
 _LATER_MS = 1000
 """When a campaign looks again for a place among those that are being sent."""
 _LOOKS, _LOOK_SECONDS = 60, 0.05
@@ -58,6 +60,7 @@ class Runs:
         self._queue = Queue(app, PUSHES, self._work, owner)
         self._once, self.turns = Once(app), Turns()
         self.ended: Ended | None = None
+        self.tripped: Tripped | None = None
 
     def start(self) -> None:
         """Begin to send, what another process left included."""
@@ -228,7 +231,10 @@ class Runs:
             await self._end(task, "failed")
             return None
         told = _Told(app, task.key)
-        again = await Sending(task, self._transport.send, told, self.turns).run()
+        sending = Sending(task, self._transport.send, told, self.turns)
+        again = await sending.run()
+        if sending.tripped and self.tripped is not None:
+            await self.tripped(task.value["push"]["campaign"]["id"], sending.tripped)
         await told.end("running" if again is not None else "succeeded", task.value["counts"])
         if again is None:
             await self._end(task, "succeeded")

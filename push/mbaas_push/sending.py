@@ -17,6 +17,7 @@ from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import DropRow, PutRow, Step
 from mbaas_push.audience import forget
+from mbaas_push.breaker import Breaker
 from mbaas_push.campaigns.gate import Gate, Held
 from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
 from mbaas_push.message import in_locale
@@ -50,7 +51,7 @@ LOOKS_MS = 5_000
 """How often a run that is paused is looked at: it may have been resumed in the moment in which it was let go."""
 
 
-_GIVES_WAY = "gives way"
+_GIVES_WAY, _TRIPPED = "gives way", "tripped"
 _LATER_MS = 1000
 """When one that has given way comes back, at the earliest."""
 
@@ -97,6 +98,9 @@ class Sending:
         self._free = 0.0
         """When, by the event loop's clock, the next window may leave."""
         self._begun = asyncio.get_running_loop().time()
+        self._breaker = None if campaign is None or campaign.get("test") else Breaker(self._counts)
+        self.tripped = ""
+        """Why it has stopped by itself, if it has."""
 
     async def run(self) -> int | None:
         """Send what is due. None when nothing of the run is left; else when it is to go on, in ms.
@@ -124,6 +128,8 @@ class Sending:
             await self._landed()
             if stopped.order == _GIVES_WAY:
                 return self._now() + max(_LATER_MS, int(1000 * (self._free - asyncio.get_running_loop().time())))
+            if stopped.order == _TRIPPED:
+                return self._now() + LOOKS_MS
             if stopped.order == "paused":
                 # It may have been resumed while the last of it landed.
                 return self._now() + (LOOKS_MS if await order_of(self._task) is not None else 0)
@@ -246,6 +252,9 @@ class Sending:
     async def _heed(self) -> None:
         if (order := await order_of(self._task)) is not None:
             raise _Stopped(order)
+        if self._breaker is not None and (why := self._breaker.tripped(self._counts)):
+            self.tripped = why
+            raise _Stopped(_TRIPPED)
 
     async def _withdraw(self) -> None:
         """Send nothing more of the run: whatever has no end yet is skipped, what waits for its next attempt included."""

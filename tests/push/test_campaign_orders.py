@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,10 +13,10 @@ from mbaas.jobs.queue import Task
 from mbaas.kernel.clock import iso
 from mbaas.kernel.values import Object
 from mbaas.testing.clock import FakeClock
+from mbaas_push import breaker, sending, turns
 from mbaas_push import runs as runs_module
-from mbaas_push import turns
 from mbaas_push.audience import materialise
-from mbaas_push.mock.script import Script
+from mbaas_push.mock.script import Reply, Script
 from mbaas_push.room import runs_of
 from tests.push.marketing import campaigns, ended, launched, order, passed, passing, phone, reasons, rows, run_of, state, tokens
 from tests.waiting import until
@@ -162,3 +163,23 @@ async def test_however_many_runs_are_under_way_all_of_them_are_cancelled(app: Ap
 
     await passing(app, clock, all_ended)
     assert not script.receipts
+
+
+async def test_a_campaign_that_mostly_fails_is_stopped_and_goes_on_when_somebody_has_seen_why(
+    app: App, script: Script, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_WINDOW", 5)
+    monkeypatch.setattr(sending, "_IN_FLIGHT", 5)
+    monkeypatch.setattr(breaker, "LEAST", 10)
+    for number in range(25):
+        await phone(app, f"t{number:02d}")
+        script.tokens[f"t{number:02d}"] = deque([Reply(403, "SENDER_ID_MISMATCH") if number % 2 else Reply()])
+    made = await launched(app)
+    await ended(app, made, "paused")
+    entry = (await campaigns(app).store.audit(made))[-1]
+    assert (entry["what"], entry["by"]) == ("stopped", "server")
+    assert "SENDER_ID_MISMATCH" in entry["reason"]
+    assert len(script.receipts) < 25
+    await order(app, made, "resume")
+    await passed(app, clock, made)
+    assert len(script.receipts) == 25

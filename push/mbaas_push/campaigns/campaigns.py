@@ -95,9 +95,7 @@ class Campaigns:
         return done
 
     async def _pause(self, campaign: Kept, caller: Caller) -> Kept:
-        active = await self.launching.active(campaign.id)
-        held: list[Step] = [PutRow(CONTROL, run, "paused") for run in active]
-        return await self.store.change(campaign, "paused", caller, held, state="paused")
+        return await self.store.change(campaign, "paused", caller, await self.launching.holding(campaign.id), state="paused")
 
     async def _resume(self, campaign: Kept, caller: Caller) -> Kept:
         active = await self.launching.active(campaign.id)

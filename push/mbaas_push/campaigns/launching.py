@@ -12,10 +12,12 @@ from mbaas.jobs.queue import Queue, Task
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, Conflict, Duplicate, MbaasError, ParseError
 from mbaas.kernel.values import Object
+from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import PutRow, Step
 from mbaas_push.campaigns.schedule import Schedule, duration_ms
 from mbaas_push.campaigns.store import Kept, Store
 from mbaas_push.runs import Runs
+from mbaas_push.sending import CONTROL
 
 TICKS = "campaign times"
 _FOR_GOOD_MS = 10 * 365 * 86_400_000
@@ -30,7 +32,7 @@ class Launching:
     def __init__(self, app: App, store: Store, runs: Runs, owner: Owner) -> None:
         self._app, self._store, self._runs = app, store, runs
         self._queue = Queue(app, TICKS, self._tick, owner)
-        runs.ended = self._ended
+        runs.ended, runs.tripped = self._ended, self._tripped
 
     def start(self) -> None:
         """Begin to launch."""
@@ -105,6 +107,22 @@ class Launching:
         if not told.get("test"):
             await self._app.store.rows.drop(UNDER_WAY, f"{told['id']}|{run}")
             await self._settle(told["id"], how)
+
+    async def holding(self, campaign_id: str) -> list[Step]:
+        """The steps that pause the runs of a campaign that have not ended."""
+        return [PutRow(CONTROL, run, "paused") for run in await self.active(campaign_id)]
+
+    async def _tripped(self, campaign_id: str, why: str) -> None:
+        """Pause a campaign of which too much fails."""
+        get_logger(__name__).error("a campaign was paused, since too much of it fails", campaign=campaign_id, reason=why)
+        while (campaign := await self._store.get(campaign_id)).state == "scheduled":
+            stopped = self._store.steps(campaign, "stopped", None, {"reason": why}, state="paused")
+            try:
+                await self._app.store.documents.commit([*stopped, *await self.holding(campaign_id)])
+                return
+            except Duplicate:
+                # It was changed meanwhile.
+                continue
 
     async def _settle(self, campaign_id: str, how: str) -> None:
         """End a campaign of which nothing is left. Asked whenever something of it has ended, and not wrong if nothing has."""
