@@ -101,6 +101,7 @@ def push_options(settings: Settings) -> PushOptions:
         webpush_key=settings.webpush_key,
         webpush_subject=settings.webpush_subject,
         ca_file=settings.push_ca_file,
+        lane=settings.push_lane,
     )
 
 

@@ -41,14 +41,14 @@ class Connection(asyncio.Protocol):
         # Senders are ours or are being tested: to look at each of their headers takes half of the mock's time.
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8", validate_inbound_headers=False)
         self._h2 = h2.connection.H2Connection(config)
-        self._h2.local_settings = h2.settings.Settings(
-            client=False,
-            initial_values={
+        self._h2.initiate_connection()
+        # These hold once the sender has heard of them: until then it may send more, as a real one lets it.
+        self._h2.update_settings(
+            {
                 h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self._script.streams,
                 h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self._script.window,
-            },
+            }
         )
-        self._h2.initiate_connection()
         self._flush()
 
     def data_received(self, data: bytes) -> None:

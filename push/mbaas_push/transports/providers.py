@@ -9,7 +9,7 @@ from mbaas.kernel.options import PushOptions
 from mbaas.observe.logs import get_logger
 from mbaas.outbound.reach import Reach
 from mbaas_push.transports.apns import Apns
-from mbaas_push.transports.lane import Lane
+from mbaas_push.transports.lane import lane
 from mbaas_push.transports.port import Outcome, Parcel, Provider, Transport
 from mbaas_push.transports.web_push import WebPush
 
@@ -23,7 +23,7 @@ class Providers:
     def __init__(self, app: App, options: PushOptions, reach: Reach) -> None:
         """MbaasError says what is wrong with the configuration of one."""
         self._app = app
-        self._lane = Lane(options.ca_file)
+        self._lane = lane(options)
         self._by_name: dict[Provider, Transport] = {}
         self._rest: dict[Provider, int] = {}
         if options.fcm_credentials is not None:

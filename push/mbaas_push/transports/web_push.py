@@ -21,7 +21,7 @@ from mbaas.data.app import App
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import PushOptions
 from mbaas.outbound.reach import Forbidden, Reach
-from mbaas_push.transports.lane import Broken, Lane
+from mbaas_push.transports.lane import Broken, lane
 from mbaas_push.transports.port import Outcome, Parcel
 from mbaas_push.transports.signing import base64url, es256, from_base64url, read_key
 
@@ -63,7 +63,7 @@ class WebPush:
         self._key = read_key(options.webpush_key, "MBAAS_WEBPUSH_KEY")
         self._public = base64url(_point(self._key))
         self._signed: dict[str, tuple[str, int]] = {}
-        self._lane = Lane(options.ca_file, lambda address: reach.check_address(address, address))
+        self._lane = lane(options, lambda address: reach.check_address(address, address))
 
     async def send(self, parcel: Parcel) -> Outcome:
         try:
