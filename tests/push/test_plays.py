@@ -166,6 +166,7 @@ class TestOnOneStore:
             {"trigger": {"change": {"className": "_User"}}, "content": {"body": "{{moment.authData.facebook.id}}"}},
             {"validFor": "0m"},
             {"validFor": "8d"},
+            {"validFor": "٣m"},
             {"validFor": None},
             {"value": {"amount": 0}},
             {"value": {"amount": 1, "curve": "halfLife"}},
