@@ -142,6 +142,8 @@ def test_the_commands_invite_list_and_remove(server: TestServer) -> None:
 def test_the_first_owners_link_is_printed_and_works_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     with TestServer(tmp_path_factory.mktemp("dev"), "dev", bare=True) as server:
         printed = (server.folder / "server.out").read_text()
+        listed = mbaas(server.folder, "users", "list", "--server", f"{server.url}/parse")
+        assert (listed.returncode, listed.stdout, "nobody uses the console yet" in listed.stderr) == (0, "", True)
         [url] = [word for word in printed.split() if "/console/join/" in word]
         first, second = Visitor(server), Visitor(server)
         assert first.join(url).headers["location"] == "/console/"

@@ -267,6 +267,13 @@ def test_the_demo_does_not_take_another_server_for_its_own(tmp_path: Path, taken
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_mock_provider_whose_port_is_taken_says_so(tmp_path: Path, taken_port: int) -> None:
+    run = mbaas(tmp_path, "push", "mock", "--port", str(taken_port))
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: the mock cannot be started")
+    assert f"port {taken_port}" in run.stderr
+
+
 def test_help_names_every_command(tmp_path: Path) -> None:
     run = mbaas(tmp_path, "--help")
     assert run.returncode == 0
