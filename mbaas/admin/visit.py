@@ -130,7 +130,10 @@ async def body_of(request: Request) -> Object:
 
 def _words(error: MbaasError) -> str:
     if isinstance(error, ParseError) and error.code == Code.PUSH_MISCONFIGURED:
-        return "This app has nothing to send with yet: a developer has to set up Firebase, Apple's service or Web Push."
+        return (
+            "This app has nothing to send with yet: a developer has to set up Firebase, Apple's service or Web Push; "
+            "or, to try the console, “mbaas push mock”."
+        )
     if isinstance(error, Conflict):
         return "Somebody else has changed this meanwhile. Load the page again to see how it is now."
     return error.message

@@ -151,7 +151,9 @@ def test_the_first_owners_link_is_printed_and_works_once(tmp_path_factory: pytes
         assert second.join(url).status_code == 404
         # Nothing is set up to send with, and the console says so.
         page = first.get("/console/")
-        assert (page.status_code, "nothing to send with" in page.text) == (400, True)
+        assert (page.status_code, "nothing to send with" in page.text, "mbaas push mock" in page.text) == (400, True, True)
+        assert "To the campaigns" not in page.text
+        assert "To the campaigns" in first.get("/console/compose").text
 
 
 def test_over_https_no_other_host_can_plant_the_cookie(tmp_path_factory: pytest.TempPathFactory) -> None:
