@@ -45,7 +45,7 @@ async def options(app: App, caller: Caller, arguments: Object, *, register: bool
 
 
 async def sign_in(app: App, caller: Caller, arguments: Object) -> Object:
-    """The user whose passkey has answered, with a new session's token. 252 for what is no answer."""
+    """The user whose passkey has answered, with a new session's token. 142 for what is no answer."""
     linked = arguments.get("authData")
     second = {"mfa": linked["mfa"]} if isinstance(linked, dict) and "mfa" in linked else {}
     saved = await objects.create(app, caller, "_User", {"authData": {**second, linking.PASSKEYS: _credential(arguments)}})
@@ -69,7 +69,7 @@ async def add(app: App, caller: Caller, arguments: Object) -> Object:
 def _credential(arguments: Object) -> Object:
     found = arguments.get("credential")
     if not isinstance(found, dict) or not found:
-        raise providers.unsupported()
+        raise ParseError(Code.VALIDATION_ERROR, "credential is what PublicKeyCredential.toJSON() gives.")
     return found
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -117,11 +118,18 @@ async def ready(server: subprocess.Popen[bytes]) -> None:
             await asyncio.to_thread(call, "GET", "/readyz")
             return
         await asyncio.sleep(0.1)
-    raise SystemExit("the server did not start: see above")
+    raise SystemExit(f"the server did not start:\n\n{(FOLDER / 'server.log').read_text()}")
+
+
+def refuse_taken_port() -> None:
+    """Else the server that is there, of `make serve` perhaps, would be taken for ours."""
+    with suppress(OSError), socket.create_connection(("localhost", PORT), 1):
+        raise SystemExit(f"Something listens on port {PORT} already: stop it, or choose another port: MBAAS_PORT=1338 make demo")
 
 
 async def main() -> None:
     """Everything at once, until somebody ends it."""
+    refuse_taken_port()
     script, done = Script(latency_ms=20), asyncio.Event()
     script.change({"tokens": {token: [{"status": 404, "reason": "UNREGISTERED"}] for token in people.dead_tokens()}})
     for ending in (signal.SIGINT, signal.SIGTERM):

@@ -120,6 +120,8 @@ class Composer(Page):
             return {"problems": problems.found}
         campaign_id, seen = given.get("id"), from_iso(str(given.get("updatedAt")))
         if isinstance(campaign_id, str):
+            if seen is None:
+                raise ParseError(Code.INVALID_VALUE, "Load the campaign again.")
             kept = await visit.campaigns.edit(campaign_id, made, visit.caller, seen)
             await visit.note("campaign edit", campaign_id)
         else:

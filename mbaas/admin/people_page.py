@@ -9,7 +9,7 @@ from starlette_admin.routing import route
 
 from mbaas.admin.roles import SAYS
 from mbaas.admin.visit import Page, shown, visit_of
-from mbaas.kernel.errors import ParseError
+from mbaas.kernel.errors import Code, ParseError
 from mbaas_auth.staff.people import people_of
 
 
@@ -41,11 +41,15 @@ class PeoplePage(Page):
     async def remove(self, request: Request) -> Response:
         """Take the console from somebody; not from oneself, so that an owner is left."""
         visit = visit_of(request)
-        email = str((await request.form()).get("email", ""))
-        if email == visit.person.email:
+        people = people_of(visit.app)
+        # As it is kept: she is the same however the address is written.
+        person = await people.get(str((await request.form()).get("email", "")))
+        if person is None:
+            raise ParseError(Code.OBJECT_NOT_FOUND, "Nobody uses the console with this address.")
+        if person.email == visit.person.email:
             flash(request, "You cannot remove yourself; another owner can.", "error")
         else:
-            await people_of(visit.app).remove(email)
-            await visit.note("remove person", email)
-            flash(request, f"{email} may no longer use the console.", "success")
+            await people.remove(person.email)
+            await visit.note("remove person", person.email)
+            flash(request, f"{person.email} may no longer use the console.", "success")
         return RedirectResponse("/console/people", 303)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
-import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,7 +17,7 @@ from mbaas.admin.roles import RIGHTS, Right
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, Conflict, MbaasError, ParseError
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, read_json
 from mbaas_auth.staff.people import Person
 from mbaas_push.campaigns.campaigns import Campaigns
 from mbaas_push.room import campaigns_of
@@ -121,9 +120,9 @@ def told(handler: Callable[[_SELF, Request], Awaitable[Json]]) -> Callable[[_SEL
 async def body_of(request: Request) -> Object:
     """A JSON object that a script has sent."""
     try:
-        given = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise ParseError(Code.INVALID_JSON, "This is no JSON.") from error
+        given = read_json(await request.body())
+    except ValueError as error:
+        raise ParseError(Code.INVALID_JSON, "This is no JSON, or nests too deeply.") from error
     if not isinstance(given, dict):
         raise ParseError(Code.INVALID_JSON, "This is no JSON object.")
     return given
@@ -131,7 +130,10 @@ async def body_of(request: Request) -> Object:
 
 def _words(error: MbaasError) -> str:
     if isinstance(error, ParseError) and error.code == Code.PUSH_MISCONFIGURED:
-        return "This app has nothing to send with yet: a developer has to set up Firebase, Apple's service or Web Push."
+        return (
+            "This app has nothing to send with yet: a developer has to set up Firebase, Apple's service or Web Push; "
+            "or, to try the console, “mbaas push mock”."
+        )
     if isinstance(error, Conflict):
         return "Somebody else has changed this meanwhile. Load the page again to see how it is now."
     return error.message

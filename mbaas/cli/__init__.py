@@ -110,7 +110,7 @@ def deploy(
 
 @push.command()
 def mock(
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one.")] = 0,
     folder: Annotated[Path, typer.Option(help="Where its keys and certificate are kept.")] = Path("push-mock"),
 ) -> None:
     """Answer as FCM, APNs and Web Push do, and deliver nothing: for rehearsals and tests."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mbaas.settings import SettingsError
 from mbaas_push.mock import credentials
 from mbaas_push.mock.script import Script
 from mbaas_push.mock.server import listening
@@ -17,8 +18,11 @@ from mbaas_push.mock.server import listening
 def mock(folder: Path, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     folder = folder.absolute()
-    credentials.make(folder)
-    asyncio.run(_serve(folder, port))
+    try:
+        credentials.make(folder)
+        asyncio.run(_serve(folder, port))
+    except OSError as error:
+        raise SettingsError(f"the mock cannot be started with its keys in {folder}, on port {port}: {error}") from error
 
 
 async def _serve(folder: Path, port: int) -> None:

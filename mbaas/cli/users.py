@@ -16,8 +16,11 @@ def invite(role: str, email: str | None, server: str | None, app_id: str | None)
 
 def show(server: str | None, app_id: str | None) -> None:
     """List them."""
-    for each in remote(server, app_id).get("console", "people")["results"]:
+    people = remote(server, app_id).get("console", "people")["results"]
+    for each in people:
         typer.echo(f"{each['role']:<10} {each['email']}  since {each['since']}")
+    if not people:
+        typer.echo("nobody uses the console yet: mbaas users invite --role owner", err=True)
 
 
 def remove(email: str, server: str | None, app_id: str | None) -> None:

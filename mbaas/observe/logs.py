@@ -85,6 +85,8 @@ def start_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # It tells its own developers how it is put together, whenever a console is first looked at.
+    logging.getLogger("starlette_admin").setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -104,9 +104,13 @@ def test_an_owner_invites_and_removes(server: TestServer, owner: Visitor) -> Non
     assert "new@example.com" in owner.get("/console/people").text
     assert owner.post("/console/people/remove", email="new@example.com").status_code == 303
     assert visitor.get("/console/").status_code == 303
-    owner.post("/console/people/remove", email=owner.email)
-    assert "cannot remove yourself" in owner.get("/console/people").text
+    for mine in (owner.email, f" {owner.email.upper()} "):
+        owner.post("/console/people/remove", email=mine)
+        assert "cannot remove yourself" in owner.get("/console/people").text
+    assert owner.post("/console/people/remove", email="new@example.com").status_code == 404
     assert owner.post("/console/people", role="emperor").status_code == 400
+    for unprintable in ("new@exam\0ple.com", "new@\u202eelpmaxe.com"):
+        assert owner.post("/console/people", role="marketer", email=unprintable).status_code == 400
 
 
 def test_the_audit_says_who_did_what(server: TestServer, owner: Visitor) -> None:
@@ -138,6 +142,8 @@ def test_the_commands_invite_list_and_remove(server: TestServer) -> None:
 def test_the_first_owners_link_is_printed_and_works_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     with TestServer(tmp_path_factory.mktemp("dev"), "dev", bare=True) as server:
         printed = (server.folder / "server.out").read_text()
+        listed = mbaas(server.folder, "users", "list", "--server", f"{server.url}/parse")
+        assert (listed.returncode, listed.stdout, "nobody uses the console yet" in listed.stderr) == (0, "", True)
         [url] = [word for word in printed.split() if "/console/join/" in word]
         first, second = Visitor(server), Visitor(server)
         assert first.join(url).headers["location"] == "/console/"
@@ -145,7 +151,9 @@ def test_the_first_owners_link_is_printed_and_works_once(tmp_path_factory: pytes
         assert second.join(url).status_code == 404
         # Nothing is set up to send with, and the console says so.
         page = first.get("/console/")
-        assert (page.status_code, "nothing to send with" in page.text) == (400, True)
+        assert (page.status_code, "nothing to send with" in page.text, "mbaas push mock" in page.text) == (400, True, True)
+        assert "To the campaigns" not in page.text
+        assert "To the campaigns" in first.get("/console/compose").text
 
 
 def test_over_https_no_other_host_can_plant_the_cookie(tmp_path_factory: pytest.TempPathFactory) -> None:

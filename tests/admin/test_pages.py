@@ -73,6 +73,8 @@ def test_only_what_was_reviewed_is_launched(server: TestServer, marketer: Visito
     assert other.ask("/console/compose/ask/save", change)[0] == 200
     status, answer = marketer.ask("/console/compose/ask/save", change)
     assert (status, "Somebody else" in answer["error"]) == (409, True)
+    for unknown in (None, "yesterday", 7):
+        assert marketer.ask("/console/compose/ask/save", {**change, "updatedAt": unknown})[0] == 400
     status, answer = marketer.ask(f"/console/campaigns/{made['id']}/launch", {"updatedAt": made["updatedAt"]})
     assert (status, "Somebody else" in answer["error"]) == (409, True)
     assert live(marketer, made["id"])["state"] == "draft"

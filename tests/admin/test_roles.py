@@ -194,8 +194,21 @@ def test_what_no_page_sends_is_not_read(marketer: Visitor) -> None:
     assert marketer.http.post("/console/login", content=b"no part", headers=upload).status_code == 415
 
 
+DEEP: Any = {"x": 1}
+for _ in range(300):
+    DEEP = {"x": DEEP}
+
+
 @pytest.mark.parametrize(
-    "body", [[], "text", {"form": []}, {"form": {"variants": [1], "audience": [], "schedule": 7}}, {"form": {"audience": {"rows": {}}}}]
+    "body",
+    [
+        [],
+        "text",
+        {"form": []},
+        {"form": {"variants": [1], "audience": [], "schedule": 7}},
+        {"form": {"audience": {"rows": {}}}},
+        {"form": {**FORM, "variants": [{**FORM["variants"][0], "rest": {"data": DEEP}}]}},
+    ],
 )
 @pytest.mark.parametrize("path", ["audience", "preview", "review", "save"])
 def test_what_no_form_sends_is_an_answer_and_no_fault(marketer: Visitor, path: str, body: Any) -> None:

@@ -8,6 +8,8 @@ import signal
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from rich.console import Console
 from mbaas.cli.dev import greet
 from mbaas.configuration import configure
 from mbaas.settings import Settings
-from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, mbaas
+from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, clean_environment, mbaas
 
+ROOT = Path(__file__).parents[2]
 KEYS = {"MBAAS_APP_ID": APP_ID, "MBAAS_MASTER_KEY": MASTER_KEY}
 
 
@@ -253,6 +256,22 @@ class TestDoctor:
         run = mbaas(tmp_path, "doctor", **KEYS, MBAAS_HOST="127.0.0.1", MBAAS_PORT=str(taken_port))
         assert run.returncode == 1
         assert f"port {taken_port}" in run.stdout
+
+
+def test_the_demo_does_not_take_another_server_for_its_own(tmp_path: Path, taken_port: int) -> None:
+    command = [sys.executable, str(ROOT / "examples/demo/demo.py")]
+    environment = clean_environment({"MBAAS_PORT": str(taken_port)})
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"Something listens on port {taken_port} already")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mock_provider_whose_port_is_taken_says_so(tmp_path: Path, taken_port: int) -> None:
+    run = mbaas(tmp_path, "push", "mock", "--port", str(taken_port))
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: the mock cannot be started")
+    assert f"port {taken_port}" in run.stderr
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ def test_libraries_log_in_the_same_form(lines: Any) -> None:
     assert (line["event"], line["level"], line["port"]) == ("slow client", "warning", 1)
 
 
+def test_a_library_does_not_say_how_the_console_is_put_together(lines: Any) -> None:
+    logging.getLogger("starlette_admin.base").info("Admin initializing")
+    logging.getLogger("starlette_admin.base").warning("something is wrong")
+    assert [line["event"] for line in lines()] == ["something is wrong"]
+
+
 def test_a_line_names_the_request_that_it_belongs_to(lines: Any) -> None:
     get_logger("mbaas").info("outside")
 

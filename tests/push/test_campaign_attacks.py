@@ -19,6 +19,7 @@ from mbaas_push.event_queries import Window
 from mbaas_push.events import events_of, read, read_all
 from mbaas_push.mock.script import Script
 from tests.push.marketing import HELLO, campaign, campaigns, ended, launched, order, person, phone, sent
+from tests.push.playing import fire
 
 
 async def test_nobody_takes_an_event_of_others_away_by_its_id(closed_app: App, clock: FakeClock) -> None:
@@ -63,6 +64,21 @@ async def test_secrets_are_not_found_out_by_counting(app: App, audience: Object)
         with pytest.raises(ParseError) as refused:
             await doing
         assert refused.value.code == 119
+
+
+async def test_a_query_that_no_store_can_ask_is_refused_before_anything_is_kept(app: App) -> None:
+    """A pattern that is none, also in a subquery; of an audience, a preview, and of whom a moment is about."""
+    broken: Object = {"channels": {"$regex": "("}}
+    for where in (broken, {"$or": [{"x": 1}, broken]}, {"user": {"$inQuery": {"className": "_User", "where": {"city": {"$regex": "("}}}}}):
+        for doing in (
+            campaign(app, audience={"where": where}),
+            rehearsal.preview(campaigns(app), {"audience": {"where": where}}, 1),
+            fire(app, "e1", {"where": where}),
+        ):
+            with pytest.raises(ParseError) as refused:
+                await doing
+            assert refused.value.code == 102
+    assert not await app.store.rows.scan("moments")
 
 
 @pytest.mark.parametrize("given", [{}, {"where": {"channels": "x"}}, {"audience": {}, "where": {}}])

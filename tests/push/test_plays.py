@@ -166,6 +166,7 @@ class TestOnOneStore:
             {"trigger": {"change": {"className": "_User"}}, "content": {"body": "{{moment.authData.facebook.id}}"}},
             {"validFor": "0m"},
             {"validFor": "8d"},
+            {"validFor": "٣m"},
             {"validFor": None},
             {"value": {"amount": 0}},
             {"value": {"amount": 1, "curve": "halfLife"}},
@@ -240,7 +241,8 @@ class TestOnOneStore:
         assert (len(known), known != unknown) == (len(unknown), True)
         assert await outcome(app, known) == {made: {"sent": 1}}
         assert await firing.of_partner("bus", "arrived", body, ann["objectId"]) != known
-        assert await fire(app, "e3", {"partner": "taxi", "externalId": "M-9"}, "taxi.arrived")
+        assert await came_of(app, "e3", {"partner": "taxi", "externalId": "M-9"}, "taxi.arrived") == {}
+        assert await came_of(app, "e3", {"partner": "taxi", "externalId": "M-9"}, "taxi.arrived") == {}
         await idle(app)
         assert tokens(script) == {"one": 1}
 

@@ -182,7 +182,7 @@ def _folded(email: str) -> str:
 
 def _address(email: str) -> str:
     folded = _folded(email)
-    if not _ADDRESS.fullmatch(folded):
+    if not _ADDRESS.fullmatch(folded) or not folded.isprintable():
         raise ParseError(Code.INVALID_EMAIL_ADDRESS, "This is no e-mail address.")
     return folded
 

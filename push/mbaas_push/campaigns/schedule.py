@@ -23,7 +23,7 @@ from mbaas_push.campaigns.content import wrong
 
 _KNOWN = frozenset(("at", "zone", "local", "past", "late", "repeat", "times", "until"))
 _ZONED = re.compile(r".+(Z|[+-]\d\d:?\d\d)")
-_DURATION = re.compile(r"(\d{1,6})(s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _YEARS = range(1970, 3000)
 """Those that a schedule may name. Beyond them there are times that no clock can show."""

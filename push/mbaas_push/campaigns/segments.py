@@ -24,6 +24,7 @@ from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.query.parse import parse_where
+from mbaas.query.regex import compiled
 from mbaas_push import event_queries
 from mbaas_push.campaigns.content import wrong
 from mbaas_push.event_queries import DAY_MS, Window
@@ -104,6 +105,9 @@ def _check_nested(app: App, node: ast.Node) -> None:
         for part in node.parts:
             _check_nested(app, part)
         return
+    if isinstance(node, ast.Regex):
+        # A store would say so when it is asked: after it was answered that all is well.
+        compiled(node.pattern, node.flags)
     if not isinstance(node, (ast.RelatedTo, ast.Relates)) and node.path[0] in _UNASKED:
         raise ParseError(Code.OPERATION_FORBIDDEN, f"An audience may not ask for {node.path[0]}.", status=403)
     if isinstance(node, ast.Subquery):

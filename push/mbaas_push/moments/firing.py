@@ -57,7 +57,8 @@ class Firing:
         fire_id, at, props = self._read(source, name, body, _KNOWN)
         where, single, subject = await self._subject(body.get("subject"))
         if where is None:
-            # Nobody is told that a partner's id is not linked with anybody.
+            # Nobody is told that a partner's id is not linked with anybody: it has happened, and sets nothing off.
+            await self._accept(Fire(fire_id, name, at, {}, True, "", [], props), [])
             return fire_id
         live = (await self._rules.live()).values()
         plays = [play for play in asked.by_moment(live, name) if play.fits_props(props)]
