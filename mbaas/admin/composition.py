@@ -9,6 +9,7 @@ What the form has no field for (buttons, sounds, data of the app's own) it carri
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -220,6 +221,6 @@ def as_number(value: Json) -> Any:
         number = float(value) if isinstance(value, str) else value
     except ValueError:
         return None
-    if not is_number(number):
+    if not is_number(number) or not math.isfinite(number):
         return None
     return int(number) if float(number).is_integer() else number

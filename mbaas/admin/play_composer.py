@@ -114,11 +114,8 @@ def _followed(app: App) -> Object:
     found: Object = {}
     for name in sorted(schema.name for schema in app.classes.all()):
         askable = segments.askable(app, name)
-        subjects = (
-            ["objectId"]
-            if name in PEOPLE
-            else [column for column, field in askable.items() if field.type == "Pointer" and field.target in PEOPLE]
-        )
+        pointers = {column: field.target for column, field in askable.items() if field.type == "Pointer"}
+        subjects = ["objectId"] if name in PEOPLE else [column for column, target in pointers.items() if target in PEOPLE]
         if subjects and name != "_Session":
             columns = {column: field.type for column, field in askable.items() if field.type in _PLAIN and column != "objectId"}
             found[name] = {"subjects": subjects, "columns": columns}

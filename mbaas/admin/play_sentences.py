@@ -57,6 +57,9 @@ def trigger(definition: Object) -> str:
         return f"When a device {verb} the {fence['radius']:,g} m around {center['latitude']:g}, {center['longitude']:g}"
     change = given["change"]
     how = " or ".join(_CHANGES[each] for each in change["on"])
+    if change["on"] == ["enter"] and len(change["where"]) == 1:
+        ((name, value),) = change["where"].items()
+        return f"When the {name} of an object of {change['className']} becomes {_said(value)}"
     where = " and ".join(f"{name} is {_said(value)}" for name, value in change["where"].items())
     return f"When an object of {change['className']}{f' whose {where}' if where else ''} {how}"
 
