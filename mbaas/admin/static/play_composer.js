@@ -61,7 +61,7 @@ function arrange() {
   $("#function").hidden = !form.function;
   $("#leaving").hidden = form.trigger.kind !== "geofence" || form.trigger.on === "exit";
   if ($("#leaving").hidden && form.trigger.kind !== "kept") $("#leaves").checked = form.leaves = false;
-  if (form.trigger.kind === "geofence" && form.trigger.on !== "exit") form.trigger.on = "enter";
+  if (form.trigger.kind === "geofence") $("#crossing").value = form.trigger.on = form.trigger.on === "exit" ? "exit" : "enter";
   if (form.trigger.kind === "change") followed();
   messages.show();
 }
