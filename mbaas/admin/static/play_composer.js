@@ -36,7 +36,7 @@ const rule = settled(async (current) => {
   try {
     const told = await ask("/console/compose-play/ask/rule", { form });
     if (!current()) return;
-    const missing = Object.values(told.problems ?? {});
+    const missing = Object.entries(told.problems ?? {}).map(([name, text]) => (name.startsWith("variants.fallback.") ? `Without an offer: ${text}` : text));
     $("#sentences").replaceChildren(...(missing.length
       ? [el("p", { className: "text-secondary mb-2" }, "Still to do:"), el("ul", { className: "mb-0" }, missing.map((each) => el("li", {}, each)))]
       : told.sentences.map((each, at) => el("p", { className: at ? "text-secondary mb-1" : "sentence" }, each))));
