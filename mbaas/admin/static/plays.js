@@ -1,7 +1,7 @@
 // The list of plays: the figures of each, one after the other.
 import { $, $$, ask, number } from "./page.js";
 
-const money = (value) => Object.entries(value).map(([currency, amount]) => `${amount.toLocaleString("en-GB", { maximumFractionDigits: 2 })} ${currency}`).join(", ") || "–";
+const money = (value) => Object.entries(value).map(([currency, amount]) => `${amount.toLocaleString("en-GB", { minimumFractionDigits: 2, maximumFractionDigits: 2 })} ${currency}`).join(", ") || "–";
 
 for (const line of $$("#plays [data-id]")) {
   const show = (name, text) => { $(`[data-figure=${name}]`, line).textContent = text; };
