@@ -20,7 +20,7 @@ from mbaas_auth.staff.people import people_of
 from mbaas_push.campaigns import rehearsal
 from mbaas_push.campaigns.campaigns import ORDERS
 from mbaas_push.campaigns.report import Report
-from mbaas_push.campaigns.store import Kept
+from mbaas_push.campaigns.store import Kept, Store
 from mbaas_push.campaigns.why import why
 from mbaas_push.room import runs_of
 
@@ -50,7 +50,7 @@ class CampaignList(Page):
         """The list."""
         visit, wanted, text = visit_of(request), request.query_params.get("state", ""), request.query_params.get("q", "").strip()
         states = _FILTERS.get(wanted, ())
-        every = [each for each in await _all(visit) if text.casefold() in each.definition["name"].casefold()]
+        every = [each for each in await every_of(visit.campaigns.store) if text.casefold() in each.definition["name"].casefold()]
         found = [each for each in every if not states or each.state in states]
         rows = [await _line(visit, each) for each in found[:_SHOWN]]
         counts = {name: sum(not states or each.state in states for each in every) for name, states in _FILTERS.items()}
@@ -239,12 +239,12 @@ async def _run_of(visit: Visit, campaign_id: str, run: str) -> str:
     return run
 
 
-async def _all(visit: Visit) -> list[Kept]:
-    """Every campaign, the last changed first; they are kept by ids that say nothing of their time."""
+async def every_of(store: Store) -> list[Kept]:
+    """Every campaign, or play, the last changed first; they are kept by ids that say nothing of their time."""
     found: list[Kept] = []
     after: str | None = ""
     while after is not None and len(found) < _MOST:
-        page, after = await visit.campaigns.store.page(after, _PAGE)
+        page, after = await store.page(after, _PAGE)
         found += page
     return sorted(found, key=lambda each: -int(each.value["updatedAt"]))
 

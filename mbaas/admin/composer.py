@@ -11,6 +11,7 @@ from starlette_admin.routing import route
 from mbaas.admin import sentences
 from mbaas.admin.audience_pages import fields_of, saved_for, vocabulary
 from mbaas.admin.composition import Problems, Reading, composition_of, definition_of
+from mbaas.admin.rows import Fields
 from mbaas.admin.visit import Page, Visit, body_of, shown, told, visit_of
 from mbaas.kernel.clock import from_iso
 from mbaas.kernel.errors import Code, ParseError
@@ -56,9 +57,8 @@ class Composer(Page):
         form: Object = {"id": None, "updatedAt": None, "form": None, "locked": False}
         if campaign is not None:
             form |= {"id": campaign["id"], "updatedAt": campaign["updatedAt"], "form": composition_of(campaign, fields)}
-        places = [f"{'user' if of == 'user' else 'installation'}.{name}" for of, known in fields.items() for name in known]
         data = {**form, "vocabulary": await vocabulary(visit.app), "saved": await saved_for(visit), "phone": visit.person.phone}
-        data |= {"limits": content.LIMITS, "places": _shown_places(places)}
+        data |= {"limits": content.LIMITS, "places": places_of(fields)}
         return self.show(request, "composer.html", 200, data=data, campaign=campaign)
 
     @route("/ask/audience", methods=["POST"], name="ask_audience")
@@ -83,15 +83,7 @@ class Composer(Page):
     @told
     async def preview(self, request: Request) -> Json:
         """How the messages look, in each language, and how long they are: to one of whom everything is known, or nothing."""
-        visit, given = visit_of(request), await body_of(request)
-        known, variants = given.get("known") is True, given.get("variants")
-        answer: dict[str, Json] = {}
-        for variant in variants if isinstance(variants, list) else []:
-            texts = variant.get("texts") if isinstance(variant, dict) else None
-            if isinstance(texts, dict):
-                seen = {locale: _looks(visit, variant, texts, locale, known=known) for locale in list(texts)[:50]}
-                answer[str(variant.get("name"))] = seen
-        return {"variants": answer}
+        return previews(visit_of(request), await body_of(request))
 
     @route("/ask/review", methods=["POST"], name="ask_review")
     @told
@@ -138,10 +130,15 @@ def _checked(visit: Visit, given: Object) -> Object:
         kept = definition.check(visit.app, made)
     except ParseError as error:
         raise Problems({"": error.message}) from error
-    for variant in kept["variants"]:
+    check_lengths(kept["variants"])
+    return kept
+
+
+def check_lengths(variants: list[Object]) -> None:
+    """Problems for what is longer than a provider takes, in any language."""
+    for variant in variants:
         for locale in (content.DEFAULT, *variant["content"].get("locales", {})):
             _check_size(variant, locale)
-    return kept
 
 
 def _check_size(variant: Object, locale: str) -> None:
@@ -151,7 +148,19 @@ def _check_size(variant: Object, locale: str) -> None:
             raise Problems({f"variants.{variant['name']}.{locale}.body": text})
 
 
-def _looks(visit: Visit, variant: Object, texts: Object, locale: str, *, known: bool) -> Object:
+def previews(visit: Visit, given: Object, own: tuple[str, ...] = ()) -> Json:
+    """The messages of a form as they look; `own` are places, besides people's and devices' fields, that they may name."""
+    known, variants = given.get("known") is True, given.get("variants")
+    answer: dict[str, Json] = {}
+    for variant in variants if isinstance(variants, list) else []:
+        texts = variant.get("texts") if isinstance(variant, dict) else None
+        if isinstance(texts, dict):
+            seen = {locale: _looks(visit, variant, texts, locale, own, known=known) for locale in list(texts)[:50]}
+            answer[str(variant.get("name"))] = seen
+    return {"variants": answer}
+
+
+def _looks(visit: Visit, variant: Object, texts: Object, locale: str, own: tuple[str, ...], *, known: bool) -> Object:
     """One message in one language, or what is wrong with it."""
     rest = variant.get("rest")
     said: Any = {**(rest if isinstance(rest, dict) else {}), **_filled(texts.get("default")), **_filled(texts.get(locale))}
@@ -160,7 +169,7 @@ def _looks(visit: Visit, variant: Object, texts: Object, locale: str, *, known: 
             return {"empty": True}
         checked = content.check({**said, "strict": False})
         paths = content.paths(checked)
-        segments.check_paths(visit.app, paths)
+        segments.check_paths(visit.app, [path for path in paths if path.partition(".")[0] not in own])
         values: dict[str, Json] = {path: f"‹{path.rpartition('.')[2]}›" for path in paths} if known else {}
         data = content.render(checked, content.DEFAULT, values)
     except ParseError as error:
@@ -180,8 +189,9 @@ def _filled(text: Json) -> Object:
     return {name: value for name, value in text.items() if value not in ("", None)} if isinstance(text, dict) else {}
 
 
-def _shown_places(places: list[str]) -> list[str]:
+def places_of(fields: Fields) -> list[str]:
     """Fields that a text is likely to show, users' first."""
+    places = [f"{of}.{name}" for of, known in fields.items() for name in known]
     hidden = ("objectId", "createdAt", "updatedAt", "ACL", "user", "channels", "installationId", "pushType", "GCMSenderId", "badge")
     wanted = [path for path in places if path.partition(".")[2] not in hidden]
     return sorted(wanted, key=lambda path: (not path.startswith("user."), path))

@@ -9,6 +9,7 @@ What the form has no field for (buttons, sounds, data of the app's own) it carri
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -37,12 +38,12 @@ class Reading:
     """A form as it is being read."""
 
     def __init__(self, given: Object, fields: Fields) -> None:
-        self._given, self._fields = given, fields
+        self.given, self._fields = given, fields
         self.problems: dict[str, str] = {}
 
     def part(self, name: str) -> Object:
         """A part of the form that is an object."""
-        value = self._given.get(name)
+        value = self.given.get(name)
         return value if isinstance(value, dict) else {}
 
     def audience(self) -> Object:
@@ -58,32 +59,33 @@ class Reading:
 
     def name(self) -> str:
         """What it is called."""
-        name = self._given.get("name")
+        name = self.given.get("name")
         if not isinstance(name, str) or not name.strip():
-            self.problems["name"] = "Give the campaign a name; people who get it do not see it."
+            self.problems["name"] = "Give it a name; people who get it do not see it."
             return ""
         return name.strip()
 
     def category(self) -> Json:
         """What people opt out of."""
-        category = self._given.get("category")
+        category = self.given.get("category")
         if not isinstance(category, str) or not _WORD.fullmatch(category):
             self.problems["category"] = "A category is one word without spaces, as promo."
         return category
 
     def variants(self) -> list[Json]:
         """What it says."""
-        given = self._given.get("variants")
+        given = self.given.get("variants")
         listed = [variant for variant in given if isinstance(variant, dict)] if isinstance(given, list) else []
-        return [{"name": each.get("name"), "weight": self._weight(each), "content": self._content(each)} for each in listed]
+        return [{"name": each.get("name"), "weight": self._weight(each), "content": self.content(each)} for each in listed]
 
     def _weight(self, variant: Object) -> Json:
-        weight = _number(variant.get("weight"))
+        weight = as_number(variant.get("weight"))
         if weight is None or weight <= 0:
             self.problems[f"variants.{variant.get('name')}.weight"] = "A share is a number above 0."
         return weight
 
-    def _content(self, variant: Object) -> Object:
+    def content(self, variant: Object) -> Object:
+        """What one message says."""
         name, texts, rest = variant.get("name"), variant.get("texts"), variant.get("rest")
         texts = texts if isinstance(texts, dict) else {}
         content: Object = dict(rest) if isinstance(rest, dict) else {}
@@ -131,22 +133,22 @@ class Reading:
                 if not isinstance(quiet.get(name), str) or not _TIME.fullmatch(quiet[name]):
                     self.problems[f"quiet.{name}"] = "Choose a time, as 22:00."
         if cap := self.part("cap"):
-            count, hours = _number(cap.get("count")), _number(cap.get("hours"))
+            count, hours = as_number(cap.get("count")), as_number(cap.get("hours"))
             for name, value, most in (("count", count, 100), ("hours", hours, 720)):
                 if not isinstance(value, int) or not 0 < value <= most:
                     self.problems[f"cap.{name}"] = f"A whole number from 1 to {most}."
-            more = self._given.get("moreCaps")
+            more = self.given.get("moreCaps")
             kept["caps"] = [{"count": count, "hours": hours}, *(more if isinstance(more, list) else ())]
         for name, text in (("control", "A percentage from 0 to 99."), ("perSecond", "A number above 0.")):
-            if self._given.get(name) not in (None, "", 0, "0"):
-                kept[name] = _number(self._given[name])
+            if self.given.get(name) not in (None, "", 0, "0"):
+                kept[name] = as_number(self.given[name])
                 if kept[name] is None or kept[name] < 0 or (name == "control" and kept[name] >= 100):
                     self.problems[name] = text
-        if self._given.get("expires"):
-            kept["expires"] = self._given["expires"]
+        if self.given.get("expires"):
+            kept["expires"] = self.given["expires"]
         kept["category"] = self.category()
-        if self._given.get("zone"):
-            kept["zone"] = self._given["zone"]
+        if self.given.get("zone"):
+            kept["zone"] = self.given["zone"]
         return kept
 
 
@@ -173,7 +175,7 @@ def composition_of(definition: Object, fields: Fields) -> Object:
         "name": definition["name"],
         "category": definition["category"],
         "audience": {"kept": definition["audience"]} if rows is None else {"rows": rows},
-        "variants": [_form_of(variant) for variant in definition["variants"]],
+        "variants": [form_of(variant) for variant in definition["variants"]],
         "schedule": _schedule_of(definition["schedule"]),
         "quiet": {"then": "hold", **quiet} if quiet else None,
         "cap": next(iter(definition.get("caps", ())), None),
@@ -185,7 +187,8 @@ def composition_of(definition: Object, fields: Fields) -> Object:
     }
 
 
-def _form_of(variant: Object) -> Object:
+def form_of(variant: Object) -> Object:
+    """A message as the form has it."""
     content = dict(variant["content"])
     locales = content.pop("locales", {})
     rest = {name: content.pop(name) for name in _OF_VARIANT if name in content}
@@ -212,11 +215,12 @@ def _spoken(text: Json) -> Object:
     return {name: value for name, value in text.items() if value not in ("", None)} if isinstance(text, dict) else {}
 
 
-def _number(value: Json) -> Any:
+def as_number(value: Json) -> Any:
+    """The number that somebody has typed; None if it is none."""
     try:
         number = float(value) if isinstance(value, str) else value
     except ValueError:
         return None
-    if not is_number(number):
+    if not is_number(number) or not math.isfinite(number):
         return None
     return int(number) if float(number).is_integer() else number

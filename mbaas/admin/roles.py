@@ -7,7 +7,7 @@ from typing import Literal
 from mbaas_auth.staff.people import Role
 
 Right = Literal["see", "change", "people"]
-"""`see`: campaigns, audiences, reports. `change`: write, test, launch, pause and cancel them. `people`: who may use the console."""
+"""`see`: campaigns, plays, audiences, reports. `change`: write, test, begin, pause and end them. `people`: who may use the console."""
 RIGHTS: dict[Role, frozenset[Right]] = {
     "owner": frozenset(("see", "change", "people")),
     "developer": frozenset(("see", "change")),
@@ -17,7 +17,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
 """Nobody is shown a key, or what the master key alone opens: the console has no page for it."""
 SAYS: dict[Role, str] = {
     "owner": "everything, and who else may use the console",
-    "developer": "campaigns and audiences",
-    "marketer": "campaigns and audiences",
-    "read-only": "looks at campaigns, audiences and reports, and changes nothing",
+    "developer": "campaigns, plays and audiences",
+    "marketer": "campaigns, plays and audiences",
+    "read-only": "looks at campaigns, plays, audiences and reports, and changes nothing",
 }

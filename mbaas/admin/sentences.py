@@ -114,14 +114,21 @@ def _more(definition: Object, timeline: list[Object]) -> list[str]:
         weights = sum(variant["weight"] for variant in definition["variants"])
         shares = ", ".join(f"{variant['name']} {variant['weight'] / weights:.0%}" for variant in definition["variants"])
         found.append(f"Each person gets one of {len(definition['variants'])} messages: {shares}.")
+    found += limits(definition)
+    if pace := definition.get("perSecond"):
+        total = sum(each["devices"] for each in timeline)
+        found.append(f"At {pace:g} a second, all of it takes about {span(total / pace)}.")
+    return found
+
+
+def limits(definition: Object) -> list[str]:
+    """Who has to wait, or has had enough: quiet hours and caps."""
+    found: list[str] = []
     if quiet := definition.get("quietHours"):
         then = "wait until they are over" if quiet.get("then", "hold") == "hold" else "do not get it"
         found.append(f"Devices in their quiet hours ({quiet['from']} to {quiet['to']}) {then}.")
     category = definition["category"]
     found += [f"Nobody gets more than {cap['count']} of “{category}” in {cap['hours']} hours." for cap in definition.get("caps", ())]
-    if pace := definition.get("perSecond"):
-        total = sum(each["devices"] for each in timeline)
-        found.append(f"At {pace:g} a second, all of it takes about {span(total / pace)}.")
     return found
 
 

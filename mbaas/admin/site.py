@@ -1,6 +1,6 @@
 """The console put together: starlette-admin's frame, sign-in, CSRF and messages, and our pages in it.
 
-A page that is to come (plays, the calendar, the developer's part) is a `Page` in `PAGES`, and thereby in the menu.
+A page that is to come (the calendar, the developer's part) is a `Page` in `PAGES`, and thereby in the menu.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from mbaas.admin.composer import Composer
 from mbaas.admin.door import Asgi, Limiter
 from mbaas.admin.entrance import Entrance
 from mbaas.admin.people_page import PeoplePage
+from mbaas.admin.play_composer import PlayComposer
+from mbaas.admin.play_pages import PlayPages
+from mbaas.admin.play_sentences import age
 from mbaas.admin.visit import Page
 from mbaas.data.app import App
 from mbaas_auth.staff.people import PATH
 
 _HERE = Path(__file__).parent
-PAGES: tuple[type[Page], ...] = (CampaignPages, Composer, AudiencePages, PeoplePage)
+PAGES: tuple[type[Page], ...] = (CampaignPages, Composer, PlayPages, PlayComposer, AudiencePages, PeoplePage)
 """Besides the list of campaigns, which is the first page."""
 
 
@@ -45,8 +48,8 @@ def build(apps: Mapping[str, App], limiters: Mapping[str, Limiter]) -> Asgi:
         secret_key=_secret(apps),
         timezone_config=TimezoneConfig(timezone_cookie_name=None, use_user_locale_timezone=False),
     )
-    known = {"number": sentences.number, "several": sentences.several, "states": sentences.STATES, "day": sentences.day}
-    admin.templates.env.globals.update(known)
+    known = {"number": sentences.number, "several": sentences.several, "day": sentences.day}
+    admin.templates.env.globals.update(known, states=sentences.STATES, age=age)
     for page in PAGES:
         admin.add_view(page)
     site = Starlette()

@@ -20,7 +20,8 @@ from mbaas.kernel.errors import Code, Conflict, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object, read_json
 from mbaas_auth.staff.people import Person
 from mbaas_push.campaigns.campaigns import Campaigns
-from mbaas_push.room import campaigns_of
+from mbaas_push.moments.plays import Plays
+from mbaas_push.room import campaigns_of, moments_of
 
 _FORBIDDEN = "Your role does not allow this. Ask an owner of the console."
 _SELF = TypeVar("_SELF")
@@ -51,6 +52,11 @@ class Visit:
     def campaigns(self) -> Campaigns:
         """The app's campaigns; 115 where it has nothing to send them with."""
         return campaigns_of(self.app)
+
+    @property
+    def plays(self) -> Plays:
+        """The app's plays; 115 where it has nothing to send them with."""
+        return moments_of(self.app).plays
 
     async def note(self, what: str, about: str = "", **more: Json) -> None:
         """Have the app's audit know what was done."""
@@ -97,7 +103,7 @@ def shown(handler: Callable[[_SELF, Request], Awaitable[Response]]) -> Callable[
         try:
             return await handler(self, request)
         except MbaasError as error:
-            raise HTTPException(error.status, _words(error)) from error
+            raise HTTPException(error.status, words(error)) from error
 
     return answered
 
@@ -110,7 +116,7 @@ def told(handler: Callable[[_SELF, Request], Awaitable[Json]]) -> Callable[[_SEL
         try:
             return JSONResponse(await handler(self, request))
         except MbaasError as error:
-            return JSONResponse({"error": _words(error)}, error.status)
+            return JSONResponse({"error": words(error)}, error.status)
         except HTTPException as error:
             return JSONResponse({"error": error.detail}, error.status_code)
 
@@ -128,7 +134,8 @@ async def body_of(request: Request) -> Object:
     return given
 
 
-def _words(error: MbaasError) -> str:
+def words(error: MbaasError) -> str:
+    """What cannot be done, as the console says it."""
     if isinstance(error, ParseError) and error.code == Code.PUSH_MISCONFIGURED:
         return (
             "This app has nothing to send with yet: a developer has to set up Firebase, Apple's service or Web Push; "

@@ -140,6 +140,7 @@ def test_a_marketer_makes_sends_and_reads_a_campaign(server: TestServer, script:
     expect(page.locator("[data-live=reasons]")).to_contain_text("UNREGISTERED")
     shown(page, tmp_path, "live")
     report(page, script, tmp_path)
+    play(page, tmp_path)
     assert said == []
 
 
@@ -248,3 +249,37 @@ def report(page: Page, script: Script, tmp_path: Path) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="Download CSV").click()
     assert f"total,,38,4,2,{len(receipts)},1," in Path(download.value.path()).read_text()
+
+
+def play(page: Page, tmp_path: Path) -> None:
+    """A play is written on one page, which says what is missing and what it will do; started, and ended once she has said so twice."""
+    page.get_by_role("link", name="Plays").click()
+    page.get_by_role("link", name="New play").first.click()
+    expect(page.locator("#sentences")).to_contain_text("Still to do")
+    page.get_by_label("Name of the play").fill("Taxi")
+    page.get_by_label("Moment", exact=True).fill("landed")
+    page.get_by_label("Title").fill(f"{EVIL} {{{{offer.price}}}}")
+    page.get_by_label("Ask a function").check()
+    page.get_by_label("Function", exact=True).fill("taxi.offer")
+    page.get_by_label("And then").select_option("halfLife")
+    page.get_by_label("After", exact=True).fill("5")
+    expect(page.locator("#sentences")).to_contain_text("Without an offer: Write a title or a text.")
+    page.get_by_role("button", name="Save draft").click()
+    expect(page.locator("#text-problem")).to_have_text("Write a title or a text.")
+    expect(page.locator("#variants .active")).to_have_text("Without an offer")
+    page.locator("#body").fill("Taxis are at exit B")
+    rule = "When “landed” happens to somebody, she is sent it: for 10 minutes, "
+    rule += "worth 1 at first, half of it after every 5 minutes, and nothing after."
+    expect(page.locator("#sentences")).to_contain_text(rule)
+    shown(page, tmp_path, "play-form")
+    page.get_by_role("button", name="Save draft").click()
+    expect(page.locator("#rule")).to_have_text(rule)
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("Live: it is sent whenever it is set off.")).to_be_visible()
+    page.get_by_role("button", name="Retire for good").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retire for good").click()
+    expect(page.get_by_text("Retired: it sends nothing any more.")).to_be_visible()
+    shown(page, tmp_path, "play")
+    page.get_by_role("link", name="Plays").first.click()
+    expect(page.locator("[data-figure=fired]")).to_have_text("0")
+    shown(page, tmp_path, "plays")

@@ -1,7 +1,7 @@
 // The composer: one form in four steps. What it says of people and sizes, the server has counted.
 import { $, $$, Refused, ask, el, number, read, settled, several } from "./page.js";
 import { Rows, kept } from "./rows.js";
-import { gauge, shots } from "./previews.js";
+import { Messages, language } from "./messages.js";
 import { timeline } from "./timeline.js";
 
 const data = read("data");
@@ -17,9 +17,7 @@ const blank = () => ({
 const form = { ...blank(), ...(data.form ?? {}) };
 form.schedule = { ...blank().schedule, ...form.schedule };
 const saved = { id: data.id, updatedAt: data.updatedAt, as: JSON.stringify(form) };
-const at = { step: "audience", variant: form.variants[0].name, locale: "default" };
-const variant = () => form.variants.find((each) => each.name === at.variant);
-const text = () => variant().texts[at.locale];
+const at = { step: "audience" };
 const dirty = () => JSON.stringify(form) !== saved.as;
 
 // ── what is wrong ────────────────────────────────────────────────────────────────────────────────
@@ -34,14 +32,7 @@ function beside(place, said = "") {
 function wrong(problems) {
   for (const place of $$("[data-problem]")) beside(place, problems[place.dataset.problem]);
   rows?.show(problems);
-  const [name] = Object.keys(problems).filter((each) => each.startsWith("variants."));
-  if (name) {
-    const [, which, locale] = name.split(".");
-    if (form.variants.some((each) => each.name === which)) [at.variant, at.locale] = [which, variant().texts[locale] ? locale : "default"];
-    message();
-  }
-  $("#text-problem").textContent = name ? problems[name] : "";
-  $("#body").classList.toggle("is-invalid", Boolean(name));
+  messages.wrong(problems);
   const whole = problems[""] ?? "";
   $("#problem").textContent = whole;
   $("#problem").hidden = !whole;
@@ -57,7 +48,7 @@ function go(step) {
   for (const button of $$("[data-go]")) button.setAttribute("aria-current", button.dataset.go === step ? "step" : "false");
   $("#back").hidden = step === STEPS[0];
   $("#next").hidden = step === STEPS.at(-1);
-  if (step === "message") { message(); preview(); }
+  if (step === "message") messages.show();
   if (step === "schedule") { schedule(); forecast(); }
   if (step === "review") review();
   history.replaceState(null, "", `#${step}`);
@@ -110,73 +101,7 @@ $("#from-saved").addEventListener("change", (event) => {
 count();
 
 // ── message ──────────────────────────────────────────────────────────────────────────────────────
-const LOCALES = ["de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "pt-BR", "sv", "tr", "uk", "zh-Hans"];
-const language = (tag) => { try { return new Intl.DisplayNames(["en"], { type: "language" }).of(tag) ?? tag; } catch { return tag; } };
-$("#locale-names").append(...LOCALES.map((value) => el("option", { value }, language(value))));
-$("#place").append(...data.places.map((path) => el("option", { value: path }, path.replace(".", ": ").replace("user", "person").replace("installation", "device"))));
-
-function message() {
-  const tab = (each) => el("li", { className: "nav-item" }, el("button", { className: `nav-link ${each.name === at.variant ? "active" : ""}`, type: "button", role: "tab", "aria-selected": each.name === at.variant, onclick: () => { at.variant = each.name; at.locale = "default"; message(); preview(); } }, form.variants.length > 1 ? `Message ${each.name}` : "Message"));
-  const more = el("li", { className: "nav-item" }, el("button", { className: "nav-link", type: "button", onclick: another }, form.variants.length > 1 ? "+ another" : "+ A/B test"));
-  $("#variants").replaceChildren(...form.variants.map(tab), ...(form.variants.length < 5 ? [more] : []));
-  const total = form.variants.reduce((sum, each) => sum + Number(each.weight || 0), 0);
-  $("#variant-options").replaceChildren(...(form.variants.length < 2 ? [] : [
-    el("div", { className: "col-auto" }, el("label", { className: "form-label", htmlFor: "weight" }, "Share"), el("input", { className: "form-control", id: "weight", type: "number", min: 0.1, step: "any", value: variant().weight, oninput: (event) => { variant().weight = event.target.value; $("#share").textContent = shareOf(); changed(); } })),
-    el("div", { className: "col align-self-end pb-2 text-secondary text-nowrap", id: "share" }, shareOf(total)),
-    el("div", { className: "col-auto align-self-end" }, el("button", { className: "btn btn-ghost-danger", type: "button", onclick: drop }, `Remove message ${at.variant}`)),
-  ]));
-  const languages = Object.keys(variant().texts);
-  $("#locales").replaceChildren(...languages.map((tag) => el("button", { className: `btn btn-sm ${tag === at.locale ? "btn-primary" : ""}`, type: "button", "aria-pressed": tag === at.locale, onclick: () => { at.locale = tag; message(); preview(); } }, tag === "default" ? "any language" : `${language(tag)} (${tag})`)),
-    ...(at.locale === "default" ? [] : [el("button", { className: "btn btn-sm btn-ghost-danger", type: "button", onclick: () => { delete variant().texts[at.locale]; at.locale = "default"; message(); preview(); changed(); } }, `Remove ${at.locale}`)]));
-  for (const field of $$("[data-text]")) {
-    field.value = text()[field.dataset.text] ?? "";
-    const base = at.locale !== "default" && variant().texts.default[field.dataset.text];
-    field.placeholder = base ? `as in any language: ${base}`.slice(0, 80) : field.dataset.hint ?? (field.dataset.hint = field.placeholder);
-  }
-}
-const shareOf = () => { const total = form.variants.reduce((sum, each) => sum + Number(each.weight || 0), 0); return total ? `${Math.round((100 * Number(variant().weight || 0)) / total)} % of the people` : ""; };
-function another() {
-  const name = ["A", "B", "C", "D", "E"].find((one) => !form.variants.some((each) => each.name === one));
-  form.variants.push({ ...structuredClone(variant()), name, weight: 1 });
-  at.variant = name; at.locale = "default";
-  message(); preview(); changed();
-}
-function drop() {
-  form.variants = form.variants.filter((each) => each.name !== at.variant);
-  at.variant = form.variants[0].name; at.locale = "default";
-  message(); preview(); changed();
-}
-let last = $("#body");
-for (const field of $$("[data-text]")) {
-  field.addEventListener("focus", () => { last = field; });
-  field.addEventListener("input", () => { text()[field.dataset.text] = field.value; changed(); preview(); });
-}
-$("#insert").addEventListener("click", () => {
-  const fallback = $("#fallback").value.trim();
-  last.setRangeText(fallback ? `{{${$("#place").value} | ${fallback}}}` : `{{${$("#place").value}}}`, last.selectionStart, last.selectionEnd, "end");
-  last.dispatchEvent(new Event("input"));
-  last.focus();
-});
-$("#add-locale").addEventListener("click", () => {
-  const tag = $("#new-locale").value.trim();
-  const fits = /^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$/.test(tag);
-  $("#new-locale").classList.toggle("is-invalid", !fits);
-  if (!fits) return;
-  variant().texts[tag] ??= {};
-  at.locale = tag;
-  $("#new-locale").value = "";
-  message(); preview(); changed(); $("#title").focus();
-});
-const preview = settled(async (current) => {
-  try {
-    const told = await ask("/console/compose/ask/preview", { variants: [variant()], known: $("#known").value === "yes" });
-    if (!current()) return;
-    const seen = told.variants[at.variant]?.[at.locale] ?? { empty: true };
-    $("#previews").replaceChildren(...shots(seen, app));
-    $("#gauge").replaceChildren(...gauge(seen, data.limits));
-  } catch (error) { failed(error); }
-}, 250);
-$("#known").addEventListener("change", preview);
+const messages = new Messages(form, { ...data, path: "/console/compose/ask/preview", changed, failed: (error) => failed(error) });
 
 $("#phone").value = data.phone;
 $("#send-test").addEventListener("click", async () => {
@@ -184,7 +109,7 @@ $("#send-test").addEventListener("click", async () => {
   try {
     if (!(await save())) return;
     hint.textContent = "Sending…";
-    const told = await ask(`/console/campaigns/${saved.id}/test`, { device: $("#phone").value, variant: at.variant, ...(at.locale === "default" ? {} : { locale: at.locale }) });
+    const told = await ask(`/console/campaigns/${saved.id}/test`, { device: $("#phone").value, variant: messages.at.variant, ...(messages.at.locale === "default" ? {} : { locale: messages.at.locale }) });
     for (let tries = 0; tries < 40; tries += 1) {
       const { counts, failed: errors, held } = await ask(`/console/campaigns/${saved.id}/tests/${told.run}`);
       if (counts.audience && !counts.pending) { hint.textContent = counts.sent ? `Sent to ${several(counts.sent, "device")}. Look at your phone.` : `It did not leave: ${[...errors, ...held].map((each) => each.says).join("; ")}.`; return; }

@@ -17,10 +17,10 @@ export class Rows {
 
   draw() {
     const lists = Object.entries(this.vocabulary.values).map(([name, values]) => el("datalist", { id: `values-${name}` }, values.map((value) => el("option", { value }))));
-    const events = el("datalist", { id: "events" }, this.vocabulary.events.map((value) => el("option", { value })));
+    const events = el("datalist", { id: "events" }, (this.vocabulary.events ?? []).map((value) => el("option", { value })));
     const none = this.rows.length ? null : el("p", { className: "text-secondary" }, "No conditions: everybody who has the app.");
     const add = (of, label) => el("button", { className: "btn btn-sm", type: "button", onclick: () => this.add(of) }, `+ ${label}`);
-    const adding = this.readOnly ? null : el("div", { className: "btn-list mt-3" }, add("installation", "About the device"), add("user", "About the person"), add("event", "What they have done"));
+    const adding = this.readOnly ? null : el("div", { className: "btn-list mt-3" }, add("installation", "About the device"), add("user", "About the person"), this.vocabulary.events && add("event", "What they have done"));
     this.place.replaceChildren(...lists, events, ...(none ? [none] : []), ...this.rows.map((row, at) => this.row(row, at)).flat(), ...(adding ? [adding] : []));
   }
 

@@ -1,0 +1,115 @@
+"""The plays: their list, one with its rule and what became of it, and what may be done with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette_admin.flash import flash
+from starlette_admin.routing import route
+
+from mbaas.admin import play_sentences, sentences
+from mbaas.admin.campaign_pages import every_of
+from mbaas.admin.visit import Page, shown, told, visit_of, words
+from mbaas.kernel.clock import from_iso
+from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.kernel.values import Json, Object
+from mbaas_push.campaigns.store import Kept
+from mbaas_push.moments.report import PlayReport
+
+_SHOWN = 100
+_FILTERS = {"": (), "draft": ("draft",), "live": ("live",), "paused": ("paused",), "retired": ("retired",)}
+_DONE = {
+    "start": "Live: it is sent whenever it is set off.",
+    "pause": "Paused: nothing sets it off, and nothing leaves until you resume.",
+    "resume": "Resumed.",
+    "retire": "Retired: it sends nothing any more.",
+}
+
+
+class PlayPages(Page):
+    """All plays, and one of them."""
+
+    menu_label, icon, path = "Plays", "fa-solid fa-bolt", "/plays"
+
+    def is_active(self, request: Request) -> bool:
+        """True for everything that is about plays."""
+        return super().is_active(request) or request.url.path.startswith("/console/compose-play")
+
+    @route("", methods=["GET"], name="plays")
+    @shown
+    async def index(self, request: Request) -> Response:
+        """The list, the last changed first."""
+        visit, wanted, text = visit_of(request), request.query_params.get("state", ""), request.query_params.get("q", "").strip()
+        states = _FILTERS.get(wanted, ())
+        every = [each for each in await every_of(visit.plays.store) if text.casefold() in each.definition["name"].casefold()]
+        found = [each for each in every if not states or each.state in states]
+        counts = {name: sum(not states or each.state in states for each in every) for name, states in _FILTERS.items()}
+        rows = [_line(each) for each in found[:_SHOWN]]
+        context: dict[str, Any] = {"rows": rows, "found": len(found), "counts": counts, "wanted": wanted, "q": text}
+        return self.show(request, "plays.html", 200, **context)
+
+    @route("/{id}", methods=["GET"], name="play")
+    @shown
+    async def play(self, request: Request) -> Response:
+        """Its rule, what became of it, and who has done what to it."""
+        visit, play_id = visit_of(request), request.path_params["id"]
+        play = await visit.plays.get(play_id)
+        made = (await PlayReport.of_play(visit.app, play_id)).told()
+        audit = [{**each, "at": from_iso(each["at"])} for each in await visit.plays.store.audit(play_id)]
+        context = {"play": play, "live": _live(play["state"]), "report": made, "rule": play_sentences.rule(play), "audit": audit[::-1][:50]}
+        held = sentences.reasons(made["suppressed"], play_sentences.NOT_SENT)
+        failed = sentences.reasons(made["failed"], sentences.FAILED)
+        return self.show(request, "play.html", 200, **context, held=held, failed=failed)
+
+    @route("/{id}/results", methods=["GET"], name="play_results")
+    @told
+    async def results(self, request: Request) -> Json:
+        """What became of it, in a few figures, for a line of the list."""
+        visit, play_id = visit_of(request), request.path_params["id"]
+        await visit.plays.get(play_id)
+        made = (await PlayReport.of_play(visit.app, play_id)).told()
+        total = made["total"]
+        return {"fired": made["fired"], **{name: total[name] for name in ("sent", "opened", "converted", "value")}}
+
+    @route("/{id}/orders/{order}", methods=["POST"], name="play_order")
+    @shown
+    async def order(self, request: Request) -> Response:
+        """Start, pause, resume or retire it; make another one like it; forget it."""
+        visit, (play_id, order) = visit_of(request), (request.path_params["id"], request.path_params["order"])
+        visit.demand("change")
+        # What is started is what was on the page, and nothing that somebody has written meanwhile.
+        seen = from_iso(str((await request.form()).get("updatedAt", "")))
+        try:
+            if order == "duplicate":
+                made = await visit.plays.duplicate(play_id, visit.caller)
+                await visit.note("play duplicate", play_id)
+                return RedirectResponse(f"/console/compose-play/{made['id']}", 303)
+            if order == "delete":
+                await visit.plays.delete(play_id, visit.caller, seen)
+            elif order in _DONE:
+                await visit.plays.order(play_id, order, visit.caller, seen)
+            else:
+                raise HTTPException(404)
+        except MbaasError as error:
+            if isinstance(error, ParseError) and error.code == Code.OBJECT_NOT_FOUND:
+                raise
+            flash(request, words(error), "error")
+            return RedirectResponse(f"/console/plays/{play_id}", 303)
+        await visit.note(f"play {order}", play_id)
+        flash(request, _DONE.get(order, "The play is gone."), "success")
+        return RedirectResponse("/console/plays" if order == "delete" else f"/console/plays/{play_id}", 303)
+
+
+def _live(state: str) -> Object:
+    label, colour, says = play_sentences.STATES[state]
+    return {"state": state, "label": label, "colour": colour, "says": says}
+
+
+def _line(play: Kept) -> Object:
+    """A play as a line of the list."""
+    definition = play.definition
+    when = f"{play_sentences.trigger(definition)}, for {play_sentences.lasting(definition['validFor'])}"
+    return {"id": play.id, "name": definition["name"], "when": when, "live": _live(play.state)}
