@@ -61,9 +61,9 @@ def _reaping(url: str) -> Iterator[None]:
     done = threading.Event()
 
     def reap() -> None:
-        with MongoClient[dict[str, object]](url) as client, suppress(PyMongoError):
+        with MongoClient[dict[str, object]](url) as client:
             while not done.wait(_REAP_SECONDS):
-                with client.start_session() as session, session.start_transaction():
+                with suppress(PyMongoError), client.start_session() as session, session.start_transaction():
                     client.admin["reaping"].find_one({}, session=session)
 
     thread = threading.Thread(target=reap)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas_functions.builds import Builds
@@ -77,8 +78,7 @@ class Deploying:
             async with self._one:
                 outcome = await self._outcome(record["number"])
         finally:
-            holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
+            await end([holding])
         await self._deployments.keep({**record, **outcome})
 
     async def _outcome(self, number: int) -> Object:

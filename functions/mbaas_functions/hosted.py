@@ -14,6 +14,7 @@ from mbaas.kernel.caller import MASTER, Caller
 from mbaas.kernel.errors import Code as Error
 from mbaas.kernel.errors import ParseError, not_found
 from mbaas.kernel.options import RateLimit
+from mbaas.kernel.tasks import end
 from mbaas.kernel.triggers import Kind, Outcome
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
@@ -245,9 +246,7 @@ class Hosted:
 
     async def close(self) -> None:
         """End the workers."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        await end([self._watching])
         await self._durable.close()
         await self._schedules.close()
         await self._jobs.close()

@@ -17,6 +17,7 @@ from functools import partial
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import MbaasError
+from mbaas.kernel.tasks import end
 from mbaas.observe.logs import get_logger
 from mbaas_functions.deployments import Deployments, Wanted
 from mbaas_functions.revision import Revision
@@ -202,11 +203,8 @@ class Switch:
 
     async def close(self) -> None:
         """End all that runs."""
-        tasks = [*([self._following] if self._following else []), *self._ending.values()]
         ending = [*self._ending]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end([self._following, *self._ending.values()])
         for revision in (self.active, self.canary, *ending):
             if revision is not None:
                 await revision.close()

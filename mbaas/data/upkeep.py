@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from mbaas.data.app import App
+from mbaas.kernel.tasks import end
 from mbaas.observe.logs import get_logger
 
 EVERY_SECONDS = 60
@@ -22,13 +24,7 @@ async def clean(app: App) -> None:
 
 def keep_up(app: App) -> Callable[[], Awaitable[None]]:
     """Clean every minute from now on; returns what ends that."""
-    task = asyncio.get_running_loop().create_task(_rounds(app))
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.wait([task])
-
-    return end
+    return partial(end, [asyncio.get_running_loop().create_task(_rounds(app))])
 
 
 async def _rounds(app: App) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.kernel.errors import Conflict, Duplicate
+from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import ChangeRow, DropRow, PutRow, Row, Step
@@ -184,10 +185,7 @@ class Queue:
 
     async def close(self) -> None:
         """Stop, and let others have what was begun."""
-        tasks = [*([self._loop] if self._loop else []), *self._working]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end([self._loop, *self._working])
 
     async def _serve(self) -> None:
         await self._inherit()

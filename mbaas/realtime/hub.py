@@ -19,6 +19,7 @@ from mbaas.data.search import columns_in
 from mbaas.data.sight import Sight
 from mbaas.kernel.caller import ANONYMOUS, MASTER, Caller
 from mbaas.kernel.errors import MbaasError, ParseError
+from mbaas.kernel.tasks import end
 from mbaas.kernel.triggers import CONNECT
 from mbaas.observe.logs import get_logger
 from mbaas.realtime.events import View
@@ -70,9 +71,7 @@ class Hub:
         """Stop sending."""
         self._rest()
         await self._teller.passage.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end([self._task])
 
     async def audience(self, token: str | None, *, master: bool) -> Audience:
         """Those who come with this token. One that is nobody's counts as none: they are the public."""

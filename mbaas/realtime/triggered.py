@@ -16,6 +16,7 @@ from mbaas.data.files_in import with_urls
 from mbaas.data.sight import Sight
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas.realtime.events import Counters, Event, View
@@ -112,10 +113,7 @@ class Passage:
 
     async def close(self) -> None:
         """Stop."""
-        tasks = [line.task for line in self._lines.values() if line.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end([line.task for line in self._lines.values()])
 
     async def _serve(self, subscription: Subscription, line: Line) -> None:
         while line.waiting:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 
 from mbaas.jobs.queue import Task
+from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import DropRow, PutRow, Step
@@ -136,9 +137,7 @@ class Sending:
             await self._withdraw()
             return None
         finally:
-            for flight in self._flying:
-                flight.cancel()
-            await asyncio.gather(*self._flying, return_exceptions=True)
+            await end(self._flying)
         times = [time for time in (later, again) if time is not None]
         return min(times) if times else None
 

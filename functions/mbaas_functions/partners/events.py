@@ -15,6 +15,7 @@ from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.jobs.reader import FeedReader
 from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Json, Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Entry, Step
@@ -61,9 +62,7 @@ class Events:
 
     async def close(self) -> None:
         """Stop; another process, or the next start, goes on."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        await end([self._looking])
         await self._reader.close()
         await self._deliveries.queue.close()
 

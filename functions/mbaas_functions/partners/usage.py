@@ -19,6 +19,7 @@ from typing import Literal, get_args
 import orjson
 
 from mbaas.data.app import App
+from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Row
@@ -91,9 +92,7 @@ class Usage:
 
     async def close(self) -> None:
         """Write what was gathered."""
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+        await end([self._writer])
         await self.flush()
 
     async def read(self, partners: Iterable[str], since: str = "", until: str = "", by: By = "hour") -> list[Object]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pymongo.errors import OperationFailure
 
+from mbaas.kernel.tasks import end
 from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo.failures import NO_POSITION, told
 from mbaas.storage.mongo.format import Bson
@@ -52,9 +53,7 @@ class Elsewhere:
 
     async def close(self) -> None:
         """Stop following."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     @property
     def behind(self) -> bool:

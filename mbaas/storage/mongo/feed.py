@@ -17,6 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import ClassSchema, new_class
+from mbaas.kernel.tasks import end
 from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo.failures import NO_POSITION, told
 from mbaas.storage.mongo.format import NOTES, Bson, document_out, written_at
@@ -129,9 +130,7 @@ class MongoFeed:
     async def close(self) -> None:
         """Stop listening."""
         self._listeners.clear()
-        if self._ear is not None:
-            self._ear.cancel()
-            await asyncio.gather(self._ear, return_exceptions=True)
+        await end([self._ear])
 
 
 def _entry(change: dict[str, Any], schemas: Mapping[str, ClassSchema]) -> Entry:

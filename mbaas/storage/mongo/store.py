@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from mbaas.kernel.clock import Clock
 from mbaas.kernel.errors import MbaasError
+from mbaas.kernel.tasks import end
 from mbaas.observe.logs import get_logger
 from mbaas.storage.mongo import origin
 from mbaas.storage.mongo.documents import MongoDocuments
@@ -121,9 +122,7 @@ class MongoStore:
 
     async def close(self) -> None:
         await self._elsewhere.close()
-        if self._indexing is not None:
-            self._indexing.cancel()
-            await asyncio.gather(self._indexing, return_exceptions=True)
+        await end([self._indexing])
         await self.feed.close()
         await self._client.close()
         self._beside.close()

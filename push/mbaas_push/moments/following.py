@@ -11,6 +11,7 @@ from mbaas.data.app import App
 from mbaas.jobs.owner import Owner
 from mbaas.jobs.reader import FeedReader
 from mbaas.kernel.ids import token_hash
+from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object, pointer
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import Entry, PutRow, Step
@@ -39,9 +40,7 @@ class Following:
 
     async def close(self) -> None:
         """Stop; another process, or the next start, goes on."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        await end([self._looking])
         await self._reader.close()
 
     async def begin(self, definition: Object) -> None:
