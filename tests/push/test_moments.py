@@ -141,12 +141,15 @@ async def test_whom_a_play_does_not_fit_or_may_not_reach_is_told_with_the_reason
 
 async def test_the_control_group_and_strict_texts_are_those_of_campaigns(app: App, script: Script) -> None:
     made = await live(app, control=50, content={"body": "Hi {{user.name}}", "strict": True})
-    reasons = set()
-    for number in range(12):
+    wanted, reasons = {"sent", "skipped.control", "skipped.missing_field"}, set[str]()
+    for number in range(80):
+        # Who is in the control group is a matter of chance.
         await phone(app, f"t{number}", user := await person(app, f"u{number}", **({"name": "Ann"} if number % 2 else {})))
         told = (await came_of(app, f"e{number}", {"user": user["objectId"]}))[made]
         reasons |= set(told)
-    assert reasons == {"sent", "skipped.control", "skipped.missing_field"}
+        if reasons >= wanted:
+            break
+    assert reasons == wanted
 
 
 async def test_who_leaves_before_she_is_sent_it_is_sent_nothing_whatever_comes_first(app: App, script: Script, clock: FakeClock) -> None:

@@ -65,7 +65,7 @@ async def test_the_sums_of_a_report_are_those_of_the_audience_and_of_the_provide
     accepted = tokens(script)
     assert total["audience"] == len(found) == 60
     assert total["sent"] == len(accepted) == sum(accepted.values()) == len(data)
-    assert total["failed"] == sum(receipt.status == 404 for receipt in script.receipts) == told["failed"]["UNREGISTERED"]
+    assert total["failed"] == sum(receipt.status == 404 for receipt in script.receipts) == told["failed"].get("UNREGISTERED", 0)
     assert total["suppressed"] == sum(told["suppressed"].values()) == 60 - total["sent"] - total["failed"]
     assert set(told["suppressed"]) <= {"opted_out", "control", "missing_field"}
     assert (total["delivered"], total["opened"], total["converted"], total["conversions"]) == (12, 8, 3, 4)
@@ -76,7 +76,7 @@ async def test_the_sums_of_a_report_are_those_of_the_audience_and_of_the_provide
     assert set(told["by"]["zone"]) == {"Europe/Berlin", "Asia/Tokyo", "unknown"}
     assert set(told["by"]["locale"]) == {"de", "default"}
     said = Counter("A" if one["alert"].startswith(("Hi ", "Hallo ")) else "B" for one in data.values())
-    assert {name: tally["sent"] for name, tally in told["by"]["variant"].items()} == dict(said)
+    assert {name: tally["sent"] for name, tally in told["by"]["variant"].items() if tally["sent"]} == dict(said)
 
 
 async def test_a_report_is_written_as_csv_and_as_lines(app: App, script: Script) -> None:
