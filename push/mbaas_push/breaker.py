@@ -18,11 +18,11 @@ class Breaker:
     """That of one run, from its counts when this process began to send it."""
 
     def __init__(self, counts: Mapping[str, int]) -> None:
-        self._closed = bool(_failing(counts))
+        self._overruled = bool(_failing(counts))
 
     def tripped(self, counts: Mapping[str, int]) -> str:
         """Why the run is to be stopped, in a sentence; empty if it is to go on."""
-        return "" if self._closed else _failing(counts)
+        return "" if self._overruled else _failing(counts)
 
 
 def _failing(counts: Mapping[str, int]) -> str:

@@ -58,7 +58,7 @@ _LATER_MS = 1000
 
 
 class _Stopped(Exception):
-    """The run is to stop: for an order, or because it gives way."""
+    """The run is to stop: for an order, because it gives way, or since too much of it fails."""
 
     def __init__(self, order: str) -> None:
         super().__init__(order)
