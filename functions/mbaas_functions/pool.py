@@ -7,9 +7,9 @@ has done what waits there; a worker is kept for the short ones while there are a
 has waited, do calls that wait for something themselves get company. What a function calls in turn runs beside it: it ends with it
 in any case.
 
-A worker that takes no messages gets no calls, and those that it has not begun are taken back. A call that has not ended by its
-deadline is asked to, and `_GRACE_SECONDS` later its worker is killed. Calls that a worker had not begun when it ended are given to
-another one; those that it had begun fail with an error that says why.
+A worker that takes no messages gets no calls, those that it has not begun are taken back, and it gives way to all others if it
+computes. A call that has not ended by its deadline is asked to, and `_GRACE_SECONDS` later its worker is killed. Calls that a
+worker had not begun when it ended are given to another one; those that it had begun fail with an error that says why.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from mbaas_functions.lines import Line
 from mbaas_functions.process import Call, Gone, Process
 
 _GRACE_SECONDS = 0.5
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.04
 """How often running workers are looked at, and how long a call waits for a worker of its own."""
-_STALLED_SECONDS = 0.1
+_STALLED_SECONDS = 0.05
 """A worker that has not taken a message for so long gets no more calls until it has."""
 _IDLE_SECONDS = 60.0
 """A worker beyond the first that has had nothing to do for so long is ended."""
@@ -42,6 +42,8 @@ _SHORT_SECONDS = 0.001
 """A function that takes less, as far as is known, is a short one."""
 _QUEUED_SECONDS = 0.002
 """How long short calls may have to wait for one another."""
+_KEPT_SECONDS = 1.0
+"""How long the last worker is kept for short calls after one: between two of them it looks free."""
 _MOST_CALLS = 2000
 _TOO_LONG = "{} did not end in time."
 
@@ -60,6 +62,8 @@ class Pool:
         self._waiting: deque[Call] = deque()
         self._took: dict[tuple[str, str], float] = {}
         """How long each function and trigger takes, in seconds: a running mean."""
+        self._short_at = 0.0
+        """When a short call was given to a worker, by the monotonic clock."""
         self._starting: asyncio.Task[None] | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._soon = False
@@ -104,11 +108,11 @@ class Pool:
             self._send(call, call.within)
         elif (worker := self._queue_of_short(call)) is not None:
             self._send(call, worker, queued=True)
-        elif self._free:
+        elif self._free and not self._is_kept_from(call, self._free[-1]):
             self._send(call, self._free.pop(), queued=True)
         else:
             self._waiting.append(call)
-        if not self._free:
+        if not self._free or self._waiting:
             # The next one is to find a worker ready.
             self._grow()
         self._look()
@@ -127,6 +131,12 @@ class Pool:
             return None
         return next((worker for worker in self._workers if self._room(worker, call)), None)
 
+    def _is_kept_from(self, call: Call, worker: Process) -> bool:
+        """True if a worker that has nothing to do is the last one for short calls, of which this is none."""
+        if self._is_short(call) or time.monotonic() - self._short_at > _KEPT_SECONDS:
+            return False
+        return not any(other is not worker and (other in self._free or _is_queue(other)) for other in self._workers)
+
     def _refill(self, worker: Process) -> None:
         """Give short calls that wait to a worker that has done one, unless it is wanted by a call that takes long."""
         only = sum(map(_is_queue, self._workers)) == 1
@@ -144,8 +154,10 @@ class Pool:
                 return
 
     def _send(self, call: Call, worker: Process, *, queued: bool = False) -> None:
+        if short := self._is_short(call):
+            self._short_at = time.monotonic()
         try:
-            worker.send(call, queued=queued, short=self._is_short(call))
+            worker.send(call, queued=queued, short=short)
         except (TypeError, ValueError) as error:
             _fail(call, Error.INVALID_JSON, f"The call cannot be sent to its function: {error}")
             self._done(worker)
@@ -162,8 +174,8 @@ class Pool:
         elif worker.stalled:
             # It is heard of when it takes messages again, or ended.
             return
-        elif self._waiting:
-            self._serve(worker)
+        elif self._serve(worker):
+            return
         elif self._drained is not None:
             worker.kill()
         elif worker not in self._free:
@@ -184,19 +196,27 @@ class Pool:
     def _again(self, calls: list[Call]) -> None:
         """Other workers have them, before what came later."""
         self._waiting.extendleft(reversed(calls))
-        while self._waiting and self._free:
-            self._serve(self._free.pop())
+        self._serve_free()
         for worker in filter(_is_queue, self._workers):
             self._refill(worker)
         if self._waiting:
             self._grow()
         self._look()
 
-    def _serve(self, worker: Process) -> None:
-        """Give what waits to a worker that has nothing to do."""
-        self._send(self._waiting.popleft(), worker, queued=True)
+    def _serve(self, worker: Process) -> bool:
+        """Give what waits to a worker that has nothing to do; False if nothing waits that it may have."""
+        call = next((call for call in self._waiting if not self._is_kept_from(call, worker)), None)
+        if call is None:
+            return False
+        self._waiting.remove(call)
+        self._send(call, worker, queued=True)
         if _is_queue(worker):
             self._refill(worker)
+        return True
+
+    def _serve_free(self) -> None:
+        while self._free and self._serve(self._free[-1]):
+            self._free.pop()
 
     def _look(self) -> None:
         """Watch the workers for as long as anything runs, or may be given back."""
@@ -218,16 +238,17 @@ class Pool:
             if now - worker.free_since > _IDLE_SECONDS:
                 self._free.remove(worker)
                 worker.kill()
+        self._serve_free()
         self._share(now)
         if len(self._workers) > 1 or not self._free or self._waiting:
             self._look()
 
     def _watch(self, worker: Process, now: float) -> None:
         """Ask a worker whether it still listens, its calls to end whose time is over, and end it if they do not."""
-        worker.stalled = worker.pinged is not None and now - worker.pinged > _STALLED_SECONDS
-        if worker.stalled:
+        if worker.pinged is not None and now - worker.pinged > _STALLED_SECONDS:
+            worker.stall()
             self._gave_back(worker, worker.recall())
-            if not worker.calls and worker.pinged is not None and now - worker.pinged > _GRACE_SECONDS:
+            if not worker.calls and now - worker.pinged > _GRACE_SECONDS:
                 worker.kill()
                 return
         worker.ping()
@@ -264,7 +285,7 @@ class Pool:
         if queues and (self._is_short(call) or len(queues) > 1):
             # Its turn comes there.
             return []
-        fit = [w for w in self._workers if not w.stalled and not w.spent and len(w.calls) < _MOST_TOGETHER]
+        fit = [w for w in self._workers if w.calls and not w.stalled and not w.spent and len(w.calls) < _MOST_TOGETHER]
         return [worker for worker in fit if worker not in queues] or fit
 
     def _grow(self) -> None:

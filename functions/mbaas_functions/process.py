@@ -37,6 +37,8 @@ _PART_BYTES, _MOST_PARTS = 64 * 1024, 400
 """What is read after the end of a connection: no more than a system keeps of one, and a message at least."""
 _TAIL = 20
 """Lines of a worker's last words that are kept for the error that tells of its end."""
+_LEAST_WEIGHT = 19
+"""The highest value of nice(2)."""
 _RECYCLED = 100_000
 """A worker is replaced after so many calls: what its code has leaked is given back."""
 
@@ -96,6 +98,7 @@ class Process:
         self.spent = False
         """True if it is to get no more calls, and to end when those that it has are done."""
         self.pinged: float | None = None
+        self._computed_at_ping, self._gives_way = 0.0, False
         self.free_since = 0.0
         self._ask, self._told, self._gave_back, self._lost, self._say = ask, done, gave_back, lost, say
         self._frames = Frames(self._receive, self._ended)
@@ -191,8 +194,47 @@ class Process:
     def ping(self) -> None:
         """Ask whether it still takes messages."""
         if self.pinged is None:
-            self.pinged = time.monotonic()
+            self.pinged, self._computed_at_ping = time.monotonic(), self._computed()
             self._frames.send({"ping": 1})
+
+    def stall(self) -> None:
+        """It takes no messages. If it computes meanwhile, everybody else has the processor first until it takes some again: one that
+        waits in C for something, or for its turn at the processor, has done nobody harm."""
+        assert self.pinged is not None
+        self.stalled = True
+        if not self._gives_way and self._computed() - self._computed_at_ping > (time.monotonic() - self.pinged) / 2:
+            self._gives_way = True
+            self._weigh(_LEAST_WEIGHT)
+
+    def _recover(self) -> None:
+        self.pinged, self.stalled = None, False
+        if self._gives_way:
+            self._gives_way = False
+            # Not every system lets one take back what one has given.
+            self.spent = not self._weigh(0) or self.spent
+
+    def _weigh(self, nice: int) -> bool:
+        """Give it a weight for the scheduler, as a process and, where Linux weighs sessions first, as one of those (sched(7), autogroup).
+        False if it may not have that."""
+        assert self._process is not None
+        with suppress(OSError):
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(nice))
+        try:
+            os.setpriority(os.PRIO_PGRP, self._process.pid, nice)
+        except PermissionError:
+            return False
+        except ProcessLookupError:
+            pass
+        return True
+
+    def _computed(self) -> float:
+        """Seconds of the processor's time that it has had; 0 where no system tells (proc_pid_stat(5), utime and stime)."""
+        assert self._process is not None
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def answer(self, number: int, answer: Object) -> None:
         """Answer one of its questions."""
@@ -258,7 +300,7 @@ class Process:
         elif "log" in message:
             self._log(message)
         elif "pong" in message:
-            self.pinged, self.stalled = None, False
+            self._recover()
             if not self.calls:
                 self._told(self)
         elif "spent" in message:

@@ -18,6 +18,7 @@ from mbaas_functions.lines import Line
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call
 from tests.functions.deploying import folder_with
+from tests.waiting import until
 
 CODE = """
 import os
@@ -97,6 +98,50 @@ async def test_short_calls_are_answered_in_turn_however_many_there_are(tmp_path:
         await asyncio.gather(*(some(100 * each) for each in range(1, 201)))
     late = {n // 100: at for at, n in enumerate(ended) if n % 100 == 9}
     assert max(late.values()) - min(late.values()) < 3000
+    await made.close()
+
+
+async def test_a_long_call_does_not_get_the_last_worker_in_a_moment_between_two_short_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_MOST_WORKERS", 1)
+    code = CODE.replace("time.sleep(0.2)", "pass") + '\ncloud.define("long")(lambda request: time.sleep(0.1))\n'
+    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, print)
+    await made.open()
+    ended: list[str] = []
+
+    async def one(name: str) -> None:
+        asked = call(0)
+        asked.name = name
+        await made.call(asked)
+        ended.append(name)
+
+    async with asyncio.timeout(30):
+        await one("long")
+        await one("block")
+        long = asyncio.create_task(one("long"))
+        await asyncio.sleep(0)
+        await asyncio.gather(*(one("block") for _ in range(3)))
+        await long
+    assert ended == ["long", "block", "block", "block", "block", "long"]
+    await made.close()
+
+
+async def test_a_worker_that_computes_and_takes_no_messages_gives_way_until_it_takes_some(tmp_path: Path) -> None:
+    code = CODE.replace("time.sleep(0.2)", "while not os.path.exists('../enough'): pass")
+    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, print)
+    await made.open()
+    (worker,) = made._workers
+    assert worker._process is not None
+    pid, usual = worker._process.pid, os.getpriority(os.PRIO_PROCESS, 0)
+    computing = asyncio.create_task(made.call(call(1)))
+    async with asyncio.timeout(30):
+        await until(lambda: os.getpriority(os.PRIO_PROCESS, pid) != usual)
+        (worker.code.folder.parent / "enough").touch()
+        assert (await computing)["value"] == {"result": 1}
+        await until(lambda: worker in made._free or worker.spent)
+    # Who may not take it back gets another worker.
+    assert worker.spent or os.getpriority(os.PRIO_PROCESS, pid) == usual
     await made.close()
 
 
