@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+_TEST_SECONDS = 4 * 3600
+"""What one test may take: here, that is all of a property's examples."""
 SUITES: dict[str, tuple[list[str], dict[str, str]]] = {
     "everything, 300 examples of each property": (["tests"], {"MBAAS_TEST_EXAMPLES": "300"}),
     "SQL equals the matcher, 20,000 examples": (["tests/query"], {"MBAAS_TEST_EXAMPLES": "20000"}),
@@ -40,7 +42,7 @@ def run(number: int, name: str) -> bool:
     log.parent.mkdir(exist_ok=True)
     begun = time.monotonic()
     with log.open("w") as out:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--timeout={_TEST_SECONDS}", *paths]
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, stdout=out, stderr=out, check=False).returncode
     closing = (log.read_text().strip().splitlines() or ["nothing was printed"])[-1].strip("= ")
     print(f"{name}: {closing} ({time.monotonic() - begun:.0f} s; {log.relative_to(ROOT)})", flush=True)
