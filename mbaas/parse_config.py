@@ -187,7 +187,7 @@ _LATER = """
     requestComplexity.graphQLDepth requestComplexity.graphQLFields
 """
 _UNREAD = """
-    allowExpiredAuthDataToken extendSessionOnUse schema
+    allowExpiredAuthDataToken schema
 """
 """Translated already, but read by no room: whoever builds the part that does takes its option out of here (a test sees to it)."""
 _DATABASE = """

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from mbaas.data.app import App
 from mbaas.data.policies import Policy, Saved, Write
 from mbaas.kernel.caller import MASTER, Caller, user_principals
-from mbaas.kernel.clock import iso
+from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.ids import token_hash
 from mbaas.kernel.schema import ClassSchema
@@ -53,7 +53,7 @@ def sign_in_first() -> ParseError:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is remembered of a token: whose it is, her roles' names, when it ends (ms)."""
+    """What is remembered of a token: whose it is, her roles' names, when it ends, and was changed (ms)."""
 
     session_id: str
     user_id: str
@@ -62,6 +62,9 @@ class Known:
     expires: int | None
     anonymous: bool
     seen: int
+    changed: int
+    alone: bool
+    """False for a session that another one made: it lasts no longer than that."""
 
 
 class Sessions:
@@ -81,6 +84,8 @@ class Sessions:
             raise invalid_token("Session token is expired.")
         if self._app.clock.now() - known.seen >= _SEEN_MS:
             known = await self._see(token, known, base)
+        if self._app.options.extend_session_on_use and known.expires is not None and known.alone:
+            known = await self._extend(token, known)
         return replace(
             base,
             user_id=known.user_id,
@@ -102,6 +107,26 @@ class Sessions:
             with suppress(ParseError):  # it has ended meanwhile
                 await self._app.store.documents.commit([Update(self.schema, known.session_id, hidden=hidden)])
         return known
+
+    async def _extend(self, token: str, known: Known) -> Known:
+        """`extendSessionOnUse`: one that is used has its whole length again, as in Parse Server when half of it has gone since it was
+        changed."""
+        now, length = self._app.clock.now(), self._app.options.session_length_s * 1000
+        if now - known.changed < length / 2:
+            return known
+        from mbaas.data import objects
+
+        longer = replace(known, expires=now + length, changed=now)
+        if token in self._known:  # so that those who come meanwhile do not, too
+            self._known[token] = longer
+        try:
+            await objects.update(self._app, MASTER, "_Session", known.session_id, self.ending(now))
+        except ParseError as error:
+            # The request is of no less worth; the next one tries again.
+            self.forget_session(known.session_id)
+            get_logger(__name__).warning("a session could not be extended", session=known.session_id, reason=error.message)
+            return known
+        return longer
 
     async def _refuse_stolen(self, token: str) -> None:
         """End the session whose token was given back for a new one, and comes again."""
@@ -147,7 +172,17 @@ class Sessions:
         expires = date_ms(document.body.get("expiresAt"))
         seen = document.hidden.get(SEEN)
         at = int(seen["at"]) if isinstance(seen, dict) else 0
-        known = Known(document.body["objectId"], user_id, roles, user_principals(user_id, roles), expires, _is_anonymous(person), at)
+        known = Known(
+            document.body["objectId"],
+            user_id,
+            roles,
+            user_principals(user_id, roles),
+            expires,
+            _is_anonymous(person),
+            seen=at,
+            changed=from_iso(document.body["updatedAt"]) or 0,
+            alone=PARENT not in document.hidden,
+        )
         if self._forgotten == forgotten:
             self._known[token] = known
         if len(self._known) > _REMEMBERED:
