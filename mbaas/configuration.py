@@ -220,6 +220,8 @@ def _from_apps_file(settings: Settings) -> list[Translated]:
         raise SettingsError(f"{settings.apps_file}: must be a JSON list with one object per app")
     if settings.database_url:
         raise SettingsError("MBAAS_DATABASE_URL names one database; with MBAAS_APPS_FILE give each app its own databaseURI")
+    if settings.auth and not settings.app_id:
+        raise SettingsError("MBAAS_AUTH is of the app that MBAAS_APP_ID names; with MBAAS_APPS_FILE give each app its own auth")
     return [translate(entry, f"{settings.apps_file}, app {position}") for position, entry in enumerate(entries, 1)]
 
 

@@ -259,7 +259,7 @@ class Queue:
             # It stays held until its lease is over, and is tried again then.
             get_logger(__name__).exception("a task failed", table=self._table, task=task.key)
         finally:
-            holding.cancel()
+            await end([holding])
 
     def _log_lost(self, task: Task) -> None:
         get_logger(__name__).warning("a task was taken from this process", table=self._table, task=task.key)

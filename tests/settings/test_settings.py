@@ -189,6 +189,15 @@ def test_apps_file_that_makes_no_sense_is_refused(given: Any, tmp_path: Path, en
         given(MBAAS_APPS_FILE="apps.json")
 
 
+@pytest.mark.parametrize("variable", ["MBAAS_AUTH", "MBAAS_DATABASE_URL"])
+def test_what_is_one_apps_is_not_taken_for_several(given: Any, tmp_path: Path, variable: str) -> None:
+    """Nor silently dropped."""
+    (tmp_path / "apps.json").write_text(json.dumps([{"appId": "a", "masterKey": "m"}]))
+    value = {"MBAAS_AUTH": '{"google": {"clientId": "one"}}', "MBAAS_DATABASE_URL": "mongodb://127.0.0.1/one"}[variable]
+    with pytest.raises(SettingsError, match=f"^{variable} .*give each app its own"):
+        given(MBAAS_APPS_FILE="apps.json", **{variable: value})
+
+
 def test_an_app_without_an_id_is_named_by_its_place(given: Any, tmp_path: Path) -> None:
     (tmp_path / "apps.json").write_text(json.dumps([{"appId": "a", "masterKey": "m"}, {"masterKey": "m"}]))
     with pytest.raises(SettingsError, match=r"^apps\.json, app 2 needs an application id \(appId\)$"):

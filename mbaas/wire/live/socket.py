@@ -15,6 +15,7 @@ import orjson
 from mbaas.data.changes import place_of
 from mbaas.kernel.addresses import client_address
 from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object, read_json
 from mbaas.observe.metrics import Metrics
 from mbaas.realtime.hub import Hub
@@ -120,8 +121,7 @@ class Socket:
         finally:
             hello.cancel()
             self._leave()
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            await end([writer])
 
     # What the hub calls.
 
