@@ -29,14 +29,14 @@ def policy_of(app: App) -> UserPolicy:
 async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     """`/login`: the user, with a new session's token."""
     policy = policy_of(app)
-    user = await policy.authenticate(arguments, caller)
+    user = await policy.credentials.authenticate(arguments, caller)
     user_id, sent = user.body["objectId"], arguments.get("authData")
     await policy.mfa.demand(user, sent.get("mfa") if isinstance(sent, dict) else None)
     linked, further = await linking.at_login(app, caller, user, policy.show_all(user.body), policy.mfa.others(sent))
     caller = await triggers.fire(app, "beforeLogin", "_User", caller, user.body)
     created_with: Object = {"action": "login", "authProvider": "password"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
-    await policy.sign_in(user, [*steps, *further])
+    await policy.credentials.sign_in(user, [*steps, *further])
     await triggers.after(app, "afterLogin", "_User", caller, user.body)
     shown = await policy.show_self(user_id, {**user.body, **linked})
     return {**shown, "sessionToken": token, **({"authDataResponse": {}} if further else {})}
@@ -45,7 +45,7 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
 async def verify_password(app: App, caller: Caller, arguments: Object) -> Object:
     """`/verifyPassword`: the user, without a session."""
     policy = policy_of(app)
-    user = await policy.authenticate(arguments, caller)
+    user = await policy.credentials.authenticate(arguments, caller)
     return await policy.show_self(user.body["objectId"], user.body)
 
 
@@ -155,7 +155,7 @@ async def reset_password(app: App, token: Json, password: str) -> None:
 
 async def unlock(app: App, name: str) -> bool:
     """Open the account of a name or an address that wrong passwords have closed; False if nobody is called that."""
-    return await policy_of(app).unlock(name)
+    return await policy_of(app).credentials.unlock(name)
 
 
 async def challenge(app: App, caller: Caller, arguments: Object) -> Object:
@@ -164,7 +164,7 @@ async def challenge(app: App, caller: Caller, arguments: Object) -> Object:
     if named:
         if not arguments.get("password"):
             raise ParseError(Code.OTHER_CAUSE, "You provided username or email, you need to also provide password.")
-        await policy_of(app).authenticate(arguments, caller)
+        await policy_of(app).credentials.authenticate(arguments, caller)
     data = arguments.get("challengeData")
     if not data and data != {}:
         raise ParseError(Code.OTHER_CAUSE, "Nothing to challenge.")

@@ -1,4 +1,4 @@
-"""Users: the rules of the `_User` class, and who a name and a password belong to.
+"""Users: the rules of the `_User` class.
 
 Order of checks and texts are Parse Server 9.10's. The password's hash is a hidden field; `authData` is shown to its
 owner and the master key alone.
@@ -21,10 +21,11 @@ from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidd
 from mbaas.kernel.ops import Set
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
-from mbaas.storage.ports import Document, Find, PutRow, Step, Update
+from mbaas.storage.ports import Document, Step, Update
 from mbaas_auth import linking, providers
+from mbaas_auth.credentials import Credentials
 from mbaas_auth.identity.ports import Identity
-from mbaas_auth.lockout import COUNT, EXPIRES, UNLOCKED, Lockout
+from mbaas_auth.lockout import COUNT, EXPIRES, Lockout
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import outbox_if_any
 from mbaas_auth.mfa import Mfa
@@ -40,7 +41,6 @@ _WHOLE = frozenset({"username", "password", "email", "emailVerified", "authData"
 """What is checked before it is written: never set by a path into it."""
 _WAYS_IN = frozenset({"password", "email", "authData"})
 _EMAIL = re.compile(r"^.+@.+$")
-_WRONG = "Invalid username/password."
 
 
 class UserPolicy(Policy):
@@ -66,6 +66,7 @@ class UserPolicy(Policy):
         self._rules = PasswordRules(app, passwords)
         self._links, self._lockout = Links(app), Lockout(app)
         self.verification, self.password_reset, self.mfa = Verification(app), PasswordReset(app), Mfa(app)
+        self.credentials = Credentials(app, passwords, self._rules, self._lockout, self.verification)
 
     def rewrite(self, caller: Caller, where: ast.Node) -> ast.Node:
         """Nobody searches by what providers know of people, nor by passwords, and not even the master key by what is kept of a second
@@ -169,20 +170,6 @@ class UserPolicy(Policy):
         if linking.proves(identities.values(), write.body.get("email") or (current.body.get("email") if current else None)):
             write.body["emailVerified"] = True
             write.hidden.update(self._links.ended("verification"))
-
-    async def sign_in(self, user: Document, steps: list[Step]) -> None:
-        """Write what a sign-in by password writes. 208 if an id of a provider has become somebody else's meanwhile, 101 if the password
-        has: where it is taken away with every session, no session is opened by it a moment later."""
-        try:
-            await self._app.store.documents.commit([self._same_password(user, {}), *steps])
-        except Duplicate as error:
-            raise self.refusal(error) from error
-        except ParseError as error:
-            if error.code != Code.OBJECT_NOT_FOUND:
-                raise
-            raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG) from error
-        if (outbox := outbox_if_any(self._app)) is not None and any(isinstance(step, PutRow) for step in steps):
-            outbox.wake()
 
     async def linked(self, given: Object) -> Document | None:
         """The user whom these provider ids belong to. 208 if they are several users'."""
@@ -403,55 +390,3 @@ class UserPolicy(Policy):
         classes = self._app.classes
         shape = Shape(self._app, herself, self, classes.rules("_User"), classes.known_or_blank("_User"), EVERYTHING)
         return shape.show(body)
-
-    async def authenticate(self, arguments: Object, caller: Caller) -> Document:
-        """The user of a name or address and a password; 101 for a wrong one, the same and as slow for an unknown one."""
-        username, email, password = arguments.get("username"), arguments.get("email"), arguments.get("password")
-        if not username and not email:
-            raise ParseError(Code.USERNAME_MISSING, "username/email is required.")
-        if not password:
-            raise ParseError(Code.PASSWORD_MISSING, "password is required.")
-        if any(not isinstance(v, str) for v in (password, username or "", email or "")):
-            raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG)
-        user = await self._named(username, email)
-        hashed = user.hidden.get("_hashed_password") if user else None
-        known = hashed if isinstance(hashed, str) else None
-        right, renew = await self._lockout.verify(user, lambda: self.passwords.verify(str(password), known))
-        if user is None or not right or (user.body.get("ACL") == {} and not caller.omnipotent):
-            raise ParseError(Code.OBJECT_NOT_FOUND, _WRONG)
-        self.verification.refuse(user, caller, arguments)
-        await self._rules.refuse_expired(user)
-        if renew:
-            renewed: Object = {"_hashed_password": await self.passwords.hash(str(password))}
-            try:
-                [written] = await self._app.store.documents.commit([self._same_password(user, renewed)])
-            except ParseError as error:
-                if error.code != Code.OBJECT_NOT_FOUND:
-                    raise
-                return await self.authenticate(arguments, caller)  # somebody was quicker: is it right still?
-            user = written.after or user
-        return user
-
-    def _same_password(self, user: Document, hidden: Object) -> Step:
-        """The step that sets hidden fields of a user, if she has the password that was looked at; 101 if she has another by now."""
-        same = ast.Equals(("_hashed_password",), user.hidden.get("_hashed_password"))
-        return Update(self._app.classes.known_or_blank("_User"), user.body["objectId"], hidden=hidden, guard=same)
-
-    async def unlock(self, name: str) -> bool:
-        """Forget the wrong passwords of a name or an address; False if nobody is called that."""
-        user = await self._named(name, None)
-        if user is not None:
-            step = Update(self._app.classes.known_or_blank("_User"), user.body["objectId"], hidden=UNLOCKED)
-            await self._app.store.documents.commit([step])
-        return user is not None
-
-    async def _named(self, username: Json, email: Json) -> Document | None:
-        if username and email:
-            where: ast.Node = ast.And((ast.Equals(("username",), username), ast.Equals(("email",), email)))
-        elif email:
-            where = ast.Equals(("email",), email)
-        else:
-            where = ast.Or((ast.Equals(("username",), username), ast.Equals(("email",), username)))
-        found = await self._app.store.documents.find(Find(self._app.classes.known_or_blank("_User"), where, limit=2))
-        by_name = [user for user in found if user.body.get("username") == username]
-        return next(iter(by_name or found), None)

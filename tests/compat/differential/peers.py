@@ -78,9 +78,12 @@ class Peer:
         answer = self._connection.getresponse()
         text = answer.read().decode().replace(self._url, "<mount>")
         try:
-            return answer.status, json.loads(text)
+            told = json.loads(text)
         except ValueError:
             return answer.status, text
+        if isinstance(told, dict) and "sessionToken" in told:
+            self._tokens[str({**request.body, **told}.get("username"))] = told["sessionToken"]
+        return answer.status, told
 
     def _settle(self) -> None:
         """Make the people and the roles."""

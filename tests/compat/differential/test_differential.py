@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.compat.differential import definitions, people, requests
 from tests.compat.differential.compare import NAMED, Comparison
 from tests.compat.differential.peers import Request, peers
-from tests.compat.differential.requests import scenarios
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "parse-differences.md"
 SEQUENCES = max(1, settings().max_examples * 2 // 3)
@@ -24,10 +24,31 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]
         yield Comparison(theirs, ours)
 
 
-@settings(max_examples=SEQUENCES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])
-@given(steps=scenarios())
+def often(times: int) -> settings:
+    """So many sequences: in a night other ones each time, else always the same."""
+    unhealthy = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+    return settings(max_examples=max(1, times), derandomize=times < 1000, suppress_health_check=unhealthy)
+
+
+@often(SEQUENCES)
+@given(steps=requests.scenarios())
 def test_both_servers_answer_alike(comparison: Comparison, steps: list[Request]) -> None:
     """Status and body of every request of a sequence are the same, but for dates of now and the named differences."""
+    found = comparison.run(steps)
+    assert not found, "\n".join(map(str, found))
+
+
+@often(SEQUENCES // 2)
+@given(steps=people.scenarios())
+def test_both_servers_answer_alike_of_people(comparison: Comparison, steps: list[Request]) -> None:
+    """Also with what a server makes up: tokens, and the ids of sessions."""
+    found = comparison.run(steps)
+    assert not found, "\n".join(map(str, found))
+
+
+@often(SEQUENCES // 2)
+@given(steps=definitions.scenarios())
+def test_both_servers_answer_alike_of_definitions(comparison: Comparison, steps: list[Request]) -> None:
     found = comparison.run(steps)
     assert not found, "\n".join(map(str, found))
 
