@@ -15,6 +15,7 @@ from starlette_admin.base import BaseAdmin
 from starlette_admin.i18n import TimezoneConfig
 
 from mbaas.admin import sentences
+from mbaas.admin.account_page import AccountPage
 from mbaas.admin.audience_pages import AudiencePages
 from mbaas.admin.campaign_pages import CampaignList, CampaignPages
 from mbaas.admin.composer import Composer
@@ -29,7 +30,7 @@ from mbaas.data.app import App
 from mbaas_auth.staff.people import PATH
 
 _HERE = Path(__file__).parent
-PAGES: tuple[type[Page], ...] = (CampaignPages, Composer, PlayPages, PlayComposer, AudiencePages, PeoplePage)
+PAGES: tuple[type[Page], ...] = (CampaignPages, Composer, PlayPages, PlayComposer, AudiencePages, PeoplePage, AccountPage)
 """Besides the list of campaigns, which is the first page."""
 
 
