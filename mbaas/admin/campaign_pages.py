@@ -12,17 +12,16 @@ from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
 from mbaas.admin import sentences
+from mbaas.admin.trying import device_of, note, progress, tested
 from mbaas.admin.visit import Page, Visit, body_of, shown, told, visit_of
 from mbaas.kernel.clock import from_iso
-from mbaas.kernel.errors import Code, Conflict, MbaasError, ParseError
+from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object
-from mbaas_auth.staff.people import people_of
 from mbaas_push.campaigns import rehearsal
 from mbaas_push.campaigns.campaigns import ORDERS
 from mbaas_push.campaigns.report import Report
 from mbaas_push.campaigns.store import Kept, Store
 from mbaas_push.campaigns.why import why
-from mbaas_push.room import runs_of
 
 _PAGE, _MOST = 500, 5000
 _SHOWN = 100
@@ -151,26 +150,19 @@ class CampaignPages(Page):
         """Send it to one's own devices now: `device` is the id of an installation, or of a user."""
         visit, given = visit_of(request), await body_of(request)
         visit.demand("change")
-        device = given.get("device")
-        if not isinstance(device, str) or not device.strip():
-            raise ParseError(Code.VALIDATION_ERROR, "Fill in the id of your installation, or of your user in the app.")
+        device = device_of(given)
         campaign = await visit.campaigns.store.get(request.path_params["id"])
-        ids: Json = [device.strip()]
+        ids: Json = [device]
         asked = {name: given[name] for name in ("variant", "locale") if given.get(name)}
         run = await rehearsal.send_test(visit.campaigns, campaign, {"installations": ids, "users": ids, **asked})
-        with suppress(Conflict):
-            await people_of(visit.app).note_phone(visit.person, device.strip())
-        await visit.note("campaign test", campaign.id, run=run)
-        return {"run": run}
+        return await note(visit, "campaign", campaign.id, device, run)
 
     @route("/{id}/tests/{run}", methods=["GET"], name="tested")
     @told
     async def tested(self, request: Request) -> Json:
         """What became of a test."""
         visit = visit_of(request)
-        run = await _run_of(visit, request.path_params["id"], request.path_params["run"])
-        progress = await _progress(visit, run)
-        return {"counts": progress["counts"], "failed": progress["failed"], "held": progress["held"]}
+        return await tested(visit, visit.campaigns.store, request.path_params["id"], request.path_params["run"])
 
     @route("/{id}/report", methods=["GET"], name="report")
     @shown
@@ -207,36 +199,9 @@ async def live_of(visit: Visit, campaign: Object) -> Object:
     """How far a campaign is, as a page shows it: the last run's counts, with what is left and why some are held."""
     label, colour, says = sentences.STATES[campaign["state"]]
     runs = [each for each in await visit.campaigns.store.runs(campaign["id"]) if not each["test"]]
-    progress = await _progress(visit, runs[-1]["id"]) if runs else None
+    run = await progress(visit, runs[-1]["id"]) if runs else None
     shown = {name: campaign[name] for name in ("state", "next", "updatedAt")}
-    return {**shown, "label": label, "colour": colour, "says": says, "runs": len(runs), "run": progress}
-
-
-async def _progress(visit: Visit, run: str) -> Object:
-    try:
-        seen = await runs_of(visit.app).told(run)
-    except ParseError:
-        # It has been launched, and nobody has begun with it.
-        seen = {"status": "pending", "counts": {}, "failures": {}, "found": 0}
-    counts: dict[str, int] = seen["counts"]
-    held = {name.partition(".")[2]: count for name, count in counts.items() if name.startswith("skipped.")}
-    sent, failed, suppressed = counts.get("sent", 0), counts.get("failed", 0), sum(held.values())
-    ended = sent + failed + suppressed
-    total = max(seen.get("found", ended), ended)
-    told = {"audience": total, "sent": sent, "failed": failed, "suppressed": suppressed, "pending": total - ended}
-    return {
-        "status": seen["status"],
-        "counts": told,
-        "held": sentences.reasons(held, sentences.HELD),
-        "failed": sentences.reasons(seen["failures"], sentences.FAILED),
-    }
-
-
-async def _run_of(visit: Visit, campaign_id: str, run: str) -> str:
-    """The id of a run, which is one of that campaign. 101."""
-    if not any(each["id"] == run for each in await visit.campaigns.store.runs(campaign_id)):
-        raise ParseError(Code.OBJECT_NOT_FOUND, "The campaign has no such run.")
-    return run
+    return {**shown, "label": label, "colour": colour, "says": says, "runs": len(runs), "run": run}
 
 
 async def every_of(store: Store) -> list[Kept]:

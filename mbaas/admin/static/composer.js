@@ -3,6 +3,7 @@ import { $, $$, Refused, ask, el, number, read, settled, several } from "./page.
 import { Rows, kept } from "./rows.js";
 import { Messages, language } from "./messages.js";
 import { timeline } from "./timeline.js";
+import { tried } from "./trying.js";
 
 const data = read("data");
 const STEPS = ["audience", "message", "schedule", "review"];
@@ -108,17 +109,12 @@ $("#send-test").addEventListener("click", async () => {
   const hint = $("#test-hint");
   try {
     if (!(await save())) return;
-    hint.textContent = "Sending…";
-    const told = await ask(`/console/campaigns/${saved.id}/test`, { device: $("#phone").value, variant: messages.at.variant, ...(messages.at.locale === "default" ? {} : { locale: messages.at.locale }) });
-    for (let tries = 0; tries < 40; tries += 1) {
-      const { counts, failed: errors, held } = await ask(`/console/campaigns/${saved.id}/tests/${told.run}`);
-      if (counts.audience && !counts.pending) { hint.textContent = counts.sent ? `Sent to ${several(counts.sent, "device")}. Look at your phone.` : `It did not leave: ${[...errors, ...held].map((each) => each.says).join("; ")}.`; return; }
-      await new Promise((done) => { setTimeout(done, 500); });
-    }
-    hint.textContent = "It is on its way.";
   } catch (error) {
     hint.textContent = error.message;
+    return;
   }
+  const locale = messages.at.locale === "default" ? {} : { locale: messages.at.locale };
+  await tried(hint, `/console/campaigns/${saved.id}`, { device: $("#phone").value, variant: messages.at.variant, ...locale });
 });
 
 // ── schedule ─────────────────────────────────────────────────────────────────────────────────────
