@@ -78,7 +78,7 @@ async def test_each_rule_that_holds_somebody_back_says_so(app: App, clock: FakeC
     for name, whose in (("one", ann), ("two", bob)):
         await phone(app, name, whose)
     subject: Object = {"user": ann["objectId"]}
-    gold = await play(app, audience={"users": {"tier": "gold"}})
+    gold = await play(app, audience={"users": {"$or": [{"tier": "gold"}, {"tier": "silver", "city": "Rome"}]}})
     assert (await dry(app, gold, {"user": bob["objectId"]}))["suppressed"] == {"audience": 1}
     assert (await dry(app, gold, {"where": {"deviceType": "android"}}))["suppressed"] == {"audience": 1}
     assert (await dry(app, gold, subject, occurredAt=iso(clock.now() - 11 * MINUTE)))["suppressed"] == {"expired": 1}
