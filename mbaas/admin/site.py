@@ -25,12 +25,13 @@ from mbaas.admin.people_page import PeoplePage
 from mbaas.admin.play_composer import PlayComposer
 from mbaas.admin.play_pages import PlayPages
 from mbaas.admin.play_sentences import age
+from mbaas.admin.providers_page import ProvidersPage
 from mbaas.admin.visit import Page
 from mbaas.data.app import App
 from mbaas_auth.staff.people import PATH
 
 _HERE = Path(__file__).parent
-PAGES: tuple[type[Page], ...] = (CampaignPages, Composer, PlayPages, PlayComposer, AudiencePages, PeoplePage, AccountPage)
+PAGES: tuple[type[Page], ...] = (CampaignPages, Composer, PlayPages, PlayComposer, AudiencePages, ProvidersPage, PeoplePage, AccountPage)
 """Besides the list of campaigns, which is the first page."""
 
 
