@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette_admin.flash import flash
+from starlette.responses import Response
 from starlette_admin.routing import route
 
 from mbaas.admin import play_sentences, sentences
-from mbaas.admin.campaign_pages import every_of
+from mbaas.admin.keeping import history, listed, ordered
 from mbaas.admin.trying import device_of, note, tested
-from mbaas.admin.visit import Page, body_of, shown, told, visit_of, words
+from mbaas.admin.visit import Page, body_of, shown, told, visit_of
 from mbaas.kernel.clock import from_iso
-from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object, pointer
 from mbaas_push.campaigns import content
 from mbaas_push.campaigns.store import Kept
@@ -25,7 +20,6 @@ from mbaas_push.moments.offers import paths
 from mbaas_push.moments.report import PlayReport
 from mbaas_push.room import moments_of, runs_of
 
-_SHOWN = 100
 _SEEN = 10
 """Devices that a dry run shows."""
 _FILTERS = {"": (), "draft": ("draft",), "live": ("live",), "paused": ("paused",), "retired": ("retired",)}
@@ -50,14 +44,8 @@ class PlayPages(Page):
     @shown
     async def index(self, request: Request) -> Response:
         """The list, the last changed first."""
-        visit, wanted, text = visit_of(request), request.query_params.get("state", ""), request.query_params.get("q", "").strip()
-        states = _FILTERS.get(wanted, ())
-        every = [each for each in await every_of(visit.plays.store) if text.casefold() in each.definition["name"].casefold()]
-        found = [each for each in every if not states or each.state in states]
-        counts = {name: sum(not states or each.state in states for each in every) for name, states in _FILTERS.items()}
-        rows = [_line(each) for each in found[:_SHOWN]]
-        context: dict[str, Any] = {"rows": rows, "found": len(found), "counts": counts, "wanted": wanted, "q": text}
-        return self.show(request, "plays.html", 200, **context)
+        found, context = await listed(request, visit_of(request).plays.store, _FILTERS)
+        return self.show(request, "plays.html", 200, rows=[_line(each) for each in found], **context)
 
     @route("/{id}", methods=["GET"], name="play")
     @shown
@@ -66,8 +54,8 @@ class PlayPages(Page):
         visit, play_id = visit_of(request), request.path_params["id"]
         play = await visit.plays.get(play_id)
         made = (await PlayReport.of_play(visit.app, play_id)).told()
-        audit = [{**each, "at": from_iso(each["at"])} for each in await visit.plays.store.audit(play_id)]
-        context = {"play": play, "live": _live(play["state"]), "report": made, "rule": play_sentences.rule(play), "audit": audit[::-1][:50]}
+        audit = await history(visit.plays.store, play_id)
+        context = {"play": play, "live": _live(play["state"]), "report": made, "rule": play_sentences.rule(play), "audit": audit}
         held = sentences.reasons(made["suppressed"], play_sentences.NOT_SENT)
         failed = sentences.reasons(made["failed"], sentences.FAILED)
         tries = {"id": play_id, "phone": visit.person.phone, "places": _places(play)}
@@ -121,29 +109,9 @@ class PlayPages(Page):
     @shown
     async def order(self, request: Request) -> Response:
         """Start, pause, resume or retire it; make another one like it; forget it."""
-        visit, (play_id, order) = visit_of(request), (request.path_params["id"], request.path_params["order"])
-        visit.demand("change")
         # What is started is what was on the page, and nothing that somebody has written meanwhile.
         seen = from_iso(str((await request.form()).get("updatedAt", "")))
-        try:
-            if order == "duplicate":
-                made = await visit.plays.duplicate(play_id, visit.caller)
-                await visit.note("play duplicate", play_id)
-                return RedirectResponse(f"/console/compose-play/{made['id']}", 303)
-            if order == "delete":
-                await visit.plays.delete(play_id, visit.caller, seen)
-            elif order in _DONE:
-                await visit.plays.order(play_id, order, visit.caller, seen)
-            else:
-                raise HTTPException(404)
-        except MbaasError as error:
-            if isinstance(error, ParseError) and error.code == Code.OBJECT_NOT_FOUND:
-                raise
-            flash(request, words(error), "error")
-            return RedirectResponse(f"/console/plays/{play_id}", 303)
-        await visit.note(f"play {order}", play_id)
-        flash(request, _DONE.get(order, "The play is gone."), "success")
-        return RedirectResponse("/console/plays" if order == "delete" else f"/console/plays/{play_id}", 303)
+        return await ordered(request, "play", visit_of(request).plays, _DONE, seen)
 
 
 def _places(play: Object) -> Object:

@@ -140,7 +140,7 @@ def test_another_apps_plays_are_not_there(server: TestServer, marketer: Visitor)
     for path in (*PAGES[2:], FORMS[1]):
         assert marketer.get(f"/console/{path.format(id=others['id'])}").status_code == 404
     assert marketer.post(f"/console/plays/{others['id']}/orders/start").status_code == 404
-    assert marketer.ask("/console/compose-play/ask/save", {"id": others["id"], "form": FORM})[0] == 404
+    assert marketer.ask("/console/compose-play/ask/save", {"id": others["id"], "updatedAt": others["updatedAt"], "form": FORM})[0] == 404
     assert told(server, others["id"], "other") == others
 
 

@@ -1,6 +1,6 @@
 // The composer: one form in four steps. What it says of people and sizes, the server has counted.
-import { $, $$, Refused, ask, el, number, read, settled, several } from "./page.js";
-import { Rows, kept } from "./rows.js";
+import { $, $$, ask, el, number, read, settled, several } from "./page.js";
+import { audienceOf, beside, refused, wrong as tell } from "./forms.js";
 import { Messages, language } from "./messages.js";
 import { timeline } from "./timeline.js";
 import { tried } from "./trying.js";
@@ -24,23 +24,12 @@ const dirty = () => JSON.stringify(form) !== saved.as;
 // ── what is wrong ────────────────────────────────────────────────────────────────────────────────
 const stepOf = (name) => (name === "name" || name === "category" || name.startsWith("audience") ? "audience" : name.startsWith("variants") ? "message" : "schedule");
 
-function beside(place, said = "") {
-  place.textContent = said;
-  place.previousElementSibling?.classList.toggle("is-invalid", Boolean(said));
-  place.previousElementSibling?.setAttribute("aria-invalid", Boolean(said));
-}
-
 function wrong(problems) {
-  for (const place of $$("[data-problem]")) beside(place, problems[place.dataset.problem]);
-  rows?.show(problems);
-  messages.wrong(problems);
-  const whole = problems[""] ?? "";
-  $("#problem").textContent = whole;
-  $("#problem").hidden = !whole;
+  tell(problems, { rows, messages });
   const [first] = Object.keys(problems).filter(Boolean);
   return first ? stepOf(first) : null;
 }
-const failed = (error) => { if (!(error instanceof Refused)) throw error; wrong({ "": error.message }); window.scrollTo({ top: 0 }); };
+const failed = (error) => { refused(error, wrong); window.scrollTo({ top: 0 }); };
 
 // ── steps ────────────────────────────────────────────────────────────────────────────────────────
 function go(step) {
@@ -88,8 +77,7 @@ const count = settled(async (current) => {
 });
 let rows = null;
 function audience() {
-  if (form.audience.rows) rows = new Rows($("#rows"), data.vocabulary, form.audience.rows, () => { changed(); count(); });
-  else { rows = null; $("#rows").replaceChildren(kept(form.audience.kept), el("button", { className: "btn btn-sm mt-2", type: "button", onclick: () => { form.audience = { rows: [] }; audience(); changed(); count(); } }, "Begin with an empty one instead")); }
+  rows = audienceOf(form, data.vocabulary, () => { changed(); count(); }, audience);
 }
 audience();
 $("#from-saved").append(...data.saved.map((each) => el("option", { value: each.id }, each.name)));
