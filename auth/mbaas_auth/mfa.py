@@ -21,7 +21,7 @@ from mbaas.observe.logs import get_logger
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Update
 from mbaas_auth.sms.ports import NotSent, Texter
-from mbaas_auth.totp import Totp, secret_of
+from mbaas_auth.totp import Totp
 
 KEPT = "_mfa"
 """The hidden field with what is kept of the factor; `uses` in it is a number that every change raises."""
@@ -29,7 +29,7 @@ TEXTER = "texter"
 _ENABLED: Object = {"status": "enabled"}
 _NUMBER = re.compile(r"[+]*[(]?[0-9]{1,3}[)]?[-\s./0-9]*")
 _RECOVERY_CODES, _RECOVERY_SIZE = 2, 30
-_SHORTEST_SECRET, _SHORTEST_BYTES, _LONGEST = 20, 10, 200
+_SHORTEST_SECRET, _LONGEST = 20, 200
 _TRIES, _TRIES_MS = 10, 600_000
 _MESSAGES = 5
 _ATTEMPTS = 5
@@ -103,14 +103,13 @@ class Mfa:
         text, token = given.get("secret"), given.get("token")
         if not isinstance(text, str) or not isinstance(token, str) or not token or not _SHORTEST_SECRET <= len(text) <= _LONGEST:
             raise _refused("Invalid MFA data")
-        secret = secret_of(text)
-        step = None if secret is None or len(secret) < _SHORTEST_BYTES else self._totp.step(secret, token, self._app.clock.now())
-        if step is None:
+        made = self._totp.enrolled(text, token, self._app.clock.now())
+        if made is None:
             raise _refused("Invalid MFA token")
         codes = [self._app.ids.object_id(_RECOVERY_SIZE) for _ in range(_RECOVERY_CODES)]
         # Parse Server compares recovery codes as they are.
         recovery = codes if self._app.sharing.shared else [token_hash(code) for code in codes]
-        return {"secret": text, "recovery": list[Json](recovery), "step": step}, codes
+        return {**made, "recovery": list[Json](recovery)}, codes
 
     async def _mobile(self, given: Object, kept: Object, user_id: str | None, *, again: bool) -> Object:
         """What is kept of a number: that it was sent a code, or that the code was right."""
@@ -158,17 +157,7 @@ class Mfa:
             sent = kept.get("sent")
             right = isinstance(sent, dict) and self._texted(sent, kept["mobile"], token)
             return {name: value for name, value in kept.items() if name != "sent"} if right else None
-        recovery, hashed = kept.get("recovery"), token_hash(token)
-        known = recovery if isinstance(recovery, list) else []
-        # A hash that was read in a copy of the database is no code.
-        if spent := [code for code in known if code == hashed or (code == token and len(token) < len(hashed))]:
-            return {**kept, "recovery": [code for code in known if code not in spent]}
-        secret = secret_of(kept["secret"])
-        after = kept.get("step")
-        step = (
-            self._totp.step(secret, token, self._app.clock.now(), int(after) if isinstance(after, int | float) else -1) if secret else None
-        )
-        return None if step is None else {**kept, "step": step}
+        return self._totp.used(kept, token, self._app.clock.now())
 
     async def _text(self, number: str, who: str | None = None) -> Object:
         """Send a code to a number; what is kept of it. 141 where no message can be sent."""

@@ -10,15 +10,11 @@ by ICAO code.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import airportsdata
+from asking import Server, arguments, server_of
 from rich.progress import track
 
 BATCH = 500
@@ -45,26 +41,6 @@ SCHEMA = {
     },
     "indexes": {"by_icao": {"icao": 1}, "by_iata": {"iata": 1}, "by_name": {"name": "text"}},
 }
-
-
-class Server:
-    """The server's REST interface, with the master key."""
-
-    def __init__(self, url: str, app_id: str, master_key: str) -> None:
-        self.url = url
-        self._headers = {"X-Parse-Application-Id": app_id, "X-Parse-Master-Key": master_key, "Content-Type": "application/json"}
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One request; an error of the server ends the program with its text."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, self._headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise SystemExit(f"{method} {path}: {error.read().decode()}") from error
-        except urllib.error.URLError as error:
-            raise SystemExit(f"no server at {self.url} ({error.reason}); start one with `make serve`") from error
 
 
 def airports() -> Iterator[dict[str, Any]]:
@@ -101,16 +77,7 @@ def seed(server: Server) -> int:
 def main() -> None:
     """Read where the server is, and fill it."""
     parser = argparse.ArgumentParser(description="Fill a running server with the world's airports.")
-    parser.add_argument("--url", default="http://localhost:1337/parse", help="the server's mount (%(default)s)")
-    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where `mbaas dev` keeps its keys (%(default)s)")
-    given = parser.parse_args()
-    file = given.data_dir / "keys.json"
-    kept = json.loads(file.read_text()) if file.exists() else {}
-    app_id = os.environ.get("MBAAS_APP_ID") or kept.get("app_id")
-    master_key = os.environ.get("MBAAS_MASTER_KEY") or kept.get("master_key")
-    if not app_id or not master_key:
-        raise SystemExit(f"no keys in {file}: start the server with `make serve`, or set MBAAS_APP_ID and MBAAS_MASTER_KEY")
-    server = Server(given.url.rstrip("/"), app_id, master_key)
+    server = server_of(arguments(parser, "http://localhost:1337/parse"))
     added = seed(server)
     total = server.call("GET", "/classes/Airport?count=1&limit=0")["count"]
     print(f"{added} airports added, {total} there")

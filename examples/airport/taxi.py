@@ -13,14 +13,12 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import time
-import urllib.error
-import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import asin, cos, radians, sin, sqrt
-from pathlib import Path
 from typing import Any
+
+from asking import Server, arguments, server_of
 
 PLACE = {
     "type": "object",
@@ -86,47 +84,28 @@ def service(secret: str, port: int) -> ThreadingHTTPServer:
     return ThreadingHTTPServer(("127.0.0.1", port), Taxi)
 
 
-def register(url: str, keys: dict[str, str], port: int) -> str:
+def register(server: Server, port: int) -> str:
     """Make the service a partner that the app may call and tells of its rides; the secret that it is told once."""
-
-    def call(method: str, path: str, body: Any) -> Any:
-        headers = {"X-Parse-Application-Id": keys["app_id"], "X-Parse-Master-Key": keys["master_key"], "Content-Type": "application/json"}
-        request = urllib.request.Request(url + path, json.dumps(body).encode(), headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise SystemExit(f"{method} {path}: {error.read().decode()}") from error
-        except urllib.error.URLError as error:
-            raise SystemExit(f"no server at {url} ({error.reason}); start one with `make serve`") from error
-
-    made = call("POST", "/api/v1/partners", {"name": "taxi", "manifest": MANIFEST, "live": {"url": f"http://127.0.0.1:{port}"}})
+    made = server.call("POST", "/api/v1/partners", {"name": "taxi", "manifest": MANIFEST, "live": {"url": f"http://127.0.0.1:{port}"}})
     for state in ("sandbox", "submitted", "approved", "live"):
-        call("POST", "/api/v1/partners/taxi/state", {"state": state})
-    call("PUT", "/api/v1/partners/taxi/grant", {"environment": "live", "classes": {"Ride": ["status", "to"]}})
-    call("POST", "/parse/schemas/Ride", {"fields": {"status": {"type": "String"}, "to": {"type": "String"}}})
-    call("POST", "/api/v1/partners/taxi/subscriptions", {"className": "Ride"})
+        server.call("POST", "/api/v1/partners/taxi/state", {"state": state})
+    server.call("PUT", "/api/v1/partners/taxi/grant", {"environment": "live", "classes": {"Ride": ["status", "to"]}})
+    server.call("POST", "/parse/schemas/Ride", {"fields": {"status": {"type": "String"}, "to": {"type": "String"}}})
+    server.call("POST", "/api/v1/partners/taxi/subscriptions", {"className": "Ride"})
     return str(made["secrets"]["live"])
 
 
 def main() -> None:
     """Register once, and serve."""
     parser = argparse.ArgumentParser(description="A taxi service as a partner.")
-    parser.add_argument("--url", default="http://localhost:1337", help="where the server is (%(default)s)")
-    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where `mbaas dev` keeps its keys (%(default)s)")
     parser.add_argument("--port", type=int, default=4711)
-    given = parser.parse_args()
-    file, kept = given.data_dir / "keys.json", given.data_dir / "taxi.secret"
-    keys = {name: os.environ.get(f"MBAAS_{name.upper()}", "") for name in ("app_id", "master_key")}
-    if not all(keys.values()):
-        if not file.exists():
-            raise SystemExit(f"no keys in {file}: start the server with `make serve`, or set MBAAS_APP_ID and MBAAS_MASTER_KEY")
-        keys = json.loads(file.read_text())
+    given = arguments(parser)
+    kept = given.data_dir / "taxi.secret"
     if not kept.exists():
-        kept.write_text(register(given.url, keys, given.port))
-    with service(kept.read_text(), given.port) as server:
-        print(f"taxi serves on port {server.server_port}", flush=True)
-        server.serve_forever()
+        kept.write_text(register(server_of(given), given.port))
+    with service(kept.read_text(), given.port) as serving:
+        print(f"taxi serves on port {serving.server_port}", flush=True)
+        serving.serve_forever()
 
 
 if __name__ == "__main__":

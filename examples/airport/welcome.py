@@ -9,13 +9,10 @@ The play is set off by a device that comes near the airport, whose coordinates a
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import urllib.error
-import urllib.request
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
+
+from asking import arguments, server_of
 
 METRES = 5000
 
@@ -48,27 +45,6 @@ def campaign(day: date) -> Any:
     }
 
 
-class Server:
-    """A server, asked with the master key."""
-
-    def __init__(self, url: str, keys: dict[str, str]) -> None:
-        self._url = url
-        named = {"X-Parse-Application-Id": keys["app_id"], "X-Parse-Master-Key": keys["master_key"]}
-        self._headers = {**named, "Content-Type": "application/json"}
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """What it answers."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, self._headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise SystemExit(f"{method} {path}: {error.read().decode()}") from error
-        except urllib.error.URLError as error:
-            raise SystemExit(f"no server at {self._url} ({error.reason}); start one with `make serve`") from error
-
-
 def main() -> None:
     """Make the play and the campaign, and start them."""
     tomorrow = (datetime.now().astimezone() + timedelta(days=1)).date()
@@ -76,14 +52,9 @@ def main() -> None:
     parser.add_argument("iata", help="the airport's code")
     parser.add_argument("--city", default="52.52,13.405", help="where a taxi would go: latitude,longitude (%(default)s)")
     parser.add_argument("--budget", type=int, default=300, help="for how many ms the taxi service is waited for (%(default)s)")
-    parser.add_argument("--url", default="http://localhost:1337", help="where the server is (%(default)s)")
-    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where `mbaas dev` keeps its keys (%(default)s)")
     parser.add_argument("--day", type=date.fromisoformat, default=tomorrow, help="of the campaign: %(default)s")
-    given = parser.parse_args()
-    keys = {name: os.environ.get(f"MBAAS_{name.upper()}", "") for name in ("app_id", "master_key")}
-    if not all(keys.values()):
-        keys = json.loads((given.data_dir / "keys.json").read_text())
-    server = Server(given.url, keys)
+    given = arguments(parser)
+    server = server_of(given)
     found = server.call("GET", f"/parse/classes/Airport?where={{%22iata%22:%22{given.iata}%22}}&limit=1")["results"]
     if not found:
         raise SystemExit(f"there is no airport {given.iata}; run seed.py")

@@ -111,7 +111,7 @@ class AudiencePages(Page):
         try:
             return await count(visit, _asked(visit, given))
         except RowError as error:
-            return {"problems": {f"audience.{error.position}": error.text}}
+            return {"problems": {f"audience.{error.place}": error.text}}
 
     @route("/{id}/save", methods=["POST"], name="save_audience")
     @told
@@ -125,7 +125,7 @@ class AudiencePages(Page):
         try:
             asked = _asked(visit, given)
         except RowError as error:
-            return {"problems": {f"audience.{error.position}": error.text}}
+            return {"problems": {f"audience.{error.place}": error.text}}
         kept = await audiences.keep(visit.app, visit.caller, None if audience_id == "new" else audience_id, name, asked)
         await visit.note("audience save", kept)
         flash(request, f"“{name.strip()}” is saved.", "success")

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
 from mbaas.admin import sentences
+from mbaas.admin.keeping import SHOWN, history, listed, ordered
+from mbaas.admin.trying import device_of, note, progress, tested
 from mbaas.admin.visit import Page, Visit, body_of, shown, told, visit_of
 from mbaas.kernel.clock import from_iso
-from mbaas.kernel.errors import Code, Conflict, MbaasError, ParseError
+from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
-from mbaas_auth.staff.people import people_of
 from mbaas_push.campaigns import rehearsal
 from mbaas_push.campaigns.campaigns import ORDERS
 from mbaas_push.campaigns.report import Report
-from mbaas_push.campaigns.store import Kept, Store
+from mbaas_push.campaigns.store import Kept
 from mbaas_push.campaigns.why import why
-from mbaas_push.room import runs_of
 
-_PAGE, _MOST = 500, 5000
-_SHOWN = 100
 _MOVING = ("scheduled", "materialising", "sending", "paused")
 _FILTERS = {"": (), "draft": ("draft", "approved"), "active": _MOVING, "ended": ("completed", "cancelled", "failed", "expired")}
 _DONE = {
@@ -48,21 +43,17 @@ class CampaignList(Page):
     @shown
     async def index(self, request: Request) -> Response:
         """The list."""
-        visit, wanted, text = visit_of(request), request.query_params.get("state", ""), request.query_params.get("q", "").strip()
-        states = _FILTERS.get(wanted, ())
-        every = [each for each in await every_of(visit.campaigns.store) if text.casefold() in each.definition["name"].casefold()]
-        found = [each for each in every if not states or each.state in states]
-        rows = [await _line(visit, each) for each in found[:_SHOWN]]
-        counts = {name: sum(not states or each.state in states for each in every) for name, states in _FILTERS.items()}
-        context: dict[str, Any] = {"rows": rows, "found": len(found), "counts": counts, "wanted": wanted, "q": text}
-        return self.show(request, "campaigns.html", 200, **context)
+        visit = visit_of(request)
+        found, context = await listed(request, visit.campaigns.store, _FILTERS)
+        rows = [await _line(visit, each) for each in found]
+        return self.show(request, "campaigns.html", 200, rows=rows, **context)
 
     @route("/progress", methods=["GET"])
     @told
     async def progress(self, request: Request) -> Json:
         """How far those are that a list shows: `id` as often as there are."""
         visit, found = visit_of(request), dict[str, Json]()
-        for campaign_id in request.query_params.getlist("id")[:_SHOWN]:
+        for campaign_id in request.query_params.getlist("id")[:SHOWN]:
             # What somebody has deleted meanwhile is not among them.
             with suppress(ParseError):
                 found[campaign_id] = await live_of(visit, await visit.campaigns.get(campaign_id))
@@ -87,8 +78,8 @@ class CampaignPages(Page):
         room = visit.campaigns
         campaign = await room.get(campaign_id)
         live = await live_of(visit, campaign)
-        audit = [{**each, "at": from_iso(each["at"])} for each in await room.store.audit(campaign_id)]
-        context = {"campaign": campaign, "live": live, "when": sentences.when(campaign["schedule"]), "audit": audit[::-1][:50]}
+        audit = await history(room.store, campaign_id)
+        context = {"campaign": campaign, "live": live, "when": sentences.when(campaign["schedule"]), "audit": audit}
         return self.show(request, "campaign.html", 200, **context)
 
     @route("/{id}/live", methods=["GET"], name="live")
@@ -102,28 +93,7 @@ class CampaignPages(Page):
     @shown
     async def order(self, request: Request) -> Response:
         """Pause, resume or cancel it; make another one like it; forget it."""
-        visit, (campaign_id, order) = visit_of(request), (request.path_params["id"], request.path_params["order"])
-        visit.demand("change")
-        room = visit.campaigns
-        try:
-            if order == "duplicate":
-                made = await room.duplicate(campaign_id, visit.caller)
-                await visit.note("campaign duplicate", campaign_id)
-                return RedirectResponse(f"/console/compose/{made['id']}", 303)
-            if order == "delete":
-                await room.delete(campaign_id, visit.caller, None)
-            elif order in _DONE:
-                await room.order(campaign_id, order, visit.caller, None)
-            else:
-                raise HTTPException(404)
-        except MbaasError as error:
-            if getattr(error, "code", 0) == Code.OBJECT_NOT_FOUND:
-                raise
-            flash(request, error.message, "error")
-            return RedirectResponse(f"/console/campaigns/{campaign_id}", 303)
-        await visit.note(f"campaign {order}", campaign_id)
-        flash(request, _DONE.get(order, "The campaign is gone."), "success")
-        return RedirectResponse("/console/" if order == "delete" else f"/console/campaigns/{campaign_id}", 303)
+        return await ordered(request, "campaign", visit_of(request).campaigns, _DONE)
 
     @route("/{id}/launch", methods=["POST"], name="launch")
     @told
@@ -151,26 +121,19 @@ class CampaignPages(Page):
         """Send it to one's own devices now: `device` is the id of an installation, or of a user."""
         visit, given = visit_of(request), await body_of(request)
         visit.demand("change")
-        device = given.get("device")
-        if not isinstance(device, str) or not device.strip():
-            raise ParseError(Code.VALIDATION_ERROR, "Fill in the id of your installation, or of your user in the app.")
+        device = device_of(given)
         campaign = await visit.campaigns.store.get(request.path_params["id"])
-        ids: Json = [device.strip()]
+        ids: Json = [device]
         asked = {name: given[name] for name in ("variant", "locale") if given.get(name)}
         run = await rehearsal.send_test(visit.campaigns, campaign, {"installations": ids, "users": ids, **asked})
-        with suppress(Conflict):
-            await people_of(visit.app).note_phone(visit.person, device.strip())
-        await visit.note("campaign test", campaign.id, run=run)
-        return {"run": run}
+        return await note(visit, "campaign", campaign.id, device, run)
 
     @route("/{id}/tests/{run}", methods=["GET"], name="tested")
     @told
     async def tested(self, request: Request) -> Json:
         """What became of a test."""
         visit = visit_of(request)
-        run = await _run_of(visit, request.path_params["id"], request.path_params["run"])
-        progress = await _progress(visit, run)
-        return {"counts": progress["counts"], "failed": progress["failed"], "held": progress["held"]}
+        return await tested(visit, visit.campaigns.store, request.path_params["id"], request.path_params["run"])
 
     @route("/{id}/report", methods=["GET"], name="report")
     @shown
@@ -207,46 +170,9 @@ async def live_of(visit: Visit, campaign: Object) -> Object:
     """How far a campaign is, as a page shows it: the last run's counts, with what is left and why some are held."""
     label, colour, says = sentences.STATES[campaign["state"]]
     runs = [each for each in await visit.campaigns.store.runs(campaign["id"]) if not each["test"]]
-    progress = await _progress(visit, runs[-1]["id"]) if runs else None
+    run = await progress(visit, runs[-1]["id"]) if runs else None
     shown = {name: campaign[name] for name in ("state", "next", "updatedAt")}
-    return {**shown, "label": label, "colour": colour, "says": says, "runs": len(runs), "run": progress}
-
-
-async def _progress(visit: Visit, run: str) -> Object:
-    try:
-        seen = await runs_of(visit.app).told(run)
-    except ParseError:
-        # It has been launched, and nobody has begun with it.
-        seen = {"status": "pending", "counts": {}, "failures": {}, "found": 0}
-    counts: dict[str, int] = seen["counts"]
-    held = {name.partition(".")[2]: count for name, count in counts.items() if name.startswith("skipped.")}
-    sent, failed, suppressed = counts.get("sent", 0), counts.get("failed", 0), sum(held.values())
-    ended = sent + failed + suppressed
-    total = max(seen.get("found", ended), ended)
-    told = {"audience": total, "sent": sent, "failed": failed, "suppressed": suppressed, "pending": total - ended}
-    return {
-        "status": seen["status"],
-        "counts": told,
-        "held": sentences.reasons(held, sentences.HELD),
-        "failed": sentences.reasons(seen["failures"], sentences.FAILED),
-    }
-
-
-async def _run_of(visit: Visit, campaign_id: str, run: str) -> str:
-    """The id of a run, which is one of that campaign. 101."""
-    if not any(each["id"] == run for each in await visit.campaigns.store.runs(campaign_id)):
-        raise ParseError(Code.OBJECT_NOT_FOUND, "The campaign has no such run.")
-    return run
-
-
-async def every_of(store: Store) -> list[Kept]:
-    """Every campaign, or play, the last changed first; they are kept by ids that say nothing of their time."""
-    found: list[Kept] = []
-    after: str | None = ""
-    while after is not None and len(found) < _MOST:
-        page, after = await store.page(after, _PAGE)
-        found += page
-    return sorted(found, key=lambda each: -int(each.value["updatedAt"]))
+    return {**shown, "label": label, "colour": colour, "says": says, "runs": len(runs), "run": run}
 
 
 async def _line(visit: Visit, campaign: Kept) -> Object:

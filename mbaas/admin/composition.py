@@ -54,7 +54,7 @@ class Reading:
         try:
             return audience_of(part.get("rows", []), self._fields)
         except RowError as error:
-            self.problems[f"audience.{error.position}"] = error.text
+            self.problems[f"audience.{error.place}"] = error.text
             return {}
 
     def name(self) -> str:

@@ -1,4 +1,8 @@
-"""Into the console and out of it: sign-in, sign-out, and the links of those who were invited."""
+"""Into the console and out of it: sign-in, sign-out, and the links of those who were invited.
+
+Who has a second factor is asked for a code after the password, wherever she comes from. Where everybody needs one, whoever has none
+gets no further than to the page where it is set up.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,21 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 from starlette.datastructures import FormData
+from starlette.middleware import Middleware
+from starlette.middleware.base import RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
-from starlette_admin.auth.base import AdminUser, BaseAuthProvider
+from starlette_admin.auth.base import AdminUser, AuthMiddleware, BaseAuthProvider
 
 from mbaas.admin.door import Limiter
-from mbaas.admin.visit import Visit
+from mbaas.admin.visit import ACCOUNT, Visit
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, TooMany
 from mbaas.observe.logs import get_logger
-from mbaas_auth.staff import sessions
+from mbaas_auth.staff import factor, sessions
 from mbaas_auth.staff.people import PATH, SHORTEST_PASSWORD, Person, people_of
 
 _COOKIE = "mbaas_console"
@@ -35,6 +41,21 @@ class Worker(AdminUser):
     role: str = ""
     app_name: str = ""
     photo_url: str | None = field(default=None)
+
+
+class _Gate(AuthMiddleware):
+    """Lets nobody in without a second factor where everybody needs one."""
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """Answer one request."""
+
+        async def go_on(request: Request) -> Response:
+            visit = getattr(request.state, "visit", None)
+            if isinstance(visit, Visit) and not visit.person.factor and not _needs_none(request) and await factor.required(visit.app):
+                return RedirectResponse(ACCOUNT, 303)
+            return await call_next(request)
+
+        return await super().dispatch(request, go_on)
 
 
 class Entrance(BaseAuthProvider):
@@ -55,6 +76,10 @@ class Entrance(BaseAuthProvider):
             Route("/join/{token}", self._join, methods=["GET", "POST"], name="join"),
         ]
 
+    def get_middleware(self) -> Middleware:
+        """Who is let in."""
+        return Middleware(_Gate, provider=self)
+
     async def authenticate(self, request: Request) -> AdminUser | None:
         """Who is signed in, if anybody is."""
         app, token = self._signed(request)
@@ -62,7 +87,7 @@ class Entrance(BaseAuthProvider):
         if app is None or person is None:
             return None
         caller = Caller(master=True, read_only=person.role == "read-only", ip=request.state.address, staff=person.email)
-        request.state.visit = Visit(app, person, caller)
+        request.state.visit = Visit(app, person, caller, token)
         return Worker(person.email, role=person.role, app_name=app.options.app_name or app.options.app_id)
 
     def _signed(self, request: Request) -> tuple[App | None, str]:
@@ -73,6 +98,8 @@ class Entrance(BaseAuthProvider):
         if request.method == "GET":
             return self._page(request, "sign_in.html", next=request.query_params.get("next", ""))
         form = await request.form()
+        if "ticket" in form:
+            return await self._second(request, form)
         email, password = _text(form, "email"), _text(form, "password")
         shown = {"email": email, "next": _text(form, "next"), "app_id": _text(form, "app")}
         app = self._apps.get(shown["app_id"]) if len(self._apps) > 1 else next(iter(self._apps.values()))
@@ -93,7 +120,30 @@ class Entrance(BaseAuthProvider):
             return self._page(request, "sign_in.html", 401, **shown, error=_WRONG)
         if attempt is not None:
             await attempt.forgive()
-        return await self._enter(request, app, person, _inside(shown["next"]), "console sign-in")
+        return await self._asked(request, app, person, _inside(shown["next"]), "console sign-in")
+
+    async def _asked(self, request: Request, app: App, person: Person, where: str, what: str) -> Response:
+        """Sign in who has shown her password, once she has shown her second factor, if she has one."""
+        if not person.factor:
+            return await self._enter(request, app, person, where, what)
+        ticket = await sessions.ticket(app, person)
+        return self._page(request, "code.html", ticket=ticket, app_id=app.options.app_id, next=where)
+
+    async def _second(self, request: Request, form: FormData) -> Response:
+        """A code, with the ticket of whom it is asked."""
+        app, ticket, where = self._apps.get(_text(form, "app")), _text(form, "ticket"), _inside(_text(form, "next"))
+        person = await sessions.ticket_of(app, ticket) if app is not None else None
+        if app is None or person is None:
+            return self._page(request, "sign_in.html", 401, next=where, error="That took too long. Sign in again.")
+        try:
+            await factor.prove(app, person, _text(form, "code"))
+        except ParseError as error:
+            get_logger(__name__).warning("a code for the console was refused", app=app.options.app_id, ip=request.state.address)
+            shown = {"ticket": ticket, "app_id": app.options.app_id, "next": where}
+            return self._page(request, "code.html", 429 if isinstance(error, TooMany) else 401, **shown, error=error.message)
+        if not await sessions.use(app, ticket):
+            return self._page(request, "sign_in.html", 401, next=where, error="That took too long. Sign in again.")
+        return await self._enter(request, app, person, where, "console sign-in")
 
     async def _logout(self, request: Request) -> Response:
         app, token = self._signed(request)
@@ -123,7 +173,7 @@ class Entrance(BaseAuthProvider):
         except ParseError as error:
             at = "password" if error.code == Code.VALIDATION_ERROR else "email"
             return self._page(request, "join.html", error.status, **{**shown, "email": email}, at=at, error=error.message)
-        return await self._enter(request, app, person, f"{PATH}/", "console joined")
+        return await self._asked(request, app, person, f"{PATH}/", "console joined")
 
     async def _enter(self, request: Request, app: App, person: Person, where: str, what: str) -> Response:
         """Sign in under a new token, whatever the browser had before."""
@@ -146,6 +196,12 @@ class Entrance(BaseAuthProvider):
 def _text(form: FormData, name: str) -> str:
     value = form.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _needs_none(request: Request) -> bool:
+    """True for what is open without a second factor: where it is set up, the way out, and what all pages look like."""
+    path = request.url.path
+    return path == ACCOUNT or path.startswith((f"{ACCOUNT}/", f"{PATH}/static/", f"{PATH}/logout"))
 
 
 def _inside(wanted: str) -> str:

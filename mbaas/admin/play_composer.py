@@ -9,13 +9,12 @@ from starlette_admin.routing import route
 
 from mbaas.admin import play_sentences
 from mbaas.admin.audience_pages import fields_of, vocabulary
-from mbaas.admin.campaign_pages import every_of
-from mbaas.admin.composer import check_lengths, places_of, previews
 from mbaas.admin.composition import Problems
+from mbaas.admin.keeping import every_of
 from mbaas.admin.play_composition import play_form_of, play_of
 from mbaas.admin.visit import Page, Visit, body_of, shown, told, visit_of
+from mbaas.admin.writing import check_lengths, checked, keep, places_of, previews
 from mbaas.data.app import App
-from mbaas.kernel.clock import from_iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas_push.campaigns import content, segments
@@ -86,25 +85,15 @@ class PlayComposer(Page):
             made = _checked(visit, given)
         except Problems as problems:
             return {"problems": problems.found}
-        play_id, seen = given.get("id"), from_iso(str(given.get("updatedAt")))
-        if isinstance(play_id, str):
-            kept = await visit.plays.edit(play_id, made, visit.caller, seen)
-            await visit.note("play edit", play_id)
-        else:
-            kept = await visit.plays.create(made, visit.caller)
-            await visit.note("play create", kept["id"])
+        kept = await keep(visit, visit.plays, "play", given, made)
         flash(request, f"“{kept['name']}” is saved.", "success")
         return {"id": kept["id"], "updatedAt": kept["updatedAt"]}
 
 
 def _checked(visit: Visit, given: Object) -> Object:
     """The definition of a form. Problems, also for what a play's own rules refuse."""
-    form = given.get("form")
-    made = play_of(form if isinstance(form, dict) else {}, fields_of(visit.app), _followed(visit.app))
-    try:
-        kept = definition.check(visit.app, made)
-    except ParseError as error:
-        raise Problems({"": error.message}) from error
+    fields, classes = fields_of(visit.app), _followed(visit.app)
+    kept = checked(visit, given, lambda form: play_of(form, fields, classes), definition.check)
     check_lengths(definition.said(kept))
     return kept
 

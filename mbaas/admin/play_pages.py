@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette_admin.flash import flash
+from starlette.responses import Response
 from starlette_admin.routing import route
 
 from mbaas.admin import play_sentences, sentences
-from mbaas.admin.campaign_pages import every_of
-from mbaas.admin.visit import Page, shown, told, visit_of, words
+from mbaas.admin.keeping import history, listed, ordered
+from mbaas.admin.trying import device_of, note, tested
+from mbaas.admin.visit import Page, body_of, shown, told, visit_of
 from mbaas.kernel.clock import from_iso
-from mbaas.kernel.errors import Code, MbaasError, ParseError
-from mbaas.kernel.values import Json, Object
+from mbaas.kernel.values import Json, Object, pointer
+from mbaas_push.campaigns import content
 from mbaas_push.campaigns.store import Kept
+from mbaas_push.moments import rehearsal
+from mbaas_push.moments.definition import said
+from mbaas_push.moments.offers import paths
 from mbaas_push.moments.report import PlayReport
+from mbaas_push.room import moments_of, runs_of
 
-_SHOWN = 100
+_SEEN = 10
+"""Devices that a dry run shows."""
 _FILTERS = {"": (), "draft": ("draft",), "live": ("live",), "paused": ("paused",), "retired": ("retired",)}
 _DONE = {
     "start": "Live: it is sent whenever it is set off.",
@@ -42,14 +44,8 @@ class PlayPages(Page):
     @shown
     async def index(self, request: Request) -> Response:
         """The list, the last changed first."""
-        visit, wanted, text = visit_of(request), request.query_params.get("state", ""), request.query_params.get("q", "").strip()
-        states = _FILTERS.get(wanted, ())
-        every = [each for each in await every_of(visit.plays.store) if text.casefold() in each.definition["name"].casefold()]
-        found = [each for each in every if not states or each.state in states]
-        counts = {name: sum(not states or each.state in states for each in every) for name, states in _FILTERS.items()}
-        rows = [_line(each) for each in found[:_SHOWN]]
-        context: dict[str, Any] = {"rows": rows, "found": len(found), "counts": counts, "wanted": wanted, "q": text}
-        return self.show(request, "plays.html", 200, **context)
+        found, context = await listed(request, visit_of(request).plays.store, _FILTERS)
+        return self.show(request, "plays.html", 200, rows=[_line(each) for each in found], **context)
 
     @route("/{id}", methods=["GET"], name="play")
     @shown
@@ -58,11 +54,12 @@ class PlayPages(Page):
         visit, play_id = visit_of(request), request.path_params["id"]
         play = await visit.plays.get(play_id)
         made = (await PlayReport.of_play(visit.app, play_id)).told()
-        audit = [{**each, "at": from_iso(each["at"])} for each in await visit.plays.store.audit(play_id)]
-        context = {"play": play, "live": _live(play["state"]), "report": made, "rule": play_sentences.rule(play), "audit": audit[::-1][:50]}
+        audit = await history(visit.plays.store, play_id)
+        context = {"play": play, "live": _live(play["state"]), "report": made, "rule": play_sentences.rule(play), "audit": audit}
         held = sentences.reasons(made["suppressed"], play_sentences.NOT_SENT)
         failed = sentences.reasons(made["failed"], sentences.FAILED)
-        return self.show(request, "play.html", 200, **context, held=held, failed=failed)
+        tries = {"id": play_id, "phone": visit.person.phone, "places": _places(play)}
+        return self.show(request, "play.html", 200, **context, held=held, failed=failed, tries=tries)
 
     @route("/{id}/results", methods=["GET"], name="play_results")
     @told
@@ -74,33 +71,59 @@ class PlayPages(Page):
         total = made["total"]
         return {"fired": made["fired"], **{name: total[name] for name in ("sent", "opened", "converted", "value")}}
 
+    @route("/{id}/dry-run", methods=["POST"], name="play_dry_run")
+    @told
+    async def dry_run(self, request: Request) -> Json:
+        """What would be sent if it were set off for somebody now, and why not: `device` is the id of an installation, or of a user."""
+        visit, given = visit_of(request), await body_of(request)
+        visit.demand("change")
+        device, room = device_of(given), moments_of(visit.app)
+        play = await visit.plays.store.get(request.path_params["id"])
+        where: Json = {"$or": [{"objectId": device}, {"user": pointer("_User", device)}]}
+        event: Object = {"subject": {"where": where}}
+        event |= {name: given[name] for name in ("props", "offer", "ask") if name in given}
+        seen = await rehearsal.dry_run(visit.app, room, play, event, _SEEN)
+        return {**seen, "held": sentences.reasons(seen["suppressed"], play_sentences.NOT_SENT), "says": play_sentences.NOT_SENT}
+
+    @route("/{id}/test", methods=["POST"], name="play_test")
+    @told
+    async def test(self, request: Request) -> Json:
+        """Send it to one's own devices now."""
+        visit, given = visit_of(request), await body_of(request)
+        visit.demand("change")
+        device, play = device_of(given), await visit.plays.store.get(request.path_params["id"])
+        ids: Json = [device]
+        asked = {name: given[name] for name in ("variant", "locale", "props", "offer") if given.get(name)}
+        body: Object = {"installations": ids, "users": ids, **asked}
+        run = await rehearsal.send_test(visit.app, moments_of(visit.app), runs_of(visit.app), play, body)
+        return await note(visit, "play", play.id, device, run)
+
+    @route("/{id}/tests/{run}", methods=["GET"], name="play_tested")
+    @told
+    async def tested(self, request: Request) -> Json:
+        """What became of a test."""
+        visit = visit_of(request)
+        return await tested(visit, visit.plays.store, request.path_params["id"], request.path_params["run"])
+
     @route("/{id}/orders/{order}", methods=["POST"], name="play_order")
     @shown
     async def order(self, request: Request) -> Response:
         """Start, pause, resume or retire it; make another one like it; forget it."""
-        visit, (play_id, order) = visit_of(request), (request.path_params["id"], request.path_params["order"])
-        visit.demand("change")
         # What is started is what was on the page, and nothing that somebody has written meanwhile.
         seen = from_iso(str((await request.form()).get("updatedAt", "")))
-        try:
-            if order == "duplicate":
-                made = await visit.plays.duplicate(play_id, visit.caller)
-                await visit.note("play duplicate", play_id)
-                return RedirectResponse(f"/console/compose-play/{made['id']}", 303)
-            if order == "delete":
-                await visit.plays.delete(play_id, visit.caller, seen)
-            elif order in _DONE:
-                await visit.plays.order(play_id, order, visit.caller, seen)
-            else:
-                raise HTTPException(404)
-        except MbaasError as error:
-            if isinstance(error, ParseError) and error.code == Code.OBJECT_NOT_FOUND:
-                raise
-            flash(request, words(error), "error")
-            return RedirectResponse(f"/console/plays/{play_id}", 303)
-        await visit.note(f"play {order}", play_id)
-        flash(request, _DONE.get(order, "The play is gone."), "success")
-        return RedirectResponse("/console/plays" if order == "delete" else f"/console/plays/{play_id}", 303)
+        return await ordered(request, "play", visit_of(request).plays, _DONE, seen)
+
+
+def _places(play: Object) -> Object:
+    """What its texts, its conditions and its functions ask of what happened, and of an offer."""
+    named = {path for variant in said(play) for path in content.paths(variant["content"])}
+    named |= {path for function in play["functions"] for path in paths(function)}
+    of: dict[str, set[str]] = {"moment": {name for name in play["filter"] if not name.startswith("$")}, "offer": set()}
+    for path in named:
+        root, _, name = path.partition(".")
+        if root in of:
+            of[root].add(name)
+    return {"functions": bool(play["functions"]), **{root: sorted(names) for root, names in of.items()}}
 
 
 def _live(state: str) -> Object:

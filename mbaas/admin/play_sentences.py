@@ -23,6 +23,8 @@ NOT_SENT: dict[str, str] = {
     "cancelled": "for whom it was taken back",
     "function_timeout": "without an offer: the function did not answer in time",
     "function_failed": "without an offer: the function failed",
+    "audience": "not among those whom it is for",
+    "filter": "for whom what happened does not meet the play's conditions",
 }
 """What devices are not sent a play for, after their number."""
 _DURATION = re.compile(r"(\d+)([smhd])")

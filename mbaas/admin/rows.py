@@ -2,14 +2,17 @@
 
     {"of": "installation" | "user", "field": "appVersion", "op": "is", "value": "2.0"}
     {"of": "event", "field": "Bought", "op": "atmost", "value": 0, "days": 30}
+    {"of": "user", "any": [[row, row], [row]]}
 
-What a developer has written that no rows can say (an `or`, a place) is left as it is.
+The last is a group: any of several alternatives holds, all conditions of an alternative together; it is an `$or` of the query. What a
+developer has written that no rows can say (a place, an `$or` in an `$or`) is left as it is.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from mbaas.kernel.schema import Field
@@ -28,35 +31,33 @@ OPS: dict[str, tuple[str, ...]] = {
 _QUOTED = re.compile(r"\^\\Q(.*)\\E", re.DOTALL)
 _AGO = re.compile(r"(\d{1,4}) days? ago")
 _MOST_DAYS, _MOST_ROWS, _MOST_TIMES, _LONGEST = 400, 30, 10_000, 500
+_UNCHOSEN = "Choose what is asked."
 _WHERE = {"installation": "where", "user": "users"}
 
 
 class RowError(Exception):
-    """A row that says nothing yet. `position` counts from 0."""
+    """A row that says nothing yet. `place` counts from 0: `2`, or in a group `2.0.1`, by alternative and condition."""
 
-    def __init__(self, position: int, text: str) -> None:
+    def __init__(self, place: str, text: str) -> None:
         super().__init__(text)
-        self.position, self.text = position, text
+        self.place, self.text = place, text
 
 
 def audience_of(rows: Json, fields: Fields) -> Object:
     """The audience that rows say. RowError names the first one that is wrong."""
-    if not isinstance(rows, list) or len(rows) > _MOST_ROWS:
-        raise RowError(0, f"An audience has up to {_MOST_ROWS} conditions.")
+    if not isinstance(rows, list) or _count(rows) > _MOST_ROWS:
+        raise RowError("0", f"An audience has up to {_MOST_ROWS} conditions.")
     conditions: dict[str, list[Object]] = {"where": [], "users": []}
     events: list[Json] = []
-    for position, row in enumerate(rows):
-        try:
-            if not isinstance(row, dict):
-                raise ValueError("Choose what is asked.")
-            if row.get("of") == "event":
-                events.append(_event(row))
-            else:
-                of = str(row.get("of"))
-                conditions[_WHERE[of]].append(_condition(row, fields[of]))
-        except (ValueError, KeyError) as error:
-            text = str(error) if isinstance(error, ValueError) else "Choose what is asked."
-            raise RowError(position, text) from None
+    for place, row in enumerate(rows):
+        of = row.get("of") if isinstance(row, dict) else None
+        if of == "event" and isinstance(row, dict):
+            events.append(_read(str(place), partial(_event, row)))
+        elif of in _WHERE and isinstance(row, dict):
+            made = _group(str(place), row["any"], fields[of]) if "any" in row else _one(str(place), row, fields[of])
+            conditions[_WHERE[of]].append(made)
+        else:
+            raise RowError(str(place), _UNCHOSEN)
     audience: Object = {name: _joined(parts) for name, parts in conditions.items() if parts}
     return {**audience, **({"events": events} if events else {})}
 
@@ -66,11 +67,10 @@ def rows_of(audience: Object, fields: Fields) -> list[Object] | None:
     rows: list[Object] = []
     for of, name in _WHERE.items():
         for field, condition in _parted(audience.get(name) or {}):
-            known = fields[of].get(field)
-            asked = _said(condition, known.type) if known is not None and known.type in OPS else None
+            asked = _alternatives(condition, of, fields) if field == "$or" else _rows(field, condition, of, fields)
             if asked is None:
                 return None
-            rows += [{"of": of, "field": field, **each} for each in asked]
+            rows += asked
     for event in audience.get("events") or []:
         if set(event) not in ({"name", "days", "atLeast"}, {"name", "days", "atMost"}):
             return None
@@ -79,26 +79,44 @@ def rows_of(audience: Object, fields: Fields) -> list[Object] | None:
     return rows if _same(rows, audience, fields) else None
 
 
+def _rows(field: str, condition: Json, of: str, fields: Fields) -> list[Object] | None:
+    """The rows that say what is asked of a column."""
+    known = fields[of].get(field)
+    asked = _said(condition, known.type) if known is not None and known.type in OPS else None
+    return None if asked is None else [{"of": of, "field": field, **each} for each in asked]
+
+
+def _alternatives(parts: Json, of: str, fields: Fields) -> list[Object] | None:
+    """The group that says an `$or`, whose alternatives are plain conjunctions."""
+    alternatives: list[Json] = []
+    for part in parts if isinstance(parts, list) else [None]:
+        found = [_rows(*each, of, fields) for each in _parted(part)] if isinstance(part, dict) and part else [None]
+        if not all(found):
+            return None
+        alternatives.append([row for rows in found for row in rows or ()])
+    return [{"of": of, "any": alternatives}]
+
+
 def _same(rows: list[Object], audience: Object, fields: Fields) -> bool:
     """True if the rows, read again, are the same audience: nothing is lost by showing them."""
     try:
         made = audience_of(rows, fields)
     except RowError:
         return False
-    parts = {name: sorted(map(repr, _parted(made.get(name) or {}))) for name in _WHERE.values()}
-    given = {name: sorted(repr(one) for one in _split(audience.get(name) or {})) for name in _WHERE.values()}
-    return parts == given
+    return all(_split(made.get(name) or {}) == _split(audience.get(name) or {}) for name in _WHERE.values())
 
 
-def _split(where: Object) -> list[tuple[str, Json]]:
-    """The conditions of a query, one operator each."""
-    found: list[tuple[str, Json]] = []
+def _split(where: Object) -> list[str]:
+    """The conditions of a query, one operator each, in an order that is none."""
+    found: list[str] = []
     for field, condition in _parted(where):
-        if isinstance(condition, dict) and len(condition) > 1 and "__type" not in condition:
-            found += [(field, {name: value}) for name, value in condition.items()]
+        if field == "$or" and isinstance(condition, list):
+            found.append(repr([_split(part) for part in condition]))
+        elif isinstance(condition, dict) and len(condition) > 1 and "__type" not in condition:
+            found += [repr((field, {name: value})) for name, value in condition.items()]
         else:
-            found.append((field, condition))
-    return found
+            found.append(repr((field, condition)))
+    return sorted(found)
 
 
 def _parted(where: Object) -> list[tuple[str, Json]]:
@@ -112,6 +130,38 @@ def _joined(parts: list[Object]) -> Object:
     if len(set(names)) < len(names):
         return {"$and": parts}
     return {name: value for part in parts for name, value in part.items()}
+
+
+def _count(rows: list[Json]) -> int:
+    """How many conditions there are, those of groups among them."""
+    groups = [row["any"] for row in rows if isinstance(row, dict) and isinstance(row.get("any"), list)]
+    return len(rows) + sum(len(alternative) for group in groups for alternative in group if isinstance(alternative, list))
+
+
+def _group(place: str, alternatives: Json, fields: Mapping[str, Field]) -> Object:
+    """Any of these."""
+    if not isinstance(alternatives, list) or not alternatives:
+        raise RowError(place, "Add an alternative.")
+    made: list[Object] = []
+    for at, alternative in enumerate(alternatives):
+        if not isinstance(alternative, list) or not alternative:
+            raise RowError(f"{place}.{at}.0", _UNCHOSEN)
+        made.append(_joined([_one(f"{place}.{at}.{each}", row, fields) for each, row in enumerate(alternative)]))
+    return {"$or": made}
+
+
+def _one(place: str, row: Json, fields: Mapping[str, Field]) -> Object:
+    if not isinstance(row, dict):
+        raise RowError(place, _UNCHOSEN)
+    return _read(place, partial(_condition, row, fields))
+
+
+def _read(place: str, made: Callable[[], Object]) -> Object:
+    """What a row says. RowError for one that is wrong."""
+    try:
+        return made()
+    except ValueError as error:
+        raise RowError(place, str(error)) from None
 
 
 def _event(row: Object) -> Object:
@@ -130,7 +180,7 @@ def _condition(row: Object, fields: Mapping[str, Field]) -> Object:
     name, op, value = row.get("field"), row.get("op"), row.get("value")
     field = fields.get(name) if isinstance(name, str) else None
     if field is None or not isinstance(name, str):
-        raise ValueError("Choose what is asked.")
+        raise ValueError(_UNCHOSEN)
     if op not in OPS.get(field.type, ()):
         raise ValueError("Choose how it is compared.")
     return {name: _BUILD[str(op)](value, field.type)}

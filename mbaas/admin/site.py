@@ -15,6 +15,7 @@ from starlette_admin.base import BaseAdmin
 from starlette_admin.i18n import TimezoneConfig
 
 from mbaas.admin import sentences
+from mbaas.admin.account_page import AccountPage
 from mbaas.admin.audience_pages import AudiencePages
 from mbaas.admin.campaign_pages import CampaignList, CampaignPages
 from mbaas.admin.composer import Composer
@@ -24,12 +25,13 @@ from mbaas.admin.people_page import PeoplePage
 from mbaas.admin.play_composer import PlayComposer
 from mbaas.admin.play_pages import PlayPages
 from mbaas.admin.play_sentences import age
+from mbaas.admin.providers_page import ProvidersPage
 from mbaas.admin.visit import Page
 from mbaas.data.app import App
 from mbaas_auth.staff.people import PATH
 
 _HERE = Path(__file__).parent
-PAGES: tuple[type[Page], ...] = (CampaignPages, Composer, PlayPages, PlayComposer, AudiencePages, PeoplePage)
+PAGES: tuple[type[Page], ...] = (CampaignPages, Composer, PlayPages, PlayComposer, AudiencePages, ProvidersPage, PeoplePage, AccountPage)
 """Besides the list of campaigns, which is the first page."""
 
 

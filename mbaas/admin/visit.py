@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
@@ -18,11 +18,13 @@ from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, Conflict, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object, read_json
-from mbaas_auth.staff.people import Person
+from mbaas_auth.staff.people import PATH, Person
 from mbaas_push.campaigns.campaigns import Campaigns
 from mbaas_push.moments.plays import Plays
 from mbaas_push.room import campaigns_of, moments_of
 
+ACCOUNT = f"{PATH}/account"
+"""Where everybody sees to her own sign-in."""
 _FORBIDDEN = "Your role does not allow this. Ask an owner of the console."
 _SELF = TypeVar("_SELF")
 
@@ -34,6 +36,8 @@ class Visit:
     app: App
     person: Person
     caller: Caller
+    session: str = field(repr=False)
+    """The token of her session."""
 
     def may(self, right: Right) -> bool:
         """True if her role allows it."""

@@ -20,7 +20,7 @@ app.add_typer(schema, name="schema")
 push = typer.Typer(no_args_is_help=True, help="Push notifications: a provider to rehearse with.")
 app.add_typer(push, name="push")
 
-users = typer.Typer(no_args_is_help=True, help="Who may use the console: invite, list, remove.")
+users = typer.Typer(no_args_is_help=True, help="Who may use the console: invite, list, remove, second factors.")
 app.add_typer(users, name="users")
 
 OptionsFile = Annotated[Path | None, typer.Option("--parse-config", metavar="FILE", help="Options file of Parse Server 9 (JSON).")]
@@ -206,6 +206,24 @@ def remove_user(email: Annotated[str, typer.Argument(help="Whose.")], server: Se
     from mbaas.cli.users import remove as run
 
     run(email, server, app_id)
+
+
+@users.command("reset-factor")
+def reset_factor(email: Annotated[str, typer.Argument(help="Whose.")], server: ServerAddress = None, app_id: AppId = None) -> None:
+    """Take the second factor of somebody who has lost it; the password alone signs in then."""
+    from mbaas.cli.users import reset_factor as run
+
+    run(email, server, app_id)
+
+
+@users.command("require-factor")
+def require_factor(
+    off: Annotated[bool, typer.Option("--off", help="Leave it to each.")] = False, server: ServerAddress = None, app_id: AppId = None
+) -> None:
+    """Have everybody set up a second factor before anything else."""
+    from mbaas.cli.users import require_factor as run
+
+    run(not off, server, app_id)
 
 
 @app.command()

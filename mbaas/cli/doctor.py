@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,9 +22,13 @@ from mbaas import settings
 from mbaas.cli.loosened import loosened
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.errors import MbaasError
+from mbaas.kernel.options import AppOptions
 from mbaas_functions import isolation
 from mbaas_functions.code import Code
 from mbaas_functions.pool import Pool
+
+if TYPE_CHECKING:
+    from mbaas_push.checking import Checked
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = ("apsw", "httptools", "orjson", "passlib", "pydantic", "re2", "regex", "starlette", "structlog", "uvicorn", "websockets")
@@ -81,6 +86,7 @@ def _checks(parse_config: Path | None, keyless: bool, security: bool) -> Iterato
     checks: tuple[Callable[[Configuration], str], ...] = (_data_dir, _sqlite, _databases, _port)
     for check in checks:
         yield check(configuration)
+    yield from _providers(configuration)
     yield from _isolation(configuration)
     yield from _loosened(configuration, security)
 
@@ -190,6 +196,37 @@ def _port(configuration: Configuration) -> str:
         remedy = _OTHERWISE.get(getattr(error.__cause__, "errno", 0), "set MBAAS_HOST to an address of this machine, or to 0.0.0.0")
         raise Wrong(str(error).partition(";")[0], remedy) from error
     return f"port {server.port} is free"
+
+
+def _providers(configuration: Configuration) -> Iterator[str]:
+    """Whether the push providers take the credentials: a message to nobody says so. Those that are not set up are not missed."""
+    if not configuration.server.push.configured:
+        return
+    try:
+        found = asyncio.run(_providers_asked(configuration))
+    except MbaasError as error:
+        raise Wrong(error.message, "docs/push.md says what each provider needs") from error
+    for each in found:
+        if each.state in ("wrong", "unreachable"):
+            raise Wrong(f"{each.provider}: {each.says}", each.todo)
+        if each.state == "good":
+            yield f"{each.provider}: {each.says}"
+
+
+async def _providers_asked(configuration: Configuration) -> list[Checked]:
+    from mbaas.app import open_app
+    from mbaas.services import Services
+    from mbaas_push.room import checked
+
+    server = configuration.server
+    with tempfile.TemporaryDirectory() as folder:
+        # The keys of all apps are the server's; what signs with them keeps its tokens in a store, here one of its own.
+        services = Services(server, {})
+        app = await open_app(AppOptions(app_id="doctor", master_key="doctor", data_dir=Path(folder)), services)
+        try:
+            return await checked(app, server.push, services.outbound.reach)
+        finally:
+            await app.close()
 
 
 def _isolation(configuration: Configuration) -> Iterator[str]:

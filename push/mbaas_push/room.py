@@ -15,17 +15,19 @@ from mbaas.outbound.reach import Reach
 
 if TYPE_CHECKING:
     from mbaas_push.campaigns.campaigns import Campaigns
+    from mbaas_push.checking import Checked
     from mbaas_push.moments.moments import Moments
     from mbaas_push.runs import Runs
     from mbaas_push.transports.port import Transport
 
-_CAMPAIGNS = "campaigns"
+_CAMPAIGNS, _PROVIDERS = "campaigns", "push providers"
 
 
 @asynccontextmanager
 async def opened(app: App, options: PushOptions, reach: Reach) -> AsyncIterator[None]:
     """The app with its pushes, if there is anything to send them with. MbaasError says what of the configuration is wrong."""
     transport = _transport(app, options, reach)
+    app.rooms[_PROVIDERS] = (options, transport)
     if transport is None:
         yield
         return
@@ -78,6 +80,26 @@ def moments_of(app: App) -> Moments:
     if not isinstance(app.moments, Moments):
         raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
     return app.moments
+
+
+async def providers_checked(app: App) -> list[Checked]:
+    """What each provider says of the credentials that are set for it."""
+    from mbaas_push.checking import check
+
+    options, transport = app.rooms[_PROVIDERS]
+    return await check(app, options, transport)
+
+
+async def checked(app: App, options: PushOptions, reach: Reach) -> list[Checked]:
+    """The same of an app that is not open to send. MbaasError says what of the configuration is wrong."""
+    from mbaas_push.checking import check
+
+    transport = _transport(app, options, reach)
+    try:
+        return await check(app, options, transport)
+    finally:
+        if transport is not None:
+            await transport.close()
 
 
 def _transport(app: App, options: PushOptions, reach: Reach) -> Transport | None:

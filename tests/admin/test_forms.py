@@ -32,6 +32,9 @@ def values(kind: str, op: str) -> st.SearchStrategy[Any]:
 @st.composite
 def rows(draw: st.DrawFn) -> dict[str, Any]:
     of = draw(st.sampled_from(["installation", "user", "event"]))
+    if of != "event" and draw(st.integers(0, 3)) == 0:
+        alternatives = st.lists(st.lists(conditions(of), min_size=1, max_size=2), min_size=1, max_size=3)
+        return {"of": of, "any": draw(alternatives)}
     if of == "event":
         return {
             "of": of,
@@ -40,6 +43,11 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
             "value": draw(NUMBERS),
             "days": draw(st.integers(1, 400)),
         }
+    return draw(conditions(of))
+
+
+@st.composite
+def conditions(draw: st.DrawFn, of: str) -> dict[str, Any]:
     name = draw(st.sampled_from(list(TYPES)))
     op = draw(st.sampled_from(OPS[TYPES[name]]))
     return {"of": of, "field": name, "op": op, "value": draw(values(TYPES[name], op))}
@@ -55,7 +63,11 @@ def test_rows_come_back_as_they_were(given_rows: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     "audience",
     [
-        {"where": {"$or": [{"city": "Rome"}, {"city": "Oslo"}]}},
+        {"where": {"$or": [{"city": "Rome"}, {"$or": [{"city": "Oslo"}]}]}},
+        {"where": {"$or": [{"city": "Rome"}, {}]}},
+        {"where": {"$or": []}},
+        {"where": {"$or": [{"city": "Rome"}, {"hidden": 1}]}},
+        {"where": {"$nor": [{"city": "Rome"}]}},
         {"where": {"hidden": 1}},
         {"where": {"city": {"$regex": "^Ro", "$options": "i"}}},
         {"where": {"city": {"$nin": ["Rome"]}}},
@@ -91,7 +103,48 @@ def test_what_rows_cannot_say_is_left_as_it_is(audience: dict[str, Any]) -> None
 def test_a_row_that_says_nothing_is_told_why(row: dict[str, Any], said: str) -> None:
     with pytest.raises(RowError) as raised:
         audience_of([row], FIELDS)
-    assert (raised.value.position, raised.value.text) == (0, said)
+    assert (raised.value.place, raised.value.text) == ("0", said)
+
+
+def test_an_or_opens_as_a_group_of_alternatives() -> None:
+    where = {"age": {"$gte": 3}, "$or": [{"city": "Rome", "vip": True}, {"city": {"$in": ["Oslo", "Bern"]}}]}
+    shown = rows_of({"where": where}, FIELDS)
+    assert shown == [
+        {"of": "installation", "field": "age", "op": "atleast", "value": 3},
+        {
+            "of": "installation",
+            "any": [
+                [
+                    {"of": "installation", "field": "city", "op": "is", "value": "Rome"},
+                    {"of": "installation", "field": "vip", "op": "yes", "value": ""},
+                ],
+                [{"of": "installation", "field": "city", "op": "oneof", "value": "Oslo, Bern"}],
+            ],
+        },
+    ]
+    assert audience_of(shown, FIELDS) == {"where": where}
+    # Two groups have to hold both.
+    both = audience_of([shown[1], shown[1]], FIELDS)
+    assert both == {"where": {"$and": [{"$or": where["$or"]}, {"$or": where["$or"]}]}}
+    assert rows_of(both, FIELDS) == [shown[1], shown[1]]
+
+
+@pytest.mark.parametrize(
+    ("group", "place"),
+    [
+        ([], "1"),
+        ("x", "1"),
+        ([[]], "1.0.0"),
+        ([[{"field": "city", "op": "is", "value": "Rome"}], [{"field": "nothing"}]], "1.1.0"),
+        ([[{"field": "city", "op": "is", "value": "Rome"}, "x"]], "1.0.1"),
+        ([[{"field": "city", "op": "is", "value": "x"}] * 15] * 2, "0"),
+    ],
+)
+def test_a_group_that_says_nothing_is_told_where(group: Any, place: str) -> None:
+    first = {"of": "user", "field": "city", "op": "is", "value": "x"}
+    with pytest.raises(RowError) as raised:
+        audience_of([first, {"of": "user", "any": group}], FIELDS)
+    assert raised.value.place == place
 
 
 DEFINITION: dict[str, Any] = {

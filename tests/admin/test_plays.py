@@ -37,6 +37,8 @@ PAGES = ("plays", "plays?state=live&q=taxi", "plays/{id}", "plays/{id}/results")
 FORMS = ("compose-play", "compose-play/{id}")
 CHANGES = (
     "compose-play/ask/save",
+    "plays/{id}/dry-run",
+    "plays/{id}/test",
     *(f"plays/{{id}}/orders/{order}" for order in ("start", "pause", "resume", "retire", "duplicate", "delete")),
 )
 
@@ -138,7 +140,7 @@ def test_another_apps_plays_are_not_there(server: TestServer, marketer: Visitor)
     for path in (*PAGES[2:], FORMS[1]):
         assert marketer.get(f"/console/{path.format(id=others['id'])}").status_code == 404
     assert marketer.post(f"/console/plays/{others['id']}/orders/start").status_code == 404
-    assert marketer.ask("/console/compose-play/ask/save", {"id": others["id"], "form": FORM})[0] == 404
+    assert marketer.ask("/console/compose-play/ask/save", {"id": others["id"], "updatedAt": others["updatedAt"], "form": FORM})[0] == 404
     assert told(server, others["id"], "other") == others
 
 
@@ -242,3 +244,35 @@ def test_a_form_is_the_play_that_it_was_made_of(more: dict[str, Any]) -> None:
     made = play_of(play_form_of(definition, FIELDS, CLASSES), FIELDS, CLASSES)
     assert {"functions": [], "onTimeout": "skip", **made} == definition
     assert all(sentence.endswith(".") for sentence in rule(definition))
+
+
+def test_a_play_is_tried_before_it_is_live(server: TestServer, marketer: Visitor) -> None:
+    content = {"body": "{{moment.city}}: a taxi for {{offer.price}}"}
+    asks: dict[str, Any] = {"functions": [{"name": "taxi.offer"}], "fallback": {"body": "Exit B"}}
+    made = play(server, content=content, filter={"delay": {"$gt": 5}}, **asks)["id"]
+    path = f"/console/plays/{made}"
+    page = marketer.get(path).text
+    tries = json.loads(re.findall(r'id="tries">(.*?)</script>', page)[0])
+    assert tries["places"] == {"functions": True, "moment": ["city", "delay"], "offer": ["price"]}
+    phone: dict[str, Any] = {"device": "unknown", "props": {"city": "Rome", "delay": 9}, "offer": {"price": 7}}
+    assert marketer.ask(f"{path}/dry-run", phone)[1]["devices"] == 0
+    phone["device"] = server.call("GET", "/parse/users", headers=keys("first"))[1]["results"][0]["objectId"]
+    _, seen = marketer.ask(f"{path}/dry-run", phone)
+    assert (seen["sends"], seen["rendered"][0]["data"]["alert"]) == (1, "Rome: a taxi for 7")
+    assert "private-token" not in str(seen)
+    _, held = marketer.ask(f"{path}/dry-run", {**phone, "props": {"delay": 1}})
+    assert (held["sends"], held["held"][0]["says"]) == (0, "for whom what happened does not meet the play's conditions")
+    status, sent = marketer.ask(f"{path}/test", phone)
+    assert (status, marketer.get(f"{path}/tests/{sent['run']}").status_code) == (200, 200)
+    assert marketer.get(f"{path}/tests/of-another").status_code == 404
+    assert phone["device"] in marketer.get(path).text
+    assert marketer.ask(f"{path}/test", {"device": " "})[0] == 400
+    assert marketer.get(f"{path}/results").json()["sent"] == 0
+
+
+def test_plays_are_tried_by_requests(server: TestServer, taxi: str) -> None:
+    who = {"subject": {"where": {"deviceType": "android"}}, "props": {"city": "Rome"}}
+    status, seen = server.call("POST", f"/api/v1/plays/{taxi}/dry-run?limit=1", who, keys("first"))
+    assert (status, seen["devices"], len(seen["rendered"])) == (200, 4, 1)
+    assert server.call("POST", f"/api/v1/plays/{taxi}/test", {"users": ["nobody"]}, keys("first"))[0] == 404
+    assert server.call("POST", "/api/v1/plays/nothing/dry-run", who, keys("first"))[0] == 404

@@ -214,3 +214,13 @@ for _ in range(300):
 def test_what_no_form_sends_is_an_answer_and_no_fault(marketer: Visitor, path: str, body: Any) -> None:
     status, answer = marketer.ask(f"/console/compose/ask/{path}", body)
     assert status < 500, answer
+
+
+def test_the_providers_are_asked_by_who_may_change_something(server: TestServer, marketer: Visitor, reader: Visitor) -> None:
+    assert "Check now" in marketer.get("/console/providers").text
+    page = marketer.post("/console/providers").text
+    assert ("Not set up" in page, "MBAAS_FCM_CREDENTIALS" in page, "Check again" in page) == (True, True, True)
+    assert (reader.get("/console/providers").status_code, reader.post("/console/providers").status_code) == (403, 403)
+    status, told = server.call("POST", "/api/v1/providers/check", {}, keys("first"))
+    assert (status, {each["state"] for each in told["results"]}) == (200, {"absent"})
+    assert server.call("POST", "/api/v1/providers/check", {}, {"X-Parse-Application-Id": "first"})[0] == 403

@@ -14,8 +14,9 @@ from mbaas.kernel.errors import ParseError
 from mbaas.kernel.options import AppOptions, ServerOptions
 from mbaas.services import Services
 from mbaas.testing.clock import FakeClock
-from mbaas_auth.staff import sessions
+from mbaas_auth.staff import factor, sessions
 from mbaas_auth.staff.people import Person, first_token, people_of
+from mbaas_auth.totp import Totp, secret_of
 
 PASSWORD = "three green bicycles"
 DAY_MS = 86_400_000
@@ -108,3 +109,41 @@ async def test_a_password_is_neither_short_nor_the_name(app: App) -> None:
         with pytest.raises(ParseError, match=said):
             await people_of(app).accept(token, "somebody@example.com", password)
     assert (await people_of(app).accept(token, "somebody@example.com", "x" * 12)).role == "marketer"
+
+
+def code_at(secret: str, clock: FakeClock) -> str:
+    raw = secret_of(secret)
+    assert raw is not None
+    return Totp().code(raw, clock.now() // 30_000)
+
+
+async def test_of_two_who_come_with_the_same_code_one_is_let_in(app: App, clock: FakeClock) -> None:
+    person = await joined(app, "a@example.com")
+    secret, address = factor.offered(app, person)
+    assert f"secret={secret}" in address
+    recovery = await factor.enrol(app, person, secret, code_at(secret, clock))
+    clock.advance(30_000)
+    for code in (code_at(secret, clock), recovery[0]):
+        both = await asyncio.gather(*(factor.prove(app, person, code) for _ in range(2)), return_exceptions=True)
+        assert sorted(type(each).__name__ for each in both) == ["NoneType", "ParseError"]
+
+
+async def test_a_ticket_is_used_once_and_ends(app: App, clock: FakeClock) -> None:
+    person = await joined(app, "a@example.com")
+    first, second = [await sessions.ticket(app, person) for _ in range(2)]
+    # It is no session.
+    assert await sessions.person_of(app, first) is None
+    assert await sessions.ticket_of(app, first) == person
+    assert [await sessions.use(app, first) for _ in range(2)] == [True, False]
+    clock.advance(600_000)
+    assert await sessions.ticket_of(app, second) is None
+
+
+async def test_what_is_kept_of_recovery_codes_opens_nothing(app: App, clock: FakeClock) -> None:
+    person = await joined(app, "a@example.com")
+    secret, _ = factor.offered(app, person)
+    codes = await factor.enrol(app, person, secret, code_at(secret, clock))
+    [row] = await app.store.rows.scan("console people")
+    assert not any(code in str(row) for code in codes)
+    with pytest.raises(ParseError, match="wrong"):
+        await factor.prove(app, person, row.value["factor"]["recovery"][0])

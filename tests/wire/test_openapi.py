@@ -60,7 +60,7 @@ def test_every_write_is_closed_to_the_read_only_key() -> None:
     }
     harmless |= {"/events/:eventName", "/requestPasswordReset", "/verificationEmailRequest"}
     harmless |= {"/codes", "/sign-in", "/passkeys/options", "/passkeys/sign-in", "/passkeys/registration"}
-    harmless |= {"/campaigns/audience/preview", "/campaigns/:campaignId/dry-run"}
+    harmless |= {"/campaigns/audience/preview", "/campaigns/:campaignId/dry-run", "/plays/:playId/dry-run"}
     harmless |= {"/partner/replay", "/partner/subjects", "/partner/subjects/:externalId", "/partner/moments/:key/fire"}
     harmless |= {"/apps/:appId/resend_verification_email", "/apps/:appId/request_password_reset"}
     for route in routes():

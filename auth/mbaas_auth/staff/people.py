@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 from urllib.parse import quote, urlsplit
@@ -27,7 +28,8 @@ Role = Literal["owner", "developer", "marketer", "read-only"]
 ROLES: tuple[Role, ...] = get_args(Role)
 SHORTEST_PASSWORD = 12
 PATH = "/console"
-_TABLE, _INVITATIONS = "console people", "console invitations"
+TABLE = "console people"
+_INVITATIONS = "console invitations"
 _FIRST = "first-owner-"
 _LASTS_MS = 7 * 86_400_000
 _PAGE, _LONGEST = 500, 200
@@ -36,17 +38,19 @@ _ADDRESS = re.compile(r"[^@\s]{1,64}@[^@\s]{1,130}")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may use the console. `id` is another one after she was invited anew; `phone` is the id of her own device or user."""
+    """Somebody who may use the console. `id` is another one after she was invited anew; `phone` is the id of her own device or user.
+    `factor` is true if she signs in with a second factor, too."""
 
     id: str
     email: str
     role: Role
     since: int
     phone: str = ""
+    factor: bool = False
 
     def told(self) -> Object:
         """What is said of her."""
-        return {"email": self.email, "role": self.role, "since": iso(self.since)}
+        return {"email": self.email, "role": self.role, "since": iso(self.since), "factor": self.factor}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class People:
         rows = self._app.store.rows
         if token.startswith(_FIRST):
             right = hmac.compare_digest(token.encode(), first_token(self._app.options).encode())
-            if not right or await rows.get(_INVITATIONS, _FIRST) is not None or await rows.scan(_TABLE, "", 1):
+            if not right or await rows.get(_INVITATIONS, _FIRST) is not None or await rows.scan(TABLE, "", 1):
                 return None
             return Invitation("owner", "", (PutRow(_INVITATIONS, _FIRST, None, if_absent=True),))
         row = await rows.get(_INVITATIONS, token_hash(token))
@@ -97,11 +101,18 @@ class People:
         address = invitation.email or _address(email)
         await self._check(password, address)
         person = Person(self._app.ids.object_id(), address, invitation.role, self._app.clock.now())
-        value = {"id": person.id, "role": person.role, "since": person.since, "hash": await self._passwords.hash(password), "phone": ""}
+        value: Object = {"id": person.id, "role": person.role, "since": person.since, "phone": ""}
+        value["hash"] = await self._passwords.hash(password)
         # Who was invited by her address proves by the link that it is she; an open link takes nobody's place.
-        kept = PutRow(_TABLE, address, value, if_absent=not invitation.email)
+        before = await self._app.store.rows.get(TABLE, address) if invitation.email else None
+        kept: tuple[Step, ...] = (PutRow(TABLE, address, value, if_absent=True),)
+        if before is not None and "factor" in before.value:
+            # A link is a new password. Who has found one lacks the second factor, as who has found a password does.
+            value["factor"], person = before.value["factor"], replace(person, factor=True)
+        if before is not None:
+            kept = changed(before, value)
         try:
-            await self._app.store.documents.commit([*invitation.used, kept])
+            await self._app.store.documents.commit([*invitation.used, *kept])
         except Conflict as error:
             raise _used() from error
         except Duplicate as error:
@@ -112,35 +123,36 @@ class People:
 
     async def verify(self, email: str, password: str) -> Person | None:
         """Who has this address and this password. It takes as long for an address that nobody has."""
-        row = await self._app.store.rows.get(_TABLE, _folded(email)) if len(email) <= _LONGEST else None
+        row = await self._app.store.rows.get(TABLE, _folded(email)) if len(email) <= _LONGEST else None
         right, _ = await self._passwords.verify(password, row.value["hash"] if row is not None else None)
         return _person(row) if right and row is not None else None
 
     async def get(self, email: str) -> Person | None:
         """The person of an address."""
-        row = await self._app.store.rows.get(_TABLE, _folded(email))
+        row = await self._app.store.rows.get(TABLE, _folded(email))
         return None if row is None else _person(row)
 
     async def all(self) -> Sequence[Person]:
         """Everybody, by address."""
         found: list[Person] = []
         after = ""
-        while rows := await self._app.store.rows.scan(_TABLE, after, _PAGE):
+        while rows := await self._app.store.rows.scan(TABLE, after, _PAGE):
             found += map(_person, rows)
             after = rows[-1].key
         return found
 
     async def remove(self, email: str) -> None:
         """Take the console from somebody, at once. 101 if it is nobody's address."""
-        if not await self._app.store.rows.drop(_TABLE, _folded(email)):
+        if not await self._app.store.rows.drop(TABLE, _folded(email)):
             raise ParseError(Code.OBJECT_NOT_FOUND, "Nobody uses the console with this address.")
 
     async def note_phone(self, person: Person, phone: str) -> None:
         """Keep which device, or whose devices, her test messages go to."""
-        row = await self._app.store.rows.get(_TABLE, person.email)
+        row = await self._app.store.rows.get(TABLE, person.email)
         if row is not None and row.value["id"] == person.id:
-            changed = replace(row, value={**row.value, "phone": phone[:_LONGEST]})
-            await self._app.store.documents.commit([ChangeRow(_TABLE, changed)])
+            # Who changes something else of her in this moment has the turn; the next test notes it.
+            with suppress(Conflict):
+                await self._app.store.documents.commit(changed(row, {**row.value, "phone": phone[:_LONGEST]}))
 
     async def _check(self, password: str, address: str) -> None:
         if len(password) < SHORTEST_PASSWORD:
@@ -150,6 +162,11 @@ class People:
         breaches: Breaches | None = self._app.rooms.get(ROOM)
         if breaches is not None and await breaches.knows(password):
             raise ParseError(Code.VALIDATION_ERROR, "This password was stolen elsewhere; choose another one.")
+
+
+def changed(row: Row, value: Object) -> tuple[Step, Step]:
+    """The steps that replace a person's row as it was read: Conflict if it was replaced meanwhile. The put raises the fence."""
+    return ChangeRow(TABLE, row), PutRow(TABLE, row.key, value)
 
 
 def people_of(app: App) -> People:
@@ -173,7 +190,7 @@ def link(options: AppOptions, token: str) -> str:
 
 def _person(row: Row) -> Person:
     value = row.value
-    return Person(value["id"], row.key, value["role"], value["since"], value["phone"])
+    return Person(value["id"], row.key, value["role"], value["since"], value["phone"], "factor" in value)
 
 
 def _folded(email: str) -> str:

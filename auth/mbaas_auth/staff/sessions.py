@@ -1,4 +1,7 @@
-"""Who is signed in to the console. A row for each, by the hash of its token; it ends with the working day, or with its person."""
+"""Who is signed in to the console. A row for each, by the hash of its token; it ends with the working day, or with its person.
+
+Who has shown her password and still has to show her second factor has a ticket, which opens nothing but that question.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,61 @@ from mbaas.storage.ports import Row
 from mbaas_auth.staff.people import Person, people_of
 
 LASTS_S = 12 * 3600
-_TABLE = "console sessions"
+_TABLE, _TICKETS = "console sessions", "console tickets"
+_TICKET_S = 600
+_PAGE = 500
 
 
 async def begin(app: App, person: Person) -> str:
     """A new session's token."""
-    token = app.ids.hex(32)
-    row = Row(token_hash(token), {"email": person.email, "id": person.id}, expires=app.clock.now() + LASTS_S * 1000)
-    await app.store.rows.put_many(_TABLE, [row])
-    return token
+    return await _issue(app, _TABLE, person, LASTS_S)
 
 
 async def person_of(app: App, token: str) -> Person | None:
     """Whose session it is; None if it has ended, or she may no longer use the console, or was invited anew."""
-    row = await app.store.rows.get(_TABLE, token_hash(token))
-    if row is None:
-        return None
-    person = await people_of(app).get(row.value["email"])
-    return person if person is not None and person.id == row.value["id"] else None
+    return await _whose(app, _TABLE, token)
 
 
 async def end(app: App, token: str) -> None:
     """End a session."""
     await app.store.rows.drop(_TABLE, token_hash(token))
+
+
+async def end_others(app: App, person: Person, token: str) -> None:
+    """End all of a person's sessions but this one."""
+    after, own = "", token_hash(token)
+    while rows := await app.store.rows.scan(_TABLE, after, _PAGE):
+        for row in rows:
+            if row.value["email"] == person.email and row.key != own:
+                await app.store.rows.drop(_TABLE, row.key)
+        after = rows[-1].key
+
+
+async def ticket(app: App, person: Person) -> str:
+    """What she comes back with, and a code."""
+    return await _issue(app, _TICKETS, person, _TICKET_S)
+
+
+async def ticket_of(app: App, token: str) -> Person | None:
+    """Whose ticket it is; None if it is too old, or was used."""
+    return await _whose(app, _TICKETS, token)
+
+
+async def use(app: App, token: str) -> bool:
+    """Use a ticket up; False if somebody else has."""
+    return await app.store.rows.drop(_TICKETS, token_hash(token))
+
+
+async def _issue(app: App, table: str, person: Person, seconds: int) -> str:
+    token = app.ids.hex(32)
+    row = Row(token_hash(token), {"email": person.email, "id": person.id}, expires=app.clock.now() + seconds * 1000)
+    await app.store.rows.put_many(table, [row])
+    return token
+
+
+async def _whose(app: App, table: str, token: str) -> Person | None:
+    row = await app.store.rows.get(table, token_hash(token))
+    if row is None:
+        return None
+    person = await people_of(app).get(row.value["email"])
+    return person if person is not None and person.id == row.value["id"] else None

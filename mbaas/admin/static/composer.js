@@ -1,8 +1,9 @@
 // The composer: one form in four steps. What it says of people and sizes, the server has counted.
-import { $, $$, Refused, ask, el, number, read, settled, several } from "./page.js";
-import { Rows, kept } from "./rows.js";
+import { $, $$, ask, el, number, read, settled, several } from "./page.js";
+import { audienceOf, beside, refused, wrong as tell } from "./forms.js";
 import { Messages, language } from "./messages.js";
 import { timeline } from "./timeline.js";
+import { tried } from "./trying.js";
 
 const data = read("data");
 const STEPS = ["audience", "message", "schedule", "review"];
@@ -23,23 +24,12 @@ const dirty = () => JSON.stringify(form) !== saved.as;
 // ── what is wrong ────────────────────────────────────────────────────────────────────────────────
 const stepOf = (name) => (name === "name" || name === "category" || name.startsWith("audience") ? "audience" : name.startsWith("variants") ? "message" : "schedule");
 
-function beside(place, said = "") {
-  place.textContent = said;
-  place.previousElementSibling?.classList.toggle("is-invalid", Boolean(said));
-  place.previousElementSibling?.setAttribute("aria-invalid", Boolean(said));
-}
-
 function wrong(problems) {
-  for (const place of $$("[data-problem]")) beside(place, problems[place.dataset.problem]);
-  rows?.show(problems);
-  messages.wrong(problems);
-  const whole = problems[""] ?? "";
-  $("#problem").textContent = whole;
-  $("#problem").hidden = !whole;
+  tell(problems, { rows, messages });
   const [first] = Object.keys(problems).filter(Boolean);
   return first ? stepOf(first) : null;
 }
-const failed = (error) => { if (!(error instanceof Refused)) throw error; wrong({ "": error.message }); window.scrollTo({ top: 0 }); };
+const failed = (error) => { refused(error, wrong); window.scrollTo({ top: 0 }); };
 
 // ── steps ────────────────────────────────────────────────────────────────────────────────────────
 function go(step) {
@@ -87,8 +77,7 @@ const count = settled(async (current) => {
 });
 let rows = null;
 function audience() {
-  if (form.audience.rows) rows = new Rows($("#rows"), data.vocabulary, form.audience.rows, () => { changed(); count(); });
-  else { rows = null; $("#rows").replaceChildren(kept(form.audience.kept), el("button", { className: "btn btn-sm mt-2", type: "button", onclick: () => { form.audience = { rows: [] }; audience(); changed(); count(); } }, "Begin with an empty one instead")); }
+  rows = audienceOf(form, data.vocabulary, () => { changed(); count(); }, audience);
 }
 audience();
 $("#from-saved").append(...data.saved.map((each) => el("option", { value: each.id }, each.name)));
@@ -108,17 +97,12 @@ $("#send-test").addEventListener("click", async () => {
   const hint = $("#test-hint");
   try {
     if (!(await save())) return;
-    hint.textContent = "Sending…";
-    const told = await ask(`/console/campaigns/${saved.id}/test`, { device: $("#phone").value, variant: messages.at.variant, ...(messages.at.locale === "default" ? {} : { locale: messages.at.locale }) });
-    for (let tries = 0; tries < 40; tries += 1) {
-      const { counts, failed: errors, held } = await ask(`/console/campaigns/${saved.id}/tests/${told.run}`);
-      if (counts.audience && !counts.pending) { hint.textContent = counts.sent ? `Sent to ${several(counts.sent, "device")}. Look at your phone.` : `It did not leave: ${[...errors, ...held].map((each) => each.says).join("; ")}.`; return; }
-      await new Promise((done) => { setTimeout(done, 500); });
-    }
-    hint.textContent = "It is on its way.";
   } catch (error) {
     hint.textContent = error.message;
+    return;
   }
+  const locale = messages.at.locale === "default" ? {} : { locale: messages.at.locale };
+  await tried(hint, `/console/campaigns/${saved.id}`, { device: $("#phone").value, variant: messages.at.variant, ...locale });
 });
 
 // ── schedule ─────────────────────────────────────────────────────────────────────────────────────

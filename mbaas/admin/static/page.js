@@ -3,8 +3,11 @@
 export const el = (tag, has = {}, ...inside) => {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(has)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    if (value === undefined || value === null) continue;
+    // What is said to screen readers is a word, `false` as well.
+    if (name.startsWith("aria-")) made.setAttribute(name, String(value));
+    else if (value === false) continue;
+    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (name in made && name !== "list") made[name] = value;
     else made.setAttribute(name, value === true ? "" : value);
   }
@@ -73,6 +76,8 @@ export function confirmed(text, label) {
 }
 
 for (const form of $$("form[data-ask]")) {
+  // Until now there was nobody to ask.
+  $("button[type=submit]", form).disabled = false;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const label = $("button[type=submit]", form).textContent.replace("…", "");

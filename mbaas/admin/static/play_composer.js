@@ -1,7 +1,7 @@
 // The form of a play. What it will do, the server says in a sentence meanwhile.
-import { $, $$, Refused, ask, el, read, settled } from "./page.js";
+import { $, $$, ask, el, read, settled } from "./page.js";
+import { audienceOf, refused, wrong as tell } from "./forms.js";
 import { Messages } from "./messages.js";
-import { Rows, kept } from "./rows.js";
 
 const data = read("data");
 const blank = {
@@ -15,22 +15,11 @@ const form = { ...blank, ...(data.form ?? {}) };
 const offer = form.function ?? { name: "", budgetMs: 300, worth: "", tells: "", otherwise: "fallback", kept: {} };
 const saved = { as: JSON.stringify(form), done: false };
 
-const beside = (place, said = "") => {
-  const field = place.previousElementSibling?.classList.contains("input-group") ? $("input", place.previousElementSibling) : place.previousElementSibling;
-  place.textContent = said;
-  place.classList.toggle("d-block", Boolean(said));
-  field?.classList.toggle("is-invalid", Boolean(said));
-  field?.setAttribute("aria-invalid", Boolean(said));
-};
 function wrong(problems) {
-  for (const place of $$("[data-problem]")) beside(place, problems[place.dataset.problem]);
-  rows?.show(problems);
-  messages.wrong(problems);
-  $("#problem").textContent = problems[""] ?? "";
-  $("#problem").hidden = !problems[""];
+  tell(problems, { rows, messages });
   (problems[""] ? $("#problem") : $(".is-invalid, .rule-problem:not([hidden])"))?.scrollIntoView({ block: "center" });
 }
-const failed = (error) => { if (!(error instanceof Refused)) throw error; wrong({ "": error.message }); };
+const failed = (error) => refused(error, wrong);
 
 const rule = settled(async (current) => {
   try {
@@ -81,8 +70,7 @@ const spare = () => (form.function && offer.otherwise === "fallback" ? form.fall
 const messages = new Messages(form, { ...data, path: "/console/compose-play/ask/preview", changed, failed, spare });
 let rows = null;
 function audience() {
-  if (form.audience.rows) rows = new Rows($("#rows"), data.vocabulary, form.audience.rows, changed);
-  else $("#rows").replaceChildren(kept(form.audience.kept), el("button", { className: "btn btn-sm mt-2", type: "button", onclick: () => { form.audience = { rows: [] }; audience(); changed(); } }, "Begin with an empty one instead"));
+  rows = audienceOf(form, data.vocabulary, changed, audience);
 }
 audience();
 $("#moments").append(...data.moments.map((value) => el("option", { value })));

@@ -8,10 +8,11 @@ import orjson
 
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json
+from mbaas.wire.errors import refuse_read_only
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
 from mbaas.wire.v1.dialect import BASE, report_as, text, whole
-from mbaas_push.room import moments_of
+from mbaas_push.room import moments_of, runs_of
 
 _PAGE, _MOST = 100, 1000
 _CHANGE = "change plays"
@@ -62,6 +63,27 @@ async def order(request: Request) -> Json:
     return await room.order(play_id, asked, request.caller, request.if_match())
 
 
+async def dry_run(request: Request) -> Json:
+    """What would be sent for an event, to whom, and why not."""
+    from mbaas_push.moments import rehearsal
+
+    room = moments_of(request.app)
+    play, limit = await room.plays.store.get(request.params[0]), whole(request, "limit", _PAGE, _MOST)
+    if request.object().get("ask"):
+        refuse_read_only(request.caller, "ask functions for offers")
+    return await rehearsal.dry_run(request.app, room, play, request.object(), limit)
+
+
+async def send_test(request: Request) -> Answer:
+    """Send a play to some devices at once."""
+    from mbaas_push.moments import rehearsal
+
+    room = moments_of(request.app)
+    play = await room.plays.store.get(request.params[0])
+    run = await rehearsal.send_test(request.app, room, runs_of(request.app), play, request.object())
+    return Answer(202, orjson.dumps({"id": run}))
+
+
 async def versions(request: Request) -> Json:
     """The versions of a play."""
     return {"results": await moments_of(request.app).plays.store.versions(request.params[0])}
@@ -100,6 +122,8 @@ ROUTES = (
     _changing("PUT", _ONE, edit, "A new version of a play"),
     _changing("DELETE", _ONE, delete, "Forget a play"),
     _changing("POST", f"{_ONE}/duplicate", duplicate, "Another draft like it", status=201),
+    _changing("POST", f"{_ONE}/test", send_test, "Send a play to some devices", status=202),
+    _reading("POST", f"{_ONE}/dry-run", dry_run, "What would be sent for an event, or why not"),
     _reading("GET", f"{_ONE}/versions", versions, "The versions of a play"),
     _reading("GET", f"{_ONE}/audit", audit, "Who did what to a play"),
     _reading("GET", f"{_ONE}/fires", fires, "What set a play off"),

@@ -54,7 +54,7 @@ class Campaigns:
 
     async def edit(self, campaign_id: str, given: Object, caller: Caller, updated_at: int | None) -> Object:
         """A new version, which is a draft. Conflict while a run is under way, or if it is no longer of that time."""
-        campaign = await self._found(campaign_id, "edit", updated_at)
+        campaign = await self.store.found(campaign_id, "edit", updated_at, _FROM)
         if await self.launching.active(campaign_id):
             raise ParseError(Code.OPERATION_FORBIDDEN, "The campaign is being sent: pause or cancel it, or make another one.", status=409)
         drop: list[Step] = [DropRow(TICKS, campaign_id)]
@@ -63,12 +63,11 @@ class Campaigns:
 
     async def duplicate(self, campaign_id: str, caller: Caller) -> Object:
         """Another draft that is like it."""
-        like = (await self.store.get(campaign_id)).definition
-        return await self.told(await self.store.create({**like, "name": f"{like['name'][: definition.LONGEST_NAME - 7]} (copy)"}, caller))
+        return await self.told(await self.store.copy(campaign_id, caller))
 
     async def delete(self, campaign_id: str, caller: Caller, updated_at: int | None) -> None:
         """Forget it."""
-        await self.store.drop(await self._found(campaign_id, "delete", updated_at), caller)
+        await self.store.drop(await self.store.found(campaign_id, "delete", updated_at, _FROM), caller)
 
     async def order(self, campaign_id: str, order: str, caller: Caller, updated_at: int | None) -> Object:
         """`approve`, `schedule`, `pause`, `resume` or `cancel` it. 119 with HTTP 409 if it is not in a state for that."""
@@ -77,7 +76,7 @@ class Campaigns:
         while True:
             tries -= 1
             try:
-                return await self.told(await todo[order](await self._found(campaign_id, order, updated_at), caller))
+                return await self.told(await todo[order](await self.store.found(campaign_id, order, updated_at, _FROM), caller))
             except Conflict:
                 # A run of it was launched, or has ended, at the same moment.
                 if tries == 0:
@@ -130,12 +129,3 @@ class Campaigns:
             if active and campaign.state == "scheduled":
                 told["state"] = "sending" if "sending" in active.values() else "materialising"
         return told
-
-    async def _found(self, campaign_id: str, order: str, updated_at: int | None) -> Kept:
-        campaign = await self.store.get(campaign_id)
-        if updated_at is not None and campaign.value["updatedAt"] != updated_at:
-            raise Conflict
-        if campaign.state not in _FROM[order]:
-            text = f"A campaign that is {campaign.state} cannot be told to {order}; it would have to be {' or '.join(_FROM[order])}."
-            raise ParseError(Code.OPERATION_FORBIDDEN, text, status=409)
-        return campaign

@@ -10,10 +10,10 @@ from mbaas.kernel.values import Json, Object, is_number
 from mbaas_push import local_time
 from mbaas_push.campaigns import content, quiet_hours, schedule, segments
 from mbaas_push.campaigns.content import LIMITS, wrong
+from mbaas_push.campaigns.store import LONGEST_NAME
 
 _NAME = re.compile(r"[\w.-]{1,40}")
 _MOST_VARIANTS, _MOST_CAPS = 10, 5
-LONGEST_NAME = 200
 _MOST_HOURS = 30 * 24
 
 

@@ -75,7 +75,7 @@ class Gate:
         """What the device is sent. `receipt` is by what it tells what became of it."""
         value = delivery.value
         data = self._said.data(value["variant"], value["locale"], value.get("values", {}))
-        return {**data, "receipt": delivery.key, self._kind: self._campaign["id"]}
+        return {**data, "receipt": delivery.key, self._campaign.get("kind", self._kind): self._campaign["id"]}
 
     async def _silenced(self, deliveries: Sequence[Delivery]) -> dict[str, Held]:
         ids = [delivery.value["installation"] for delivery in deliveries]

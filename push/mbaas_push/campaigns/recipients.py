@@ -1,7 +1,8 @@
 """Who of an audience is sent what, where and when, and who is not and why: for a run that finds its devices, and for a dry run alike.
 
 The push of a campaign's run has `campaign`: `id`, `version`, `category`, `audience`, `variants`, `control`, `quietHours`, `caps`,
-`perSecond`, `zone`, `past`, and for a test `test`, with the `variant` and the `locale` that it is of.
+`perSecond`, `zone`, `past`, and for a test `test`, with the `variant` and the `locale` that it is of. A test of a play has `kind`, which
+says so, and `beside`, what its texts show besides.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Recipients:
         zone = str(named) if local_time.known(named) else UNKNOWN_ZONE
         due, late = self._due(zone)
         found = Recipient(installation, address_of(installation), subject, due, zone, locale, name)
-        roots = {"user": user, "installation": installation, **beside.get(subject, {})}
+        roots = {"user": user, "installation": installation, **campaign.get("beside", {}), **beside.get(subject, {})}
         found.values = {path: value for path in self._paths if (value := value_at(roots, path)) is not None}
         found.reason = self._why_not(found, late)
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from mbaas.data.app import App
 from mbaas.data.find import find_objects
 from mbaas.data.options import FindOptions
 from mbaas.kernel.caller import MASTER
@@ -18,8 +19,9 @@ from mbaas_push.campaigns.content import wrong
 from mbaas_push.campaigns.launching import push_of
 from mbaas_push.campaigns.recipients import Recipient, Recipients
 from mbaas_push.campaigns.schedule import Schedule
-from mbaas_push.campaigns.store import Kept
+from mbaas_push.campaigns.store import Kept, Store
 from mbaas_push.events import user_of
+from mbaas_push.runs import Runs
 
 _MOST_TESTED = 20
 
@@ -105,28 +107,53 @@ async def send_test(campaigns: Campaigns, campaign: Kept, given: Object) -> str:
 
     `installations` and `users` are ids; `variant` and `locale` say which of its contents: the first one, in the device's language.
     """
-    where = _named(given)
-    variants = {variant["name"]: variant["content"] for variant in campaign.definition["variants"]}
-    variant, locale = given.get("variant", next(iter(variants))), given.get("locale")
-    if not isinstance(variant, str) or variant not in variants:
-        raise wrong(f"variant is one of {', '.join(variants)}")
-    if locale is not None and locale not in (content.DEFAULT, *variants[variant].get("locales", {})):
-        raise wrong("locale is one of the content's")
     app = campaigns.app
-    found = await find_objects(app, MASTER, segments.CLASS, FindOptions(where=where, limit=_MOST_TESTED + 1))
-    if not found or len(found) > _MOST_TESTED:
-        text = "None of them is a device that is known." if not found else f"A test goes to {_MOST_TESTED} devices at most."
-        raise ParseError(Code.OBJECT_NOT_FOUND if not found else Code.VALIDATION_ERROR, text)
-    run, push = app.ids.object_id(), push_of(campaign, app.clock.now(), None, test=True, variant=variant, locale=locale)
-    push["campaign"]["audience"] = push["where"] = {"where": where}
-    await app.store.documents.commit([campaigns.store.note_run(campaign, run, test=True), campaigns.runs.launch(run, push)])
-    campaigns.runs.wake()
-    return run
+    test = Test.of(given, campaign.definition["variants"])
+    push = push_of(campaign, app.clock.now(), None, **test.marks)
+    return await test.send(app, campaigns.runs, campaigns.store, campaign, push)
 
 
-def _named(given: Object) -> Object:
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A copy to some devices: which, of which content."""
+
+    where: Object
+    variant: str
+    locale: str | None
+
+    @classmethod
+    def of(cls, given: Object, said: list[Object], *more: str) -> Test:
+        """As it is asked for; `more` may be in it besides. 142 for what cannot be."""
+        where = _named(given, *more)
+        variants = {variant["name"]: variant["content"] for variant in said}
+        variant, locale = given.get("variant", next(iter(variants))), given.get("locale")
+        if not isinstance(variant, str) or variant not in variants:
+            raise wrong(f"variant is one of {', '.join(variants)}")
+        if locale is not None and locale not in (content.DEFAULT, *variants[variant].get("locales", {})):
+            raise wrong("locale is one of the content's")
+        return cls(where, variant, locale)
+
+    @property
+    def marks(self) -> Object:
+        """What its push is marked with."""
+        return {"test": True, "variant": self.variant, "locale": self.locale}
+
+    async def send(self, app: App, runs: Runs, store: Store, kept: Kept, push: Object) -> str:
+        """Have it sent; the id of the run. 101 for devices that nobody knows, 142 for too many."""
+        found = await find_objects(app, MASTER, segments.CLASS, FindOptions(where=self.where, limit=_MOST_TESTED + 1))
+        if not found or len(found) > _MOST_TESTED:
+            text = "None of them is a device that is known." if not found else f"A test goes to {_MOST_TESTED} devices at most."
+            raise ParseError(Code.OBJECT_NOT_FOUND if not found else Code.VALIDATION_ERROR, text)
+        run = app.ids.object_id()
+        push["campaign"]["audience"] = push["where"] = {"where": self.where}
+        await app.store.documents.commit([store.note_run(kept, run, test=True), runs.launch(run, push)])
+        runs.wake()
+        return run
+
+
+def _named(given: Object, *more: str) -> Object:
     """The query of the devices that a test names."""
-    if unknown := sorted(set(given) - {"installations", "users", "variant", "locale"}):
+    if unknown := sorted(set(given) - {"installations", "users", "variant", "locale", *more}):
         raise wrong(f"a test has no {unknown[0][:40]}")
     installations, users = given.get("installations", []), given.get("users", [])
     for ids in (installations, users):

@@ -6,7 +6,7 @@ second finds its entry taken, and is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mbaas.data.app import App
@@ -19,7 +19,8 @@ from mbaas.kernel.values import Json, Object
 from mbaas.storage.ports import DropRow, PutRow, Step
 
 VERSIONS = "campaign versions"
-_PAGE = 500
+LONGEST_NAME = 200
+_PAGE, _COPY = 500, " (copy)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,24 @@ class Store:
         if row is None:
             raise self._unknown(kept_id)
         return Kept(row.key, row.value)
+
+    async def found(self, kept_id: str, order: str, updated_at: int | None, states: Mapping[str, tuple[str, ...]]) -> Kept:
+        """One that is to be told an order. Conflict if it is no longer of that time; 119 with HTTP 409 if it is not in a state for that.
+
+        `states` are those from which each may be done.
+        """
+        kept = await self.get(kept_id)
+        if updated_at is not None and kept.value["updatedAt"] != updated_at:
+            raise Conflict
+        if kept.state not in states[order]:
+            text = f"A {self._kind} that is {kept.state} cannot be told to {order}; it would have to be {' or '.join(states[order])}."
+            raise ParseError(Code.OPERATION_FORBIDDEN, text, status=409)
+        return kept
+
+    async def copy(self, kept_id: str, caller: Caller) -> Kept:
+        """Another draft that is like it."""
+        like = (await self.get(kept_id)).definition
+        return await self.create({**like, "name": f"{like['name'][: LONGEST_NAME - len(_COPY)]}{_COPY}"}, caller)
 
     async def page(self, after: str, limit: int) -> tuple[list[Kept], str | None]:
         """A page of them in the order of their ids, and where the next page begins."""

@@ -19,9 +19,10 @@ from mbaas.query.match import matcher
 from mbaas.query.parse import Scope, parse_where
 from mbaas_push.campaigns import content, segments
 from mbaas_push.campaigns.content import wrong
-from mbaas_push.campaigns.definition import CHECKS, LONGEST_NAME, read_variants
+from mbaas_push.campaigns.definition import CHECKS, read_variants
 from mbaas_push.campaigns.definition import paths as paths_of
 from mbaas_push.campaigns.schedule import duration_ms
+from mbaas_push.campaigns.store import LONGEST_NAME
 from mbaas_push.moments import offers, triggers, worth
 
 FALLBACK = "fallback"

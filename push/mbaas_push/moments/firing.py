@@ -95,6 +95,18 @@ class Firing:
         await self._accept(fire, taken_back)
         return fire_id
 
+    async def supposed(self, play: Live, body: Object) -> Fire:
+        """As if this happened, `{subject, occurredAt?, props?}`, and set the play off, with those that rival it. Nothing is kept."""
+        trigger = play.definition["trigger"]
+        name = trigger.get("moment", next(iter(trigger)))
+        fire_id, at, props = self._read("rehearsal", name, {"eventId": "rehearsal", **body}, _KNOWN)
+        where, single, subject = await self._subject(body.get("subject"))
+        if where is None:
+            raise ParseError(Code.OBJECT_NOT_FOUND, "The partner knows nobody by that id.")
+        rivals = asked.by_moment((await self._rules.live()).values(), name) if "moment" in trigger else []
+        plays = [play, *(each for each in rivals if each.id != play.id and each.fits_props(props))]
+        return Fire(fire_id, name, at, where, single, subject, _ids(plays), props)
+
     async def fences(self) -> list[Object]:
         """The places that a device is to watch for, and what it is to tell of each."""
         found: list[Object] = []

@@ -55,16 +55,22 @@ class Judging:
     async def page(self, installations: Sequence[Object]) -> dict[str, list[Delivery]]:
         """The rows of some installations, by play. All devices of a person, who is to be sent one play, are among them, or the plays
         that ask nothing of functions find the same for each."""
+        found: dict[str, list[Delivery]] = {}
+        for bid in await self.judged(installations):
+            found.setdefault(bid.play.id, []).extend(self._deliveries(bid))
+        return found
+
+    async def judged(self, installations: Sequence[Object]) -> list[Bid]:
+        """What each play has for each person whom it fits, and what becomes of it."""
         users = await self._users(installations)
         bids: list[Bid] = []
         for play in self._plays:
             fitting = [one for one in installations if self._fits(play, one, users.get(user_of(one)))]
             bids += await self._bids(play, fitting, users)
         _arbitrate(bids, self._elapsed())
-        found: dict[str, list[Delivery]] = {}
         for bid in bids:
-            found.setdefault(bid.play.id, []).extend(self._deliveries(bid))
-        return found
+            self._settle(bid)
+        return bids
 
     def _elapsed(self) -> int:
         return self._app.clock.now() - self._fire.at
@@ -123,6 +129,15 @@ class Judging:
             return
         bid.recipients = await Recipients(self._app, push).of([one.installation for one in bid.recipients], beside)
 
+    def _settle(self, bid: Bid) -> None:
+        """Say of each device why it is not sent what its person is not."""
+        late = self._fire.at + bid.play.worth.useful(bid.amount)
+        for recipient in bid.recipients:
+            if not recipient.reason or (bid.reason and recipient.reason == _OF_OFFER and bid.play.definition["functions"]):
+                recipient.reason, recipient.detail = bid.reason, bid.detail
+            if not recipient.reason and recipient.due >= late:
+                recipient.reason = "quiet_hours"
+
     def _deliveries(self, bid: Bid) -> list[Delivery]:
         found: list[Delivery] = []
         worth, at = bid.play.worth, self._fire.at
@@ -137,10 +152,6 @@ class Judging:
         if bid.offers:
             more["offers"] = {offer.name: offer.how for offer in bid.offers}
         for recipient in bid.recipients:
-            if not recipient.reason or (bid.reason and recipient.reason == _OF_OFFER and bid.play.definition["functions"]):
-                recipient.reason, recipient.detail = bid.reason, bid.detail
-            if not recipient.reason and recipient.due >= at + useful:
-                recipient.reason = "quiet_hours"
             delivery = recipient.delivery(run_of(bid.play.id, self._fire.id))
             delivery.value |= more
             found.append(delivery)

@@ -24,12 +24,12 @@ class Moments:
     def __init__(self, app: App, runs: Runs, owner: Owner) -> None:
         self._app = app
         store = Store(app, "play")
-        self._rules = Rules(app, store)
+        self.rules = Rules(app, store)
         self.queue = Queue(app, TASKS, self._work, owner, most=_AT_ONCE)
-        self.firing = Firing(app, self._rules, self.queue.begin)
-        self._working = Working(app, runs, self._rules, self.firing.settled, self.queue.wake)
-        self._following = Following(app, self._rules, self.firing, owner, self.queue.wake)
-        self.plays = Plays(app, store, self._rules, self._following.begin)
+        self.firing = Firing(app, self.rules, self.queue.begin)
+        self._working = Working(app, runs, self.rules, self.firing.settled, self.queue.wake)
+        self._following = Following(app, self.rules, self.firing, owner, self.queue.wake)
+        self.plays = Plays(app, store, self.rules, self._following.begin)
 
     async def _work(self, task: Task) -> int | None:
         return await self._working.work(task)

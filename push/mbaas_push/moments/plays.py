@@ -12,11 +12,10 @@ from collections.abc import Awaitable, Callable
 
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import Code, Conflict, ParseError
 from mbaas.kernel.values import Object
 from mbaas.storage.ports import DropRow, PutRow, Step
-from mbaas_push.campaigns.definition import LONGEST_NAME, check_sizes
-from mbaas_push.campaigns.store import Kept, Store
+from mbaas_push.campaigns.definition import check_sizes
+from mbaas_push.campaigns.store import Store
 from mbaas_push.moments import definition
 from mbaas_push.moments.rules import Rules
 from mbaas_push.sending import CONTROL
@@ -52,21 +51,20 @@ class Plays:
 
     async def edit(self, play_id: str, given: Object, caller: Caller, updated_at: int | None) -> Object:
         """A new version. Conflict if it is no longer of that time."""
-        play = await self._found(play_id, "edit", updated_at)
+        play = await self.store.found(play_id, "edit", updated_at, _FROM)
         return (await self.store.change(play, "edited", caller, definition=definition.check(self._app, given))).told()
 
     async def duplicate(self, play_id: str, caller: Caller) -> Object:
         """Another draft that is like it."""
-        like = (await self.store.get(play_id)).definition
-        return (await self.store.create({**like, "name": f"{like['name'][: LONGEST_NAME - 7]} (copy)"}, caller)).told()
+        return (await self.store.copy(play_id, caller)).told()
 
     async def delete(self, play_id: str, caller: Caller, updated_at: int | None) -> None:
         """Forget it."""
-        await self.store.drop(await self._found(play_id, "delete", updated_at), caller)
+        await self.store.drop(await self.store.found(play_id, "delete", updated_at, _FROM), caller)
 
     async def order(self, play_id: str, order: str, caller: Caller, updated_at: int | None) -> Object:
         """`start`, `pause`, `resume` or `retire` it. 119 with HTTP 409 if it is not in a state for that."""
-        play = await self._found(play_id, order, updated_at)
+        play = await self.store.found(play_id, order, updated_at, _FROM)
         if order in ("start", "resume"):
             # What may be asked and shown may have changed since it was written.
             definition.check(self._app, play.definition)
@@ -78,12 +76,3 @@ class Plays:
     def _held(self, play_id: str, state: str) -> Step:
         """What of a play has not left yet heeds its state, as it heeds orders about a push."""
         return DropRow(CONTROL, play_id) if state == "live" else PutRow(CONTROL, play_id, "paused" if state == "paused" else "cancelled")
-
-    async def _found(self, play_id: str, order: str, updated_at: int | None) -> Kept:
-        play = await self.store.get(play_id)
-        if updated_at is not None and play.value["updatedAt"] != updated_at:
-            raise Conflict
-        if play.state not in _FROM[order]:
-            text = f"A play that is {play.state} cannot be told to {order}; it would have to be {' or '.join(_FROM[order])}."
-            raise ParseError(Code.OPERATION_FORBIDDEN, text, status=409)
-        return play
