@@ -43,6 +43,7 @@ _DEFINITION: Object = {
     "zone": _TEXT,
     "expires": _TEXT,
     "perSecond": _NUMBER,
+    "onAmbiguous": {"enum": ["resend", "skip"]},
 }
 _PLAY: Object = {
     "name": _TEXT,
@@ -71,7 +72,8 @@ _PLAY: Object = {
 }
 _STATES = ["draft", "approved", "scheduled", "materialising", "sending", "paused", "completed", "cancelled", "failed", "expired"]
 _COUNTS: Object = dict.fromkeys(
-    ("audience", "suppressed", "pending", "sent", "failed", "delivered", "opened", "dismissed", "converted", "conversions"), _WHOLE
+    ("audience", "suppressed", "pending", "sent", "failed", "unknown", "delivered", "opened", "dismissed", "converted", "conversions"),
+    _WHOLE,
 )
 SCHEMAS: Object = {
     "Audience": _shape(
@@ -126,7 +128,7 @@ SCHEMAS: Object = {
         failed=_named(_WHOLE),
         by=_named(_named(_ref("Tally"))),
     )
-    | {"description": "`audience` is the sum of `suppressed`, `pending`, `sent` and `failed`; `by` is by variant, locale, zone, …"},
+    | {"description": "`audience` is the sum of the five after it; `by` is by variant, locale, zone, …"},
     "Rehearsal": _shape(audience=_WHOLE, sends=_WHOLE, suppressed=_named(_WHOLE), rendered=_list(_ANY), suppressions=_list(_ANY)),
     "AudiencePreview": _shape("size", size=_WHOLE, sample=_list(_ANY)),
     "CampaignTest": _shape(installations=_list(_TEXT), users=_list(_TEXT), variant=_TEXT, locale=_TEXT),
@@ -214,6 +216,7 @@ SCHEMAS: Object = {
         expiration_time={"type": ["string", "number"]},
         expiration_interval=_NUMBER,
         audience_id=_TEXT,
+        on_ambiguous={"enum": ["resend", "skip"]},
     ),
     "PushProgress": _shape(
         "id", "status", id=_TEXT, status=_TEXT, pushTime=_TEXT, counts=_named(_WHOLE), failures=_named(_WHOLE), found=_WHOLE, error=_ANY

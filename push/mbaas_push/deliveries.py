@@ -6,6 +6,7 @@ A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run 
     again     refused by the provider for now; it is tried again at `at`
     sent      accepted by the provider, which calls it `id`
     failed    refused for good, for the `reason`
+    unknown   nobody knows whether the provider has accepted it, and the push is not to be sent twice (`on_ambiguous: skip`)
     skipped   not sent, for the `reason`: `expired`, `passed` (the time had passed in that zone), `cancelled`; of a campaign also
               `no_address`, `opted_out`, `control`, `missing_field`, `too_long`, `quiet_hours`, `capped`, `unregistered`; of a play also
               `min_value`, `cooldown`, `outranked`, `function_timeout`, `function_failed`

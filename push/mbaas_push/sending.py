@@ -1,8 +1,8 @@
 """Sends the deliveries of a run: a window is marked as started, durably and under the run's fence, and only then put on the wire.
 
 So after a crash a row beyond the mark was surely never sent, and one before it without an outcome is *ambiguous*: it is sent once
-more, under the same send id, by which a device shows it once. Outcomes are written with the next mark. A process that lost its run
-can neither start a row nor write what became of one.
+more, under the same send id, by which a device shows it once; or it is left, where the push says so (`skip`). Outcomes are written
+with the next mark. A process that lost its run can neither start a row nor write what became of one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mbaas_push.audience import forget
 from mbaas_push.breaker import Breaker
 from mbaas_push.campaigns.gate import Gate, Held
 from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
-from mbaas_push.message import in_locale
+from mbaas_push.message import SKIP, in_locale
 from mbaas_push.transports.port import Outcome, Parcel
 from mbaas_push.turns import Turns, lane_of
 
@@ -30,7 +30,7 @@ _WINDOW = 150
 _IN_FLIGHT = 900
 """Rows on the wire at a time, and no more of them can be ambiguous after a crash."""
 _WINDOW_BESIDE, _IN_FLIGHT_BESIDE = 50, 100
-"""The same while moments come: what is on the wire is work that a moment finds before it."""
+"""The same while moments come: what is on the wire is work that a moment finds before it. And where what is ambiguous is left."""
 _AT_A_TIME = 20
 """Messages that are made up without letting anything else run."""
 _TURNS = 4
@@ -91,11 +91,14 @@ class Sending:
         push = task.value["push"]
         self._lane = lane_of(push)
         self._data: Object = in_locale(push["data"], (), None)
+        self._leaves_doubtful = push.get("on_ambiguous") == SKIP
         campaign = push.get("campaign")
         self._gate = gate if gate is not None or campaign is None else Gate(task.app, task.key, campaign)
         pace = None if campaign is None else campaign.get("perSecond")
         self._seconds_each = 0.0 if pace is None else 1 / pace
-        self._window = _WINDOW if pace is None else max(1, min(_WINDOW, int(pace / _TURNS)))
+        self._window = _WINDOW_BESIDE if self._leaves_doubtful else _WINDOW
+        if pace is not None:
+            self._window = max(1, min(self._window, int(pace / _TURNS)))
         self._free = 0.0
         """When, by the event loop's clock, the next window may leave."""
         self._begun = asyncio.get_running_loop().time()
@@ -142,7 +145,7 @@ class Sending:
         return min(times) if times else None
 
     async def _recover(self) -> None:
-        """Send what may have been on the wire when another process died, once more."""
+        """Send what may have been on the wire when another process died once more, or leave it."""
         value = self._task.value
         rows, at = self._task.app.store.rows, value["settled"]
         while at < value["started"]:
@@ -152,7 +155,12 @@ class Sending:
                 break
             at = page[-1].key
             ambiguous = [delivery for delivery in page if delivery.state == "pending"]
-            await self._start(ambiguous, value["started"], [self._doubtful(delivery) for delivery in ambiguous])
+            marks = [self._doubtful(delivery) for delivery in ambiguous]
+            if self._leaves_doubtful:
+                self._leave(ambiguous)
+                await self._keep(value["started"], marks)
+            else:
+                await self._start(ambiguous, value["started"], marks)
         self._looked = None
 
     async def _send_pending(self) -> int | None:
@@ -186,7 +194,11 @@ class Sending:
             deliveries = [Delivery.of(row) for row in found if row is not None]
             marks: list[Step] = [PutRow(_AGAIN, row.key, {**row.value, "started": True}) for row in due]
             begun = {row.key for row in due if row.value.get("started")}
-            marks += [self._doubtful(delivery) for delivery in deliveries if delivery.key in begun]
+            ambiguous = [delivery for delivery in deliveries if delivery.key in begun]
+            marks += [self._doubtful(delivery) for delivery in ambiguous]
+            if self._leaves_doubtful:
+                self._leave(ambiguous)
+                deliveries = [delivery for delivery in deliveries if delivery.key not in begun]
             await self._start(deliveries, self._task.value["started"], marks)
         # What is refused once more now waits for the next pass.
         await self._landed()
@@ -199,13 +211,18 @@ class Sending:
         delivery.value["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
         return delivery.step(self._now())
 
+    def _leave(self, ambiguous: Sequence[Delivery]) -> None:
+        for delivery in ambiguous:
+            self._settle(delivery, {"state": "unknown", "reason": "interrupted"}, "unknown")
+
     @property
     def _prefix(self) -> str:
         return f"{self._task.value.get('run', self._task.key)}:"
 
     async def _start(self, deliveries: Sequence[Delivery], started: str, marks: Sequence[Step] = ()) -> None:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
-        while self._open and len(self._open) + len(deliveries) > (_IN_FLIGHT_BESIDE if self._turns.crowded(self._lane) else _IN_FLIGHT):
+        few = self._leaves_doubtful or self._turns.crowded(self._lane)
+        while self._open and len(self._open) + len(deliveries) > (_IN_FLIGHT_BESIDE if few else _IN_FLIGHT):
             await self._any_lands()
         await self._wait_turn(len(deliveries))
         await self._heed()
@@ -338,6 +355,8 @@ class Sending:
             told["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
         if outcome.verdict == "sent":
             self._settle(delivery, {**told, "state": "sent", "id": outcome.provider_id, "at": now}, "sent")
+        elif outcome.verdict == "unknown" and self._leaves_doubtful:
+            self._settle(delivery, {**told, "state": "unknown"}, "unknown")
         elif outcome.verdict in ("again", "unknown") and tries < _ATTEMPTS:
             wait = outcome.wait_ms
             if wait is None:

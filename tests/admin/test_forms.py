@@ -121,6 +121,7 @@ DEFINITION: dict[str, Any] = {
     "control": 10,
     "perSecond": 5,
     "expires": "8h",
+    "onAmbiguous": "skip",
 }
 
 

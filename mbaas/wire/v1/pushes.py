@@ -13,7 +13,7 @@ from mbaas_push.room import runs_of
 
 _PAGE, _MOST = 100, 1000
 _READ_ONLY = "send push notifications"
-_STATES = ("pending", "again", "sent", "failed", "skipped")
+_STATES = ("pending", "again", "sent", "failed", "unknown", "skipped")
 
 
 async def send(request: Request) -> Answer:

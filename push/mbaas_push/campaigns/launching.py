@@ -16,6 +16,7 @@ from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import PutRow, Step
 from mbaas_push.campaigns.schedule import Schedule, duration_ms
 from mbaas_push.campaigns.store import Kept, Store
+from mbaas_push.message import RESEND
 from mbaas_push.runs import Runs
 from mbaas_push.sending import CONTROL
 
@@ -171,6 +172,7 @@ def push_of(campaign: Kept, asked: int, at: int | None, *, local: bool = False, 
         "expires": None if at is not None or lasts is None else asked + lasts,
         "lasts": lasts,
         "interval": None if lasts is None else lasts / 1000,
+        "on_ambiguous": definition.get("onAmbiguous", RESEND),
         "asked": asked,
         "pushTime": None if at is None else iso(at).removesuffix("Z") if local else iso(at),
         "campaign": told,
