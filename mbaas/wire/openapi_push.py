@@ -218,12 +218,16 @@ SCHEMAS: Object = {
         audience_id=_TEXT,
         on_ambiguous={"enum": ["resend", "skip"]},
     ),
+    "Requeue": _shape(state={"enum": ["failed", "unknown"]}, reason=_TEXT, deliveries=_list(_TEXT), limit=_WHOLE)
+    | {"description": "`deliveries`, or those of a `state` and perhaps a `reason`; up to 1,000"},
+    "Requeued": _shape("requeued", "expired", "more", requeued=_WHOLE, expired=_WHOLE, more=_BOOLEAN),
     "PushProgress": _shape(
         "id", "status", id=_TEXT, status=_TEXT, pushTime=_TEXT, counts=_named(_WHOLE), failures=_named(_WHOLE), found=_WHOLE, error=_ANY
     ),
 }
 TAKES: dict[str, str] = {
     "POST /api/v1/push": "Push",
+    "POST /api/v1/push/:pushId/dead-letters/requeue": "Requeue",
     "POST /api/v1/campaigns": "CampaignDefinition",
     "PUT /api/v1/campaigns/:campaignId": "CampaignDefinition",
     "POST /api/v1/campaigns/:campaignId/test": "CampaignTest",
@@ -239,6 +243,7 @@ TAKES: dict[str, str] = {
 GIVES: dict[str, str] = {
     "GET /api/v1/push/:pushId": "PushProgress",
     "POST /api/v1/push/:pushId/:order": "PushProgress",
+    "POST /api/v1/push/:pushId/dead-letters/requeue": "Requeued",
     "GET /api/v1/campaigns": "Campaigns",
     "POST /api/v1/campaigns": "Campaign",
     "GET /api/v1/campaigns/:campaignId": "Campaign",

@@ -14,7 +14,8 @@ A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run 
 Of a play `occurred` is when it happened, `until` when the push is worth nothing any more, `worth` what it was worth when that was
 decided, `partner` the function whose offer it is, and `offers` what became of each function that was asked.
 
-`ambiguous` counts the attempts of which it is not known whether the provider had accepted them.
+`ambiguous` counts the attempts of which it is not known whether the provider had accepted them, `requeued` how often it was sent again when
+it had failed for good. `gone` is said of one that has failed since its address is no more.
 """
 
 from __future__ import annotations
@@ -75,6 +76,20 @@ class Delivery:
         named |= {name: iso(named[name]) for name in _TIMES if name in named}
         return {**named, "provider": self.value["to"] and self.address.provider, "due": iso(self.due) if self.due else None}
 
+    def counted(self, name: str) -> list[str]:
+        """The counts of its run in which it is one, by the name of how it has ended."""
+        why = [f"failed.reason.{self.value.get('reason', '')}"] if name == "failed" else []
+        return [name, f"{name}.type.{self.value['type']}", f"{name}.offset.{self.value.get('offset', '')}", *why]
+
     def step(self, now: int) -> PutRow:
         """The step that stores it."""
         return PutRow(TABLE, self.key, self.value, expires=now + (_WAITING_MS if self.state in UNSETTLED else KEPT_MS))
+
+
+def expiry_of(push: Object, delivery: Delivery) -> int | None:
+    """When it is too late to send a delivery of a push, in ms; None if it never is."""
+    if "until" in delivery.value:
+        return int(delivery.value["until"])
+    if push["expires"] is not None:
+        return int(push["expires"])
+    return None if push["lasts"] is None else delivery.due + int(push["lasts"])

@@ -20,7 +20,7 @@ from mbaas.storage.ports import DropRow, PutRow, Step
 from mbaas_push.audience import forget
 from mbaas_push.breaker import Breaker
 from mbaas_push.campaigns.gate import Gate, Held
-from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
+from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery, expiry_of
 from mbaas_push.message import SKIP, in_locale
 from mbaas_push.transports.port import Outcome, Parcel
 from mbaas_push.turns import Turns, lane_of
@@ -39,7 +39,8 @@ _HEEDED_SECONDS = 0.5
 """How often one that waits for its turn looks for orders."""
 _ATTEMPTS = 5
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 300_000
-_AGAIN = "redeliveries"
+AGAIN = "redeliveries"
+"""The table of what waits for its next attempt: when that is `at`, and whether it was `started`."""
 
 Send = Callable[[Parcel], Awaitable[Outcome]]
 Told = Callable[[Mapping[str, int]], Awaitable[None]]
@@ -184,7 +185,7 @@ class Sending:
         """Try what was refused for a while. When the next of it is due, if some is left."""
         await self._landed()
         rows, at, soonest = self._task.app.store.rows, "", None
-        while page := await rows.scan(_AGAIN, at, self._window, self._prefix):
+        while page := await rows.scan(AGAIN, at, self._window, self._prefix):
             at = page[-1].key
             now = self._now()
             due = [row for row in page if row.value["at"] <= now]
@@ -192,7 +193,7 @@ class Sending:
             soonest = min([*waits, *([soonest] if soonest is not None else [])], default=None)
             found = [await rows.get(TABLE, row.key) for row in due]
             deliveries = [Delivery.of(row) for row in found if row is not None]
-            marks: list[Step] = [PutRow(_AGAIN, row.key, {**row.value, "started": True}) for row in due]
+            marks: list[Step] = [PutRow(AGAIN, row.key, {**row.value, "started": True}) for row in due]
             begun = {row.key for row in due if row.value.get("started")}
             ambiguous = [delivery for delivery in deliveries if delivery.key in begun]
             marks += [self._doubtful(delivery) for delivery in ambiguous]
@@ -202,7 +203,7 @@ class Sending:
             await self._start(deliveries, self._task.value["started"], marks)
         # What is refused once more now waits for the next pass.
         await self._landed()
-        if soonest is None and (left := await rows.scan(_AGAIN, "", 1, self._prefix)):
+        if soonest is None and (left := await rows.scan(AGAIN, "", 1, self._prefix)):
             soonest = int(left[0].value["at"])
         return soonest
 
@@ -263,7 +264,7 @@ class Sending:
             self._settle(delivery, {"state": "skipped", "reason": held.reason}, "skipped")
             return
         delivery.value.update({"state": "again", "at": held.until, "reason": held.reason})
-        self._settled += [PutRow(_AGAIN, delivery.key, {"at": held.until}), delivery.step(self._now())]
+        self._settled += [PutRow(AGAIN, delivery.key, {"at": held.until}), delivery.step(self._now())]
 
     async def _heed(self) -> None:
         if (order := await order_of(self._task)) is not None:
@@ -275,11 +276,11 @@ class Sending:
     async def _withdraw(self) -> None:
         """Send nothing more of the run: whatever has no end yet is skipped, what waits for its next attempt included."""
         rows, at = self._task.app.store.rows, self._task.value["settled"]
-        while waiting := await rows.scan(_AGAIN, "", _WINDOW, self._prefix):
+        while waiting := await rows.scan(AGAIN, "", _WINDOW, self._prefix):
             found = [await rows.get(TABLE, row.key) for row in waiting]
             for delivery in [Delivery.of(row) for row in found if row is not None]:
                 self._settle(delivery, {"state": "skipped", "reason": "cancelled"}, "skipped")
-            await self._keep(self._task.value["started"], [DropRow(_AGAIN, row.key) for row in waiting])
+            await self._keep(self._task.value["started"], [DropRow(AGAIN, row.key) for row in waiting])
         while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix)]:
             at = page[-1].key
             for delivery in page:
@@ -333,18 +334,10 @@ class Sending:
         data = {**self._data, **value.get("locale", {})} if self._gate is None else self._gate.data(delivery)
         if "badge" in value:
             data["badge"] = value["badge"]
-        return Parcel(send_id_of(delivery.key), delivery.address, data, self._expiry(delivery))
-
-    def _expiry(self, delivery: Delivery) -> int | None:
-        push = self._task.value["push"]
-        if "until" in delivery.value:
-            return int(delivery.value["until"])
-        if push["expires"] is not None:
-            return int(push["expires"])
-        return None if push["lasts"] is None else delivery.due + int(push["lasts"])
+        return Parcel(send_id_of(delivery.key), delivery.address, data, expiry_of(self._task.value["push"], delivery))
 
     def _too_late(self, delivery: Delivery) -> bool:
-        expiry = self._expiry(delivery)
+        expiry = expiry_of(self._task.value["push"], delivery)
         return expiry is not None and expiry <= self._now()
 
     def _take(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -362,11 +355,11 @@ class Sending:
             if wait is None:
                 # Full jitter, so that who was refused together does not come back together.
                 wait = random.randint(_FIRST_WAIT_MS // 2, min(_FIRST_WAIT_MS << tries, _LONGEST_WAIT_MS))  # noqa: S311
-            self._settled.append(PutRow(_AGAIN, delivery.key, {"at": now + wait}))
+            self._settled.append(PutRow(AGAIN, delivery.key, {"at": now + wait}))
             delivery.value.update({**told, "state": "again", "at": now + wait})
             self._settled.append(delivery.step(now))
         else:
-            self._settle(delivery, {**told, "state": "failed"}, "failed")
+            self._settle(delivery, {**told, "state": "failed", "gone": outcome.verdict == "gone"}, "failed")
 
     def _settle(self, delivery: Delivery, told: Object, count: str) -> None:
         """A row has its end."""
@@ -375,11 +368,9 @@ class Sending:
             self._unsent.append(delivery)
         delivery.value.update({name: value for name, value in told.items() if value not in ("", None, False)})
         if was_again:
-            self._settled.append(DropRow(_AGAIN, delivery.key))
+            self._settled.append(DropRow(AGAIN, delivery.key))
         self._settled.append(delivery.step(self._now()))
-        name = count if count != "skipped" else f"skipped.{told['reason']}"
-        why = (f"failed.reason.{told['reason']}",) if count == "failed" else ()
-        for place in (name, f"{name}.type.{delivery.value['type']}", f"{name}.offset.{delivery.value.get('offset', '')}", *why):
+        for place in delivery.counted(count if count != "skipped" else f"skipped.{told['reason']}"):
             self._counts[place] = self._counts.get(place, 0) + 1
 
 
