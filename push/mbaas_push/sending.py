@@ -17,7 +17,7 @@ from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import DropRow, PutRow, Step
-from mbaas_push.audience import forget
+from mbaas_push.audience import forget, remember
 from mbaas_push.breaker import Breaker
 from mbaas_push.campaigns.gate import Gate, Held
 from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery, expiry_of
@@ -326,6 +326,8 @@ class Sending:
         self._take(delivery, outcome)
         if outcome.verdict == "gone":
             await forget(self._task.app, delivery, outcome.since)
+        if outcome.sandbox is not None:
+            await remember(self._task.app, delivery, sandbox=outcome.sandbox)
         self._open.discard(delivery.key)
         self._moved.set()
 
