@@ -51,7 +51,7 @@ class Launching:
         """The step that has a campaign sent at its times. ParseError 142 if there are none."""
         schedule, now = Schedule.of(campaign.definition["schedule"]), self._app.clock.now()
         first = schedule.begun(now)
-        wall = schedule.upcoming(first, now)
+        wall = schedule.upcoming(first, now, campaign.value.get("launched"))
         if wall is None:
             raise ParseError(Code.VALIDATION_ERROR, "The time of the schedule has passed.")
         return PutRow(TICKS, campaign.id, {"first": first, "next": wall, "done": 0, "sent": 0}, due=schedule.due(wall))
@@ -100,7 +100,7 @@ class Launching:
     def _launched(self, campaign: Kept, schedule: Schedule, wall: int) -> list[Step]:
         run = self._app.ids.object_id()
         push = push_of(campaign, self._app.clock.now(), wall if schedule.local else schedule.due(wall), local=schedule.local)
-        steps = self._store.steps(campaign, "launched", None, {"run": run, "time": iso(wall)})
+        steps = self._store.steps(campaign, "launched", None, {"run": run, "time": iso(wall)}, launched=schedule.due(wall))
         under_way = PutRow(UNDER_WAY, f"{campaign.id}|{run}", {})
         return [*steps, self._store.note_run(campaign, run, test=False), under_way, self._runs.launch(run, push)]
 
