@@ -160,7 +160,7 @@ def _marks(sent: Sequence[Delivery], now: int) -> list[Step]:
         for name in ("reason", "tries"):
             delivery.value.pop(name, None)
         delivery.value.update({"state": "again", "at": now, "requeued": delivery.value.get("requeued", 0) + 1})
-        steps += [PutRow(AGAIN, delivery.key, {"at": now}), delivery.step(now)]
+        steps += [PutRow(AGAIN, delivery.key, {"at": now, "from": now}), delivery.step(now)]
     return steps
 
 

@@ -58,7 +58,7 @@ class Runs:
 
     def __init__(self, app: App, transport: Transport, owner: Owner) -> None:
         self._app, self._transport = app, transport
-        self._queue = Queue(app, PUSHES, self._work, owner)
+        self._queue = Queue(app, PUSHES, self._work, owner, early=_begun_by)
         self._once, self.turns = Once(app), Turns()
         self.ended: Ended | None = None
         self.tripped: Tripped | None = None
@@ -192,9 +192,9 @@ class Runs:
         if await order_of(task) == "paused":
             return app.clock.now() + LOOKS_MS
         await status.begin(app, task.key, status.fields(push, source="campaign" if "campaign" in push else "rest"))
-        if (due := _due(push)) > app.clock.now() and await order_of(task) is None and task.value["state"] == "materialising":
+        if not _begun_by(task.value, app.clock.now()) and await order_of(task) is None:
             # It was paused and resumed before its time, at which it is to find its devices.
-            return due
+            return _due(push)
         lane = lane_of(push)
         if self.turns.full(lane):
             return app.clock.now() + _LATER_MS
@@ -268,7 +268,7 @@ class _Told:
         self._app, self._run, self._last = app, run, 0
 
     async def __call__(self, counts: Mapping[str, int]) -> None:
-        if self._app.clock.now() - self._last >= _TOLD_MS:
+        if abs(self._app.clock.now() - self._last) >= _TOLD_MS:
             await self.end("running", counts)
 
     async def end(self, state: str, counts: Mapping[str, int]) -> None:
@@ -294,6 +294,11 @@ def _due(push: Object) -> int:
     """When a push is to find its devices: at its time, or when the first clocks show it."""
     at: int | None = push["at"]
     return push["asked"] if at is None else at - (EARLIEST_MS if push["local"] else 0)
+
+
+def _begun_by(value: Object, now: int) -> bool:
+    """True of a run whose time has come, whatever the clock shows now: what it waits for it knows itself."""
+    return value["state"] == "sending" or value["push"]["at"] is None or _due(value["push"]) <= now
 
 
 def _as_it_is(value: Object | None) -> Object:

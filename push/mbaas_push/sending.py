@@ -40,7 +40,10 @@ _HEEDED_SECONDS = 0.5
 _ATTEMPTS = 5
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 300_000
 AGAIN = "redeliveries"
-"""The table of what waits for its next attempt: when that is `at`, and whether it was `started`."""
+"""The table of what waits for its next attempt: when that is `at`, since when it waits (`from`) unless that is for a time of day, and
+whether it was `started`."""
+_SET_BACK_MS = 60_000
+"""By how much the clock was set back at least, where it shows a time before that at which something began to wait."""
 
 Send = Callable[[Parcel], Awaitable[Outcome]]
 Told = Callable[[Mapping[str, int]], Awaitable[None]]
@@ -188,8 +191,8 @@ class Sending:
         while page := await rows.scan(AGAIN, at, self._window, self._prefix):
             at = page[-1].key
             now = self._now()
-            due = [row for row in page if row.value["at"] <= now]
-            waits = [int(row.value["at"]) for row in page if row.value["at"] > now]
+            due = [row for row in page if _over(row.value, now)]
+            waits = [int(row.value["at"]) for row in page if not _over(row.value, now)]
             soonest = min([*waits, *([soonest] if soonest is not None else [])], default=None)
             found = [await rows.get(TABLE, row.key) for row in due]
             deliveries = [Delivery.of(row) for row in found if row is not None]
@@ -357,7 +360,7 @@ class Sending:
             if wait is None:
                 # Full jitter, so that who was refused together does not come back together.
                 wait = random.randint(_FIRST_WAIT_MS // 2, min(_FIRST_WAIT_MS << tries, _LONGEST_WAIT_MS))  # noqa: S311
-            self._settled.append(PutRow(AGAIN, delivery.key, {"at": now + wait}))
+            self._settled.append(PutRow(AGAIN, delivery.key, {"at": now + wait, "from": now}))
             delivery.value.update({**told, "state": "again", "at": now + wait})
             self._settled.append(delivery.step(now))
         else:
@@ -380,6 +383,11 @@ def send_id_of(key: str) -> str:
     """The UUID of a delivery, the same for every attempt: version 8 (RFC 9562), whose bits are ours to choose."""
     bits = blake2b(key.encode(), digest_size=16).hexdigest()
     return f"{bits[:8]}-{bits[8:12]}-8{bits[13:16]}-8{bits[17:20]}-{bits[20:]}"
+
+
+def _over(waits: Object, now: int) -> bool:
+    """True if nothing is waited for any more: the time has come, or the clock has been set back, and nobody knows when that would be."""
+    return bool(waits["at"] <= now or now < waits.get("from", 0) - _SET_BACK_MS)
 
 
 def _before(key: str) -> str:

@@ -109,13 +109,13 @@ class Apns:
 
     async def _provider_token(self) -> str:
         now = self._app.clock.now()
-        if self._token and now - self._issued < _RENEWED_MS:
+        if self._token and 0 <= now - self._issued < _RENEWED_MS:
             return self._token
         refused = self._token == "" and self._issued > 0
 
         def renewed(row: Row | None) -> Row:
             """That of whichever process has made one, for as long as it is good."""
-            if row is not None and now - row.value["issued"] < _RENEWED_MS and not (refused and row.value["issued"] == self._issued):
+            if row is not None and 0 <= now - row.value["issued"] < _RENEWED_MS and not (refused and row.value["issued"] == self._issued):
                 return row
             token = es256(self._key, {"iss": self._team, "iat": now // 1000}, kid=self._key_id)
             return Row(name, {"token": token, "issued": now}, expires=now + 60 * 60_000)

@@ -105,7 +105,7 @@ class WebPush:
         parts = urlsplit(endpoint)
         origin = f"{parts.scheme}://{parts.netloc}"
         token, until = self._signed.get(origin, ("", 0))
-        if until - now_s < _TOKEN_S // 2:
+        if not _TOKEN_S // 2 <= until - now_s <= _TOKEN_S:
             until = now_s + _TOKEN_S
             token = es256(self._key, {"aud": origin, "exp": until, "sub": self._subject}, typ="JWT")
             if len(self._signed) >= _MOST_ORIGINS:
