@@ -22,6 +22,7 @@ from mbaas_push.campaigns.campaigns import ORDERS
 from mbaas_push.campaigns.report import Report
 from mbaas_push.campaigns.store import Kept, Store
 from mbaas_push.campaigns.why import why
+from mbaas_push.dead_letters import DeadLetters
 from mbaas_push.room import runs_of
 
 _PAGE, _MOST = 500, 5000
@@ -110,6 +111,8 @@ class CampaignPages(Page):
                 made = await room.duplicate(campaign_id, visit.caller)
                 await visit.note("campaign duplicate", campaign_id)
                 return RedirectResponse(f"/console/compose/{made['id']}", 303)
+            if order == "requeue":
+                return await self._requeue(request, visit, campaign_id)
             if order == "delete":
                 await room.delete(campaign_id, visit.caller, None)
             elif order in _DONE:
@@ -124,6 +127,14 @@ class CampaignPages(Page):
         await visit.note(f"campaign {order}", campaign_id)
         flash(request, _DONE.get(order, "The campaign is gone."), "success")
         return RedirectResponse("/console/" if order == "delete" else f"/console/campaigns/{campaign_id}", 303)
+
+    async def _requeue(self, request: Request, visit: Visit, campaign_id: str) -> Response:
+        """Send again what has failed of it, but for addresses that are gone."""
+        runs = [str(run["id"]) for run in await visit.campaigns.store.runs(campaign_id) if not run["test"]]
+        count = await DeadLetters(visit.app, visit.campaigns.runs).requeue_failed(runs, visit.caller)
+        await visit.note("campaign requeue", campaign_id, deliveries=count)
+        flash(request, f"{count} are sent again." if count else "Nothing of it can be sent again.", "success" if count else "info")
+        return RedirectResponse(f"/console/campaigns/{campaign_id}", 303)
 
     @route("/{id}/launch", methods=["POST"], name="launch")
     @told

@@ -117,6 +117,14 @@ class DeadLetters:
         self._runs.wake()
         return told
 
+    async def requeue_failed(self, runs: Sequence[str], caller: Caller) -> int:
+        """Send again what has failed of a campaign's runs that have ended, as many as may be at once of each: how many these are."""
+        rows, count = self._app.store.rows, 0
+        for run in runs:
+            if await rows.get(PUSHES, run) is None and await rows.get(ENDED, run) is not None:
+                count += (await self.requeue(run, Wanted.read({}), caller))["requeued"]
+        return count
+
     async def _found(self, run: str, wanted: Wanted) -> list[Delivery]:
         """Those that are wanted, up to one more than the limit that have not expired."""
         rows, found, after = self._app.store.rows, list[Delivery](), ""

@@ -148,6 +148,7 @@ async def test_of_a_campaign_opt_outs_hold_the_report_adds_up_and_the_audit_says
     made = await marketing.launched(app, caps=[{"count": 1, "hours": 24}])
     await marketing.passed(app, clock, made)
     run = await marketing.run_of(app, made)
+    await ended(app, run)
     script.tokens.clear()
     await objects.create(app, MASTER, "_Installation", {"installationId": "i-b", "optOuts": ["*"]})
     assert (await requeue(app, run))["requeued"] == 2
@@ -157,6 +158,20 @@ async def test_of_a_campaign_opt_outs_hold_the_report_adds_up_and_the_audit_says
     assert (total["audience"], total["sent"], total["suppressed"], total["failed"]) == (3, 2, 1, 0)
     assert [entry["what"] for entry in await marketing.campaigns(app).store.audit(made)][-1] == "requeued"
     assert await marketing.state(app, made) == "completed"
+
+
+async def test_a_campaigns_runs_are_gone_through_at_once(app: App, script: Script, clock: FakeClock) -> None:
+    for token in ("wrong", "fine"):
+        await marketing.phone(app, token)
+    script.tokens["wrong"] = deque([Reply(status=400, reason="INVALID_ARGUMENT"), Reply()])
+    made = await marketing.launched(app)
+    await marketing.passed(app, clock, made)
+    run = await marketing.run_of(app, made)
+    await ended(app, run)
+    assert await dead_letters(app).requeue_failed([run, "another"], MASTER) == 1
+    await ended(app, run)
+    assert tokens(script) == {"wrong": 1, "fine": 1}
+    assert await dead_letters(app).requeue_failed([run], MASTER) == 0
 
 
 async def test_a_campaign_that_is_paused_sends_nothing_again(app: App, script: Script, clock: FakeClock) -> None:
