@@ -94,6 +94,7 @@ def push_options(settings: Settings) -> PushOptions:
         fcm_endpoint=settings.fcm_endpoint,
         fcm_credentials=settings.fcm_credentials,
         apns_endpoint=settings.apns_endpoint,
+        apns_sandbox_endpoint=settings.apns_sandbox_endpoint,
         apns_key=settings.apns_key,
         apns_key_id=settings.apns_key_id,
         apns_team_id=settings.apns_team_id,

@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     smtp_url: str | None = Field(None, description="Mail server, smtp://user:password@host:587?from=…", repr=False)
     fcm_endpoint: str = Field("https://fcm.googleapis.com", description="Origin of Firebase Cloud Messaging")
     apns_endpoint: str = Field("https://api.push.apple.com", description="Origin of Apple's push service")
+    apns_sandbox_endpoint: str | None = Field(None, description="Origin of Apple's sandbox, for devices that the other one does not know")
     fcm_credentials: Path | None = Field(None, description="Service-account JSON")
     apns_key: Path | None = Field(None, description="Apple's .p8 key")
     apns_key_id: str | None = Field(None, description="Id of that key")

@@ -6,20 +6,22 @@ from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette_admin.flash import flash
 from starlette_admin.routing import route
 
 from mbaas.admin import sentences
 from mbaas.admin.keeping import SHOWN, history, listed, ordered
 from mbaas.admin.trying import device_of, note, progress, tested
-from mbaas.admin.visit import Page, Visit, body_of, shown, told, visit_of
+from mbaas.admin.visit import Page, Visit, body_of, shown, told, visit_of, words
 from mbaas.kernel.clock import from_iso
-from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas_push.campaigns import rehearsal
 from mbaas_push.campaigns.campaigns import ORDERS
 from mbaas_push.campaigns.report import Report
 from mbaas_push.campaigns.store import Kept
 from mbaas_push.campaigns.why import why
+from mbaas_push.dead_letters import DeadLetters
 
 _MOVING = ("scheduled", "materialising", "sending", "paused")
 _FILTERS = {"": (), "draft": ("draft", "approved"), "active": _MOVING, "ended": ("completed", "cancelled", "failed", "expired")}
@@ -92,8 +94,24 @@ class CampaignPages(Page):
     @route("/{id}/orders/{order}", methods=["POST"], name="order")
     @shown
     async def order(self, request: Request) -> Response:
-        """Pause, resume or cancel it; make another one like it; forget it."""
+        """Pause, resume or cancel it; make another one like it; send again what has failed of it; forget it."""
+        if request.path_params["order"] == "requeue":
+            return await self._requeue(request)
         return await ordered(request, "campaign", visit_of(request).campaigns, _DONE)
+
+    async def _requeue(self, request: Request) -> Response:
+        """Send again what has failed of it, but for addresses that are gone."""
+        visit, campaign_id = visit_of(request), request.path_params["id"]
+        visit.demand("change")
+        runs = [str(run["id"]) for run in await visit.campaigns.store.runs(campaign_id) if not run["test"]]
+        try:
+            count = await DeadLetters(visit.app, visit.campaigns.runs).requeue_failed(runs, visit.caller)
+        except MbaasError as error:
+            flash(request, words(error), "error")
+        else:
+            await visit.note("campaign requeue", campaign_id, deliveries=count)
+            flash(request, f"{count} are sent again." if count else "Nothing of it can be sent again.", "success" if count else "info")
+        return RedirectResponse(f"/console/campaigns/{campaign_id}", 303)
 
     @route("/{id}/launch", methods=["POST"], name="launch")
     @told

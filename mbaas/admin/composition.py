@@ -144,8 +144,9 @@ class Reading:
                 kept[name] = as_number(self.given[name])
                 if kept[name] is None or kept[name] < 0 or (name == "control" and kept[name] >= 100):
                     self.problems[name] = text
-        if self.given.get("expires"):
-            kept["expires"] = self.given["expires"]
+        for name in ("expires", "onAmbiguous"):
+            if self.given.get(name):
+                kept[name] = self.given[name]
         kept["category"] = self.category()
         if self.given.get("zone"):
             kept["zone"] = self.given["zone"]
@@ -183,6 +184,7 @@ def composition_of(definition: Object, fields: Fields) -> Object:
         "control": definition.get("control", 0),
         "perSecond": definition.get("perSecond", ""),
         "expires": definition.get("expires", ""),
+        "onAmbiguous": definition.get("onAmbiguous", ""),
         "zone": definition.get("zone", "UTC"),
     }
 

@@ -49,7 +49,7 @@ async def progress(visit: Visit, run: str) -> Object:
     counts: dict[str, int] = seen["counts"]
     held = {name.partition(".")[2]: count for name, count in counts.items() if name.startswith("skipped.")}
     sent, failed, suppressed = counts.get("sent", 0), counts.get("failed", 0), sum(held.values())
-    ended = sent + failed + suppressed
+    ended = sent + failed + suppressed + counts.get("unknown", 0)
     total = max(seen.get("found", ended), ended)
     told = {"audience": total, "sent": sent, "failed": failed, "suppressed": suppressed, "pending": total - ended}
     return {

@@ -105,6 +105,10 @@ class Task:
         self.row = row
 
 
+_SET_BACK_MS = 60_000
+"""A clock that shows so much less than it did has been set back."""
+Early = Callable[[Object, int], bool]
+"""True if a task with this value may be looked at now, although it is not due: it says itself when it is."""
 Run = Callable[[Task], Awaitable[int | None]]
 """Does a task. None: it is done; else when it is due again, in ms."""
 
@@ -115,12 +119,23 @@ def _as_it_is(value: Object) -> Object:
 
 class Queue:
     """The tasks of one table, and those of them that this process does. `handed_over` makes a task's value what the next one is to
-    know, where this process stops before it is done."""
+    know, where this process stops before it is done. Tasks that may be looked at `early` are, at the start and where the clock has been
+    set back: what is to be tried again in a minute does not wait until the clock is there once more."""
 
     def __init__(
-        self, app: App, table: str, run: Run, owner: Owner, *, most: int = 8, handed_over: Callable[[Object], Object] = _as_it_is
+        self,
+        app: App,
+        table: str,
+        run: Run,
+        owner: Owner,
+        *,
+        most: int = 8,
+        handed_over: Callable[[Object], Object] = _as_it_is,
+        early: Early | None = None,
     ) -> None:
-        self._app, self._table, self._run, self._handed_over = app, table, run, handed_over
+        self._app, self._table, self._run, self._handed_over, self._early = app, table, run, handed_over, early
+        self._seen = 0
+        """The latest time that the clock has shown, or 0 before the first look."""
         self._owner, self._most = owner, most
         self._working: dict[asyncio.Task[None], Task] = {}
         self._woken = asyncio.Event()
@@ -219,9 +234,32 @@ class Queue:
     async def _take(self) -> None:
         self._taking = True
         try:
+            await self._mind_the_clock()
             await self._claim()
         finally:
             self._taking = False
+
+    async def _mind_the_clock(self) -> None:
+        """Where it was set forward nothing that is done here has run out; where it was set back nothing waits until it is there again."""
+        now = self._app.clock.now()
+        for work, task in list(self._working.items()):
+            if task.row.owner == self._owner.name and (task.row.due or 0) <= now:
+                try:
+                    await task.renew(now + _LEASE_MS)
+                except Lost:
+                    work.cancel()
+        if not self._seen or now < self._seen - _SET_BACK_MS:
+            await self._hasten(now)
+            self._seen = now
+        self._seen = max(self._seen, now)
+
+    async def _hasten(self, now: int) -> None:
+        rows, last = self._app.store.rows, ""
+        while self._early is not None and (found := await rows.scan(self._table, last, _PAGE)):
+            last = found[-1].key
+            for row in found:
+                if row.owner is None and row.due is not None and row.due > now and self._early(row.value, now):
+                    await rows.change(self._table, replace(row, due=now), row.fence)
 
     async def _claim(self) -> None:
         free = self._most - len(self._working)

@@ -172,6 +172,8 @@ class PushOptions:
     fcm_credentials: Path | None = None
     """A service account's JSON file."""
     apns_endpoint: str = "https://api.push.apple.com"
+    apns_sandbox_endpoint: str | None = None
+    """Where a device is tried once that the other one does not know."""
     apns_key: Path | None = None
     """Apple's .p8 file."""
     apns_key_id: str | None = None

@@ -24,7 +24,7 @@ class Metrics:
     def __init__(self) -> None:
         self._requests: dict[tuple[str, int], list[float]] = {}
         self._counters: dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]] = {}
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._gauges: dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], Callable[[], float]]]] = {}
         self._tallies: dict[str, tuple[str, Callable[[], float]]] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -45,9 +45,9 @@ class Metrics:
 
         return count
 
-    def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
-        """A value that is read at each scrape."""
-        self._gauges[name] = (about, read)
+    def gauge(self, name: str, about: str, read: Callable[[], float], **labels: str) -> None:
+        """A value that is read at each scrape; of one name there are several, by their labels."""
+        self._gauges.setdefault(name, (about, tuple(labels), {}))[2][tuple(labels.values())] = read
 
     def tally(self, name: str, about: str, read: Callable[[], float]) -> None:
         """A count that is kept elsewhere, and read at each scrape."""
@@ -61,7 +61,7 @@ class Metrics:
             "requests": [[route, status, row] for (route, status), row in sorted(self._requests.items())],
             "counters": {name: [[list(labels), value] for labels, value in sorted(values.items())] for name, values in counters.items()},
             "tallies": {name: read() for name, (_, read) in self._tallies.items()},
-            "gauges": {name: read() for name, (_, read) in self._gauges.items()},
+            "gauges": {name: [[list(labels), read()] for labels, read in each.items()] for name, (_, _, each) in self._gauges.items()},
             "cpu": usage.ru_utime + usage.ru_stime,
         }
 
@@ -82,31 +82,31 @@ class Metrics:
         more = [] if processes is None else ["process"]
         shown = [([], self.snapshot())] if processes is None else [([name], snapshot) for name, snapshot in sorted(processes.items())]
         yield from _answered(shown, more)
-        yield from self._counted(shown, more)
+        yield from self._labelled(shown, more)
         yield from self._read(shown, more)
 
-    def _counted(self, shown: Shown, more: list[str]) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily
+    def _labelled(self, shown: Shown, more: list[str]) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        for name, (about, labels, _) in sorted(self._counters.items()):
-            family = CounterMetricFamily(f"mbaas_{name}", about, labels=[*labels, *more])
+        wanted: list[tuple[Any, str, str, str, tuple[str, ...]]] = [
+            *((CounterMetricFamily, "counters", name, about, labels) for name, (about, labels, _) in sorted(self._counters.items())),
+            *((GaugeMetricFamily, "gauges", name, about, labels) for name, (about, labels, _) in sorted(self._gauges.items())),
+        ]
+        for kind, part, name, about, labels in wanted:
+            family = kind(f"mbaas_{name}", about, labels=[*labels, *more])
             for which, snapshot in shown:
-                for values, value in snapshot["counters"].get(name, ()):
+                for values, value in snapshot[part].get(name, ()):
                     family.add_metric([*values, *which], value)
             yield family
 
     def _read(self, shown: Shown, more: list[str]) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily
 
-        wanted: list[tuple[Any, str, str, str]] = [
-            *((CounterMetricFamily, "tallies", name, about) for name, (about, _) in sorted(self._tallies.items())),
-            *((GaugeMetricFamily, "gauges", name, about) for name, (about, _) in sorted(self._gauges.items())),
-        ]
-        for kind, part, name, about in wanted:
-            family = kind(f"mbaas_{name}", about, labels=more)
+        for name, (about, _) in sorted(self._tallies.items()):
+            family = CounterMetricFamily(f"mbaas_{name}", about, labels=more)
             for which, snapshot in shown:
-                if name in snapshot[part]:
-                    family.add_metric(which, snapshot[part][name])
+                if name in snapshot["tallies"]:
+                    family.add_metric(which, snapshot["tallies"][name])
             yield family
         if more:
             spent = CounterMetricFamily("process_cpu_seconds", "Processor time", labels=more)

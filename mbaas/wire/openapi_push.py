@@ -43,6 +43,7 @@ _DEFINITION: Object = {
     "zone": _TEXT,
     "expires": _TEXT,
     "perSecond": _NUMBER,
+    "onAmbiguous": {"enum": ["resend", "skip"]},
 }
 _PLAY: Object = {
     "name": _TEXT,
@@ -71,7 +72,8 @@ _PLAY: Object = {
 }
 _STATES = ["draft", "approved", "scheduled", "materialising", "sending", "paused", "completed", "cancelled", "failed", "expired"]
 _COUNTS: Object = dict.fromkeys(
-    ("audience", "suppressed", "pending", "sent", "failed", "delivered", "opened", "dismissed", "converted", "conversions"), _WHOLE
+    ("audience", "suppressed", "pending", "sent", "failed", "unknown", "delivered", "opened", "dismissed", "converted", "conversions"),
+    _WHOLE,
 )
 SCHEMAS: Object = {
     "Audience": _shape(
@@ -126,7 +128,7 @@ SCHEMAS: Object = {
         failed=_named(_WHOLE),
         by=_named(_named(_ref("Tally"))),
     )
-    | {"description": "`audience` is the sum of `suppressed`, `pending`, `sent` and `failed`; `by` is by variant, locale, zone, …"},
+    | {"description": "`audience` is the sum of the five after it; `by` is by variant, locale, zone, …"},
     "Rehearsal": _shape(audience=_WHOLE, sends=_WHOLE, suppressed=_named(_WHOLE), rendered=_list(_ANY), suppressions=_list(_ANY)),
     "AudiencePreview": _shape("size", size=_WHOLE, sample=_list(_ANY)),
     "CampaignTest": _shape(installations=_list(_TEXT), users=_list(_TEXT), variant=_TEXT, locale=_TEXT),
@@ -214,13 +216,18 @@ SCHEMAS: Object = {
         expiration_time={"type": ["string", "number"]},
         expiration_interval=_NUMBER,
         audience_id=_TEXT,
+        on_ambiguous={"enum": ["resend", "skip"]},
     ),
+    "Requeue": _shape(state={"enum": ["failed", "unknown"]}, reason=_TEXT, deliveries=_list(_TEXT), limit=_WHOLE)
+    | {"description": "`deliveries`, or those of a `state` and perhaps a `reason`; up to 1,000"},
+    "Requeued": _shape("requeued", "expired", "more", requeued=_WHOLE, expired=_WHOLE, more=_BOOLEAN),
     "PushProgress": _shape(
         "id", "status", id=_TEXT, status=_TEXT, pushTime=_TEXT, counts=_named(_WHOLE), failures=_named(_WHOLE), found=_WHOLE, error=_ANY
     ),
 }
 TAKES: dict[str, str] = {
     "POST /api/v1/push": "Push",
+    "POST /api/v1/push/:pushId/dead-letters/requeue": "Requeue",
     "POST /api/v1/campaigns": "CampaignDefinition",
     "PUT /api/v1/campaigns/:campaignId": "CampaignDefinition",
     "POST /api/v1/campaigns/:campaignId/test": "CampaignTest",
@@ -236,6 +243,7 @@ TAKES: dict[str, str] = {
 GIVES: dict[str, str] = {
     "GET /api/v1/push/:pushId": "PushProgress",
     "POST /api/v1/push/:pushId/:order": "PushProgress",
+    "POST /api/v1/push/:pushId/dead-letters/requeue": "Requeued",
     "GET /api/v1/campaigns": "Campaigns",
     "POST /api/v1/campaigns": "Campaign",
     "GET /api/v1/campaigns/:campaignId": "Campaign",

@@ -10,6 +10,8 @@ from hashlib import blake2b
 from mbaas.kernel.values import Json, Object
 from mbaas_push.transports.port import Address, Kind, Provider
 
+ENVIRONMENT, PRODUCTION, SANDBOX = "apnsEnvironment", "production", "sandbox"
+"""The column of an installation that says in which of Apple's two environments its token is good, and what it says."""
 _BY_PUSH_TYPE: dict[Json, Provider] = {
     "apn": "apns",
     "apns": "apns",
@@ -40,7 +42,7 @@ def address_of(installation: Object) -> Address | None:
     if provider is None:
         return None
     kind: Kind = "fid" if asked == "fid" else "subscription" if provider == "webpush" else "token"
-    return Address(provider, token, kind, _text(installation.get("appIdentifier")))
+    return Address(provider, token, kind, _text(installation.get("appIdentifier")), installation.get(ENVIRONMENT) == SANDBOX)
 
 
 def type_of(installation: Object) -> str:

@@ -15,11 +15,13 @@ from mbaas.kernel.caller import MASTER
 from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ops import Increment, Set, Unset
+from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object, date, is_number, js_text
+from mbaas.observe.logs import get_logger
 from mbaas.query.ast import EVERYTHING, Equals, both
 from mbaas.storage.ports import Step, Update
 from mbaas_push import local_time
-from mbaas_push.addresses import address_of, type_of
+from mbaas_push.addresses import ENVIRONMENT, PRODUCTION, SANDBOX, address_of, type_of
 from mbaas_push.campaigns.recipients import Recipients, clock_of
 from mbaas_push.campaigns.segments import Belongs, after, belonging, query_of
 from mbaas_push.deliveries import Delivery, key_of
@@ -69,6 +71,18 @@ async def forget(app: App, delivery: Delivery, since: int | None) -> None:
     except ParseError as error:
         if error.code != Code.OBJECT_NOT_FOUND:
             raise
+
+
+async def remember(app: App, delivery: Delivery, *, sandbox: bool) -> None:
+    """Keep with its installation in which of Apple's environments an address is good, if it is still that address."""
+    as_sent = Equals(("deviceToken",), delivery.address.value)
+    try:
+        schema = await app.classes.grow(CLASS, {ENVIRONMENT: Field("String")})
+        changes = (Set((ENVIRONMENT,), SANDBOX if sandbox else PRODUCTION), Set(("updatedAt",), iso(app.clock.now())))
+        await app.store.documents.commit([Update(schema, delivery.value["installation"], changes, guard=as_sent)])
+    except ParseError as error:
+        # It was deleted, or has another token; or the app has a column of that name and another type.
+        get_logger(__name__).info("the environment of an address is not kept", reason=error.message)
 
 
 def _reachable(where: Json) -> Object:

@@ -6,6 +6,7 @@ A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run 
     again     refused by the provider for now; it is tried again at `at`
     sent      accepted by the provider, which calls it `id`
     failed    refused for good, for the `reason`
+    unknown   nobody knows whether the provider has accepted it, and the push is not to be sent twice (`on_ambiguous: skip`)
     skipped   not sent, for the `reason`: `expired`, `passed` (the time had passed in that zone), `cancelled`; of a campaign also
               `no_address`, `opted_out`, `control`, `missing_field`, `too_long`, `quiet_hours`, `capped`, `unregistered`; of a play also
               `min_value`, `cooldown`, `outranked`, `function_timeout`, `function_failed`
@@ -13,7 +14,8 @@ A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run 
 Of a play `occurred` is when it happened, `until` when the push is worth nothing any more, `worth` what it was worth when that was
 decided, `partner` the function whose offer it is, and `offers` what became of each function that was asked.
 
-`ambiguous` counts the attempts of which it is not known whether the provider had accepted them.
+`ambiguous` counts the attempts of which it is not known whether the provider had accepted them, `requeued` how often it was sent again when
+it had failed for good. `gone` is said of one that has failed since its address is no more.
 """
 
 from __future__ import annotations
@@ -74,6 +76,20 @@ class Delivery:
         named |= {name: iso(named[name]) for name in _TIMES if name in named}
         return {**named, "provider": self.value["to"] and self.address.provider, "due": iso(self.due) if self.due else None}
 
+    def counted(self, name: str) -> list[str]:
+        """The counts of its run in which it is one, by the name of how it has ended."""
+        why = [f"failed.reason.{self.value.get('reason', '')}"] if name == "failed" else []
+        return [name, f"{name}.type.{self.value['type']}", f"{name}.offset.{self.value.get('offset', '')}", *why]
+
     def step(self, now: int) -> PutRow:
         """The step that stores it."""
         return PutRow(TABLE, self.key, self.value, expires=now + (_WAITING_MS if self.state in UNSETTLED else KEPT_MS))
+
+
+def expiry_of(push: Object, delivery: Delivery) -> int | None:
+    """When it is too late to send a delivery of a push, in ms; None if it never is."""
+    if "until" in delivery.value:
+        return int(delivery.value["until"])
+    if push["expires"] is not None:
+        return int(push["expires"])
+    return None if push["lasts"] is None else delivery.due + int(push["lasts"])

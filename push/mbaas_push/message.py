@@ -14,6 +14,7 @@ from mbaas.kernel.values import Json, Object, is_number, js_text
 _ZONED = re.compile(r".+(Z|[+-]\d\d:?\d\d)$")
 _EARLIEST_MS, _LATEST_MS = 0, 253_370_764_800_000
 """From 1970 to the year 9999: what can be told as a date, in every zone."""
+RESEND, SKIP = "resend", "skip"
 LOCALIZED = ("alert", "title")
 """What may be said in the language of a device."""
 
@@ -33,6 +34,8 @@ class Message:
     expires: int | None
     lasts: int | None
     interval: float | None
+    on_ambiguous: str = RESEND
+    """What becomes of what may have been sent, or not: it is sent once more under the same id, or left (`skip`)."""
 
     @property
     def push_time(self) -> str | None:
@@ -60,7 +63,14 @@ def read(body: Object, now: int) -> Message:
     where = body["where"] if "where" in body else {"channels": {"$in": body["channels"]}}
     given = body.get("push_time")
     local = isinstance(given, str) and not _ZONED.fullmatch(given)
-    return Message(where, data, at, local, expires, lasts, interval)
+    return Message(where, data, at, local, expires, lasts, interval, on_ambiguous(body.get("on_ambiguous", RESEND)))
+
+
+def on_ambiguous(given: Json) -> str:
+    """What is to become of what may have been sent, or not. ParseError 115."""
+    if given not in (RESEND, SKIP):
+        raise _wrong(f"on_ambiguous is {RESEND} or {SKIP}")
+    return str(given)
 
 
 def _time(body: Object, name: str) -> int | None:

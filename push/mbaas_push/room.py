@@ -11,6 +11,7 @@ from mbaas.jobs.owner import Owner
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.options import PushOptions
 from mbaas.kernel.push import NoMoments, NoPushes
+from mbaas.observe.metrics import Metrics
 from mbaas.outbound.reach import Reach
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ _CAMPAIGNS, _PROVIDERS = "campaigns", "push providers"
 
 
 @asynccontextmanager
-async def opened(app: App, options: PushOptions, reach: Reach) -> AsyncIterator[None]:
+async def opened(app: App, options: PushOptions, reach: Reach, metrics: Metrics | None = None) -> AsyncIterator[None]:
     """The app with its pushes, if there is anything to send them with. MbaasError says what of the configuration is wrong."""
-    transport = _transport(app, options, reach)
+    transport = _transport(app, options, reach, metrics)
     app.rooms[_PROVIDERS] = (options, transport)
     if transport is None:
         yield
@@ -102,7 +103,7 @@ async def checked(app: App, options: PushOptions, reach: Reach) -> list[Checked]
             await transport.close()
 
 
-def _transport(app: App, options: PushOptions, reach: Reach) -> Transport | None:
+def _transport(app: App, options: PushOptions, reach: Reach, metrics: Metrics | None = None) -> Transport | None:
     adapter = (app.options.push or {}).get("adapter")
     if isinstance(adapter, dict):
         if adapter.get("module") != "accept":
@@ -114,5 +115,5 @@ def _transport(app: App, options: PushOptions, reach: Reach) -> Transport | None
     if options.configured:
         from mbaas_push.transports.providers import Providers
 
-        return Providers(app, options, reach)
+        return Providers(app, options, reach, metrics)
     return None

@@ -34,7 +34,8 @@ from mbaas_push.sending import CONTROL, LOOKS_MS, Sending, order_of
 from mbaas_push.transports.port import Transport
 from mbaas_push.turns import Lane, Turns, lane_of
 
-PUSHES, RESULTS = "pushes", "push results"
+PUSHES, RESULTS, ENDED = "pushes", "push results", "ended pushes"
+"""The tables of runs: those that have not ended, the counts of those that have, and those of which something may be sent again."""
 _BY = re.compile(r"\.(type|offset|reason)\.")
 _FAILED = "failed.reason."
 Ended = Callable[[str, Object, str], Awaitable[None]]
@@ -57,7 +58,7 @@ class Runs:
 
     def __init__(self, app: App, transport: Transport, owner: Owner) -> None:
         self._app, self._transport = app, transport
-        self._queue = Queue(app, PUSHES, self._work, owner)
+        self._queue = Queue(app, PUSHES, self._work, owner, early=_begun_by)
         self._once, self.turns = Once(app), Turns()
         self.ended: Ended | None = None
         self.tripped: Tripped | None = None
@@ -163,8 +164,9 @@ class Runs:
         task, ended, order = await rows.get(PUSHES, run), await rows.get(RESULTS, run), await rows.get(CONTROL, run)
         counts: Object = ended.value if ended is not None else task.value["counts"] if task is not None else {}
         told: Object = {"id": run, "status": row.body["status"], "pushTime": row.body["pushTime"]}
-        told["counts"] = {name: count for name, count in sorted(counts.items()) if not _BY.search(name)}
-        told["failures"] = {name.removeprefix(_FAILED): count for name, count in sorted(counts.items()) if name.startswith(_FAILED)}
+        some = [(name, count) for name, count in sorted(counts.items()) if count]
+        told["counts"] = {name: count for name, count in some if not _BY.search(name)}
+        told["failures"] = {name.removeprefix(_FAILED): count for name, count in some if name.startswith(_FAILED)}
         if task is not None and ended is None:
             told["found"] = task.value.get("found", 0)
         if order is not None and task is not None:
@@ -190,9 +192,9 @@ class Runs:
         if await order_of(task) == "paused":
             return app.clock.now() + LOOKS_MS
         await status.begin(app, task.key, status.fields(push, source="campaign" if "campaign" in push else "rest"))
-        if (due := _due(push)) > app.clock.now() and await order_of(task) is None and task.value["state"] == "materialising":
+        if not _begun_by(task.value, app.clock.now()) and await order_of(task) is None:
             # It was paused and resumed before its time, at which it is to find its devices.
-            return due
+            return _due(push)
         lane = lane_of(push)
         if self.turns.full(lane):
             return app.clock.now() + _LATER_MS
@@ -246,8 +248,14 @@ class Runs:
         return _PAGE_BESIDE if self.turns.crowded(lane) else PAGE
 
     async def _end(self, task: Task, how: str) -> None:
-        rows, campaign = self._app.store.rows, task.value["push"].get("campaign")
-        await rows.put_many(RESULTS, [Row(task.key, task.value["counts"], expires=self._app.clock.now() + KEPT_MS)])
+        rows, campaign, expires = self._app.store.rows, task.value["push"].get("campaign"), self._app.clock.now() + KEPT_MS
+        counts = task.value["counts"]
+        await rows.put_many(RESULTS, [Row(task.key, counts, expires=expires)])
+        some_left = how == "succeeded" and (counts.get("failed") or counts.get("unknown"))
+        if some_left and await order_of(task) != "cancelled":
+            await rows.put_many(ENDED, [Row(task.key, task.value, expires=expires)])
+        else:
+            await rows.drop(ENDED, task.key)
         await rows.drop(CONTROL, task.key)
         if campaign is not None and self.ended is not None:
             await self.ended(task.key, campaign, how)
@@ -260,7 +268,7 @@ class _Told:
         self._app, self._run, self._last = app, run, 0
 
     async def __call__(self, counts: Mapping[str, int]) -> None:
-        if self._app.clock.now() - self._last >= _TOLD_MS:
+        if abs(self._app.clock.now() - self._last) >= _TOLD_MS:
             await self.end("running", counts)
 
     async def end(self, state: str, counts: Mapping[str, int]) -> None:
@@ -286,6 +294,11 @@ def _due(push: Object) -> int:
     """When a push is to find its devices: at its time, or when the first clocks show it."""
     at: int | None = push["at"]
     return push["asked"] if at is None else at - (EARLIEST_MS if push["local"] else 0)
+
+
+def _begun_by(value: Object, now: int) -> bool:
+    """True of a run whose time has come, whatever the clock shows now: what it waits for it knows itself."""
+    return value["state"] == "sending" or value["push"]["at"] is None or _due(value["push"]) <= now
 
 
 def _as_it_is(value: Object | None) -> Object:

@@ -1,8 +1,8 @@
 """Sends the deliveries of a run: a window is marked as started, durably and under the run's fence, and only then put on the wire.
 
 So after a crash a row beyond the mark was surely never sent, and one before it without an outcome is *ambiguous*: it is sent once
-more, under the same send id, by which a device shows it once. Outcomes are written with the next mark. A process that lost its run
-can neither start a row nor write what became of one.
+more, under the same send id, by which a device shows it once; or it is left, where the push says so (`skip`). Outcomes are written
+with the next mark. A process that lost its run can neither start a row nor write what became of one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import DropRow, PutRow, Step
-from mbaas_push.audience import forget
+from mbaas_push.audience import forget, remember
 from mbaas_push.breaker import Breaker
 from mbaas_push.campaigns.gate import Gate, Held
-from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery
-from mbaas_push.message import in_locale
+from mbaas_push.deliveries import TABLE, UNSETTLED, Delivery, expiry_of
+from mbaas_push.message import SKIP, in_locale
 from mbaas_push.transports.port import Outcome, Parcel
 from mbaas_push.turns import Turns, lane_of
 
@@ -30,7 +30,7 @@ _WINDOW = 150
 _IN_FLIGHT = 900
 """Rows on the wire at a time, and no more of them can be ambiguous after a crash."""
 _WINDOW_BESIDE, _IN_FLIGHT_BESIDE = 50, 100
-"""The same while moments come: what is on the wire is work that a moment finds before it."""
+"""The same while moments come: what is on the wire is work that a moment finds before it. And where what is ambiguous is left."""
 _AT_A_TIME = 20
 """Messages that are made up without letting anything else run."""
 _TURNS = 4
@@ -39,7 +39,11 @@ _HEEDED_SECONDS = 0.5
 """How often one that waits for its turn looks for orders."""
 _ATTEMPTS = 5
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 300_000
-_AGAIN = "redeliveries"
+AGAIN = "redeliveries"
+"""The table of what waits for its next attempt: when that is `at`, since when it waits (`from`) unless that is for a time of day, and
+whether it was `started`."""
+_SET_BACK_MS = 60_000
+"""By how much the clock was set back at least, where it shows a time before that at which something began to wait."""
 
 Send = Callable[[Parcel], Awaitable[Outcome]]
 Told = Callable[[Mapping[str, int]], Awaitable[None]]
@@ -91,11 +95,14 @@ class Sending:
         push = task.value["push"]
         self._lane = lane_of(push)
         self._data: Object = in_locale(push["data"], (), None)
+        self._leaves_doubtful = push.get("on_ambiguous") == SKIP
         campaign = push.get("campaign")
         self._gate = gate if gate is not None or campaign is None else Gate(task.app, task.key, campaign)
         pace = None if campaign is None else campaign.get("perSecond")
         self._seconds_each = 0.0 if pace is None else 1 / pace
-        self._window = _WINDOW if pace is None else max(1, min(_WINDOW, int(pace / _TURNS)))
+        self._window = _WINDOW_BESIDE if self._leaves_doubtful else _WINDOW
+        if pace is not None:
+            self._window = max(1, min(self._window, int(pace / _TURNS)))
         self._free = 0.0
         """When, by the event loop's clock, the next window may leave."""
         self._begun = asyncio.get_running_loop().time()
@@ -142,7 +149,7 @@ class Sending:
         return min(times) if times else None
 
     async def _recover(self) -> None:
-        """Send what may have been on the wire when another process died, once more."""
+        """Send what may have been on the wire when another process died once more, or leave it."""
         value = self._task.value
         rows, at = self._task.app.store.rows, value["settled"]
         while at < value["started"]:
@@ -152,7 +159,12 @@ class Sending:
                 break
             at = page[-1].key
             ambiguous = [delivery for delivery in page if delivery.state == "pending"]
-            await self._start(ambiguous, value["started"], [self._doubtful(delivery) for delivery in ambiguous])
+            marks = [self._doubtful(delivery) for delivery in ambiguous]
+            if self._leaves_doubtful:
+                self._leave(ambiguous)
+                await self._keep(value["started"], marks)
+            else:
+                await self._start(ambiguous, value["started"], marks)
         self._looked = None
 
     async def _send_pending(self) -> int | None:
@@ -176,21 +188,25 @@ class Sending:
         """Try what was refused for a while. When the next of it is due, if some is left."""
         await self._landed()
         rows, at, soonest = self._task.app.store.rows, "", None
-        while page := await rows.scan(_AGAIN, at, self._window, self._prefix):
+        while page := await rows.scan(AGAIN, at, self._window, self._prefix):
             at = page[-1].key
             now = self._now()
-            due = [row for row in page if row.value["at"] <= now]
-            waits = [int(row.value["at"]) for row in page if row.value["at"] > now]
+            due = [row for row in page if _over(row.value, now)]
+            waits = [int(row.value["at"]) for row in page if not _over(row.value, now)]
             soonest = min([*waits, *([soonest] if soonest is not None else [])], default=None)
             found = [await rows.get(TABLE, row.key) for row in due]
             deliveries = [Delivery.of(row) for row in found if row is not None]
-            marks: list[Step] = [PutRow(_AGAIN, row.key, {**row.value, "started": True}) for row in due]
+            marks: list[Step] = [PutRow(AGAIN, row.key, {**row.value, "started": True}) for row in due]
             begun = {row.key for row in due if row.value.get("started")}
-            marks += [self._doubtful(delivery) for delivery in deliveries if delivery.key in begun]
+            ambiguous = [delivery for delivery in deliveries if delivery.key in begun]
+            marks += [self._doubtful(delivery) for delivery in ambiguous]
+            if self._leaves_doubtful:
+                self._leave(ambiguous)
+                deliveries = [delivery for delivery in deliveries if delivery.key not in begun]
             await self._start(deliveries, self._task.value["started"], marks)
         # What is refused once more now waits for the next pass.
         await self._landed()
-        if soonest is None and (left := await rows.scan(_AGAIN, "", 1, self._prefix)):
+        if soonest is None and (left := await rows.scan(AGAIN, "", 1, self._prefix)):
             soonest = int(left[0].value["at"])
         return soonest
 
@@ -199,13 +215,18 @@ class Sending:
         delivery.value["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
         return delivery.step(self._now())
 
+    def _leave(self, ambiguous: Sequence[Delivery]) -> None:
+        for delivery in ambiguous:
+            self._settle(delivery, {"state": "unknown", "reason": "interrupted"}, "unknown")
+
     @property
     def _prefix(self) -> str:
         return f"{self._task.value.get('run', self._task.key)}:"
 
     async def _start(self, deliveries: Sequence[Delivery], started: str, marks: Sequence[Step] = ()) -> None:
         """Mark rows as started, then put them on the wire; wait first where enough is on it."""
-        while self._open and len(self._open) + len(deliveries) > (_IN_FLIGHT_BESIDE if self._turns.crowded(self._lane) else _IN_FLIGHT):
+        few = self._leaves_doubtful or self._turns.crowded(self._lane)
+        while self._open and len(self._open) + len(deliveries) > (_IN_FLIGHT_BESIDE if few else _IN_FLIGHT):
             await self._any_lands()
         await self._wait_turn(len(deliveries))
         await self._heed()
@@ -246,7 +267,7 @@ class Sending:
             self._settle(delivery, {"state": "skipped", "reason": held.reason}, "skipped")
             return
         delivery.value.update({"state": "again", "at": held.until, "reason": held.reason})
-        self._settled += [PutRow(_AGAIN, delivery.key, {"at": held.until}), delivery.step(self._now())]
+        self._settled += [PutRow(AGAIN, delivery.key, {"at": held.until}), delivery.step(self._now())]
 
     async def _heed(self) -> None:
         if (order := await order_of(self._task)) is not None:
@@ -258,11 +279,11 @@ class Sending:
     async def _withdraw(self) -> None:
         """Send nothing more of the run: whatever has no end yet is skipped, what waits for its next attempt included."""
         rows, at = self._task.app.store.rows, self._task.value["settled"]
-        while waiting := await rows.scan(_AGAIN, "", _WINDOW, self._prefix):
+        while waiting := await rows.scan(AGAIN, "", _WINDOW, self._prefix):
             found = [await rows.get(TABLE, row.key) for row in waiting]
             for delivery in [Delivery.of(row) for row in found if row is not None]:
                 self._settle(delivery, {"state": "skipped", "reason": "cancelled"}, "skipped")
-            await self._keep(self._task.value["started"], [DropRow(_AGAIN, row.key) for row in waiting])
+            await self._keep(self._task.value["started"], [DropRow(AGAIN, row.key) for row in waiting])
         while page := [Delivery.of(row) for row in await rows.scan(TABLE, at, _WINDOW, self._prefix)]:
             at = page[-1].key
             for delivery in page:
@@ -308,6 +329,8 @@ class Sending:
         self._take(delivery, outcome)
         if outcome.verdict == "gone":
             await forget(self._task.app, delivery, outcome.since)
+        if outcome.sandbox is not None:
+            await remember(self._task.app, delivery, sandbox=outcome.sandbox)
         self._open.discard(delivery.key)
         self._moved.set()
 
@@ -316,18 +339,10 @@ class Sending:
         data = {**self._data, **value.get("locale", {})} if self._gate is None else self._gate.data(delivery)
         if "badge" in value:
             data["badge"] = value["badge"]
-        return Parcel(send_id_of(delivery.key), delivery.address, data, self._expiry(delivery))
-
-    def _expiry(self, delivery: Delivery) -> int | None:
-        push = self._task.value["push"]
-        if "until" in delivery.value:
-            return int(delivery.value["until"])
-        if push["expires"] is not None:
-            return int(push["expires"])
-        return None if push["lasts"] is None else delivery.due + int(push["lasts"])
+        return Parcel(send_id_of(delivery.key), delivery.address, data, expiry_of(self._task.value["push"], delivery))
 
     def _too_late(self, delivery: Delivery) -> bool:
-        expiry = self._expiry(delivery)
+        expiry = expiry_of(self._task.value["push"], delivery)
         return expiry is not None and expiry <= self._now()
 
     def _take(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -338,16 +353,18 @@ class Sending:
             told["ambiguous"] = delivery.value.get("ambiguous", 0) + 1
         if outcome.verdict == "sent":
             self._settle(delivery, {**told, "state": "sent", "id": outcome.provider_id, "at": now}, "sent")
+        elif outcome.verdict == "unknown" and self._leaves_doubtful:
+            self._settle(delivery, {**told, "state": "unknown"}, "unknown")
         elif outcome.verdict in ("again", "unknown") and tries < _ATTEMPTS:
             wait = outcome.wait_ms
             if wait is None:
                 # Full jitter, so that who was refused together does not come back together.
                 wait = random.randint(_FIRST_WAIT_MS // 2, min(_FIRST_WAIT_MS << tries, _LONGEST_WAIT_MS))  # noqa: S311
-            self._settled.append(PutRow(_AGAIN, delivery.key, {"at": now + wait}))
+            self._settled.append(PutRow(AGAIN, delivery.key, {"at": now + wait, "from": now}))
             delivery.value.update({**told, "state": "again", "at": now + wait})
             self._settled.append(delivery.step(now))
         else:
-            self._settle(delivery, {**told, "state": "failed"}, "failed")
+            self._settle(delivery, {**told, "state": "failed", "gone": outcome.verdict == "gone"}, "failed")
 
     def _settle(self, delivery: Delivery, told: Object, count: str) -> None:
         """A row has its end."""
@@ -356,11 +373,9 @@ class Sending:
             self._unsent.append(delivery)
         delivery.value.update({name: value for name, value in told.items() if value not in ("", None, False)})
         if was_again:
-            self._settled.append(DropRow(_AGAIN, delivery.key))
+            self._settled.append(DropRow(AGAIN, delivery.key))
         self._settled.append(delivery.step(self._now()))
-        name = count if count != "skipped" else f"skipped.{told['reason']}"
-        why = (f"failed.reason.{told['reason']}",) if count == "failed" else ()
-        for place in (name, f"{name}.type.{delivery.value['type']}", f"{name}.offset.{delivery.value.get('offset', '')}", *why):
+        for place in delivery.counted(count if count != "skipped" else f"skipped.{told['reason']}"):
             self._counts[place] = self._counts.get(place, 0) + 1
 
 
@@ -368,6 +383,11 @@ def send_id_of(key: str) -> str:
     """The UUID of a delivery, the same for every attempt: version 8 (RFC 9562), whose bits are ours to choose."""
     bits = blake2b(key.encode(), digest_size=16).hexdigest()
     return f"{bits[:8]}-{bits[8:12]}-8{bits[13:16]}-8{bits[17:20]}-{bits[20:]}"
+
+
+def _over(waits: Object, now: int) -> bool:
+    """True if nothing is waited for any more: the time has come, or the clock has been set back, and nobody knows when that would be."""
+    return bool(waits["at"] <= now or now < waits.get("from", 0) - _SET_BACK_MS)
 
 
 def _before(key: str) -> str:

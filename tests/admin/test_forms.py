@@ -174,6 +174,7 @@ DEFINITION: dict[str, Any] = {
     "control": 10,
     "perSecond": 5,
     "expires": "8h",
+    "onAmbiguous": "skip",
 }
 
 

@@ -122,6 +122,17 @@ def test_a_campaign_is_paused_resumed_cancelled_copied_and_deleted(server: TestS
     assert marketer.post(f"{path}/orders/explode").status_code in (404, 400)
 
 
+def test_what_has_not_failed_is_not_sent_again(server: TestServer, marketer: Visitor) -> None:
+    made = campaign(server)
+    for order in ("approve", "schedule"):
+        assert server.call("POST", f"/api/v1/campaigns/{made}/{order}", headers=keys("first"))[0] == 200
+    until(lambda: live(marketer, made)["state"] == "completed")
+    assert "orders/requeue" not in marketer.get(f"/console/campaigns/{made}/report").text
+    marketer.post(f"/console/campaigns/{made}/orders/requeue")
+    assert "Nothing of it can be sent again." in marketer.get(f"/console/campaigns/{made}").text
+    assert live(marketer, made)["state"] == "completed"
+
+
 def test_a_copy_goes_to_ones_own_phone_and_is_no_part_of_the_report(server: TestServer, marketer: Visitor) -> None:
     phone = server.call("GET", "/parse/installations", headers=keys("first"))[1]["results"][0]["objectId"]
     made = saved(marketer)

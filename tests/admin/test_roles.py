@@ -26,6 +26,7 @@ CHANGES = (
     "campaigns/{id}/test",
     "campaigns/{id}/orders/pause",
     "campaigns/{id}/orders/cancel",
+    "campaigns/{id}/orders/requeue",
     "campaigns/{id}/orders/duplicate",
     "campaigns/{id}/orders/delete",
     "audiences/new/save",

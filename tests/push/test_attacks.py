@@ -21,7 +21,8 @@ from mbaas_push.sending import Sending
 from mbaas_push.transports.accept import Accept
 from mbaas_push.transports.lane import Reply as LaneReply
 from mbaas_push.turns import Turns
-from tests.push.test_sending import deliveries, device, ended, passing, push, runs, status, subscription, tokens
+from tests.push.pushing import deliveries, device, ended, passing, push, runs, status, tokens
+from tests.push.test_sending import subscription
 from tests.waiting import until
 
 

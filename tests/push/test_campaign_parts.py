@@ -185,3 +185,21 @@ def test_a_time_that_no_clock_shows_is_refused(at: str) -> None:
     ):
         with pytest.raises(ParseError):
             check(schedule)
+
+
+def test_what_was_launched_is_not_launched_again_by_an_edit_within_the_time_that_it_may_be_late() -> None:
+    schedule = Schedule.of(check({"at": "2026-01-31T09:00:00", "zone": "Europe/Paris", "repeat": "FREQ=DAILY", "late": "1h"}))
+    assert schedule.first is not None
+    launched = schedule.due(schedule.first)
+    assert schedule.upcoming(schedule.first, launched + 60_000) == schedule.first
+    assert schedule.upcoming(schedule.first, launched + 60_000, launched) == schedule.first + DAY_MS
+
+
+def test_a_time_that_clocks_left_out_is_not_too_late_in_the_last_moment() -> None:
+    """Lord Howe goes from 2:00 to 2:30."""
+    schedule = Schedule.of(check({"at": "2026-10-04T02:15:00", "zone": "Australia/Lord_Howe", "repeat": "FREQ=DAILY"}))
+    assert schedule.first is not None
+    due = schedule.due(schedule.first)
+    assert local_time.wall(due, "Australia/Lord_Howe") == ms("2026-10-04T02:30:00Z")
+    assert schedule.upcoming(schedule.first, due + 5 * 60_000) == schedule.first
+    assert schedule.upcoming(schedule.first, due + 5 * 60_000 + 1) == schedule.first + DAY_MS

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from mbaas.testing.process import TestServer
 from mbaas_push.mock.script import Script
-from tests.push.killing import asked, check, mocking, register, send, status_of
+from tests.push.killing import asked, check, deliveries, installations, mocking, register, send, status_of
 from tests.secantus import end_transactions
 from tests.wire.people import Person
 from tests.workers.asking import MACHINES, ONE_MACHINE, Stores, soon
@@ -109,12 +110,39 @@ def test_whoever_dies_at_a_named_point_leaves_nobody_out(
             print(f"{kind}, {when} commit {number} of {table}: {check(server, push, tokens, script, 1)}")
 
 
-def _begun(dying: TestServer, key: str) -> str | None:
+def test_whoever_dies_sends_nobody_a_push_twice_that_is_not_to_be(mock: tuple[Script, dict[str, str]], tmp_path: Path) -> None:
+    """`on_ambiguous: skip`, with the process dead while messages are on the wire and some answers have come."""
+    script, settings = mock
+    script.latency_ms = 20
+    dying = TestServer(tmp_path / "server", settings=settings, python=("-s",))
+    with dying:
+        tokens = register(dying, DEVICES)
+    dying.environment |= {"PYTHONPATH": str(Path(__file__).parent / "dying"), "MBAAS_TEST_DIES": "wire after 5"}
+    with dying:
+        _begun(dying, "once", on_ambiguous="skip")
+        assert dying.process is not None
+        assert dying.process.wait(60) == 9, dying.log.read_text()
+    with TestServer(tmp_path / "server", settings=settings) as server:
+        push = _begun(server, "once", on_ambiguous="skip")
+        assert push is not None
+        soon(lambda: status_of(server, push)["status"] == "succeeded")
+        counts, named = status_of(server, push)["counts"], installations(server)
+        states = {named[row["installation"]]: row["state"] for row in deliveries(server, push)}
+    received = Counter(receipt.token for receipt in script.accepted())
+    assert set(received.values()) == {1}
+    assert tokens == set(states)
+    assert counts == Counter(states.values())
+    unknown = {token for token, state in states.items() if state == "unknown"}
+    assert 0 < len(unknown) <= 100
+    assert tokens - unknown <= set(received)
+
+
+def _begun(dying: TestServer, key: str, **more: str) -> str | None:
     """Have a push sent; None where the server was dead before it could say which."""
     try:
         master = Person.master(dying)
         headers = {**master.headers, "Idempotency-Key": key}
-        return str(dying.call("POST", "/api/v1/push", {"where": {}, "data": {"alert": "x"}}, headers)[1]["id"])
+        return str(dying.call("POST", "/api/v1/push", {"where": {}, "data": {"alert": "x"}, **more}, headers)[1]["id"])
     except OSError:
         return None
 

@@ -93,10 +93,32 @@ def test_a_scheduled_push_is_paused_resumed_and_cancelled(api: httpx.Client, moc
     assert receipts(mock, "later") == 0
 
 
+def test_what_has_failed_is_sent_again_when_somebody_says_so(api: httpx.Client, mock: dict[str, str]) -> None:
+    """As docs/push.md has it."""
+    registered(api, "refused")
+    with httpx.Client(verify=ssl.create_default_context(cafile=mock["push_ca_file"]), http2=True) as client:
+        replies = [{"status": 400, "reason": "INVALID_ARGUMENT"}, {}]
+        assert client.put(f"{mock['fcm_endpoint']}/mock/script", json={"tokens": {"refused": replies}}).status_code == 200
+    push = api.post("/api/v1/push", json={"where": {"deviceToken": "refused"}, "data": {"alert": "x"}}).json()["id"]
+    assert ended(api, push)["counts"] == {"failed": 1}
+    [dead] = api.get(f"/api/v1/push/{push}/dead-letters?state=failed").json()["results"]
+    assert (dead["state"], dead["reason"].startswith("INVALID_ARGUMENT")) == ("failed", True)
+    one = {"deliveries": [dead["delivery"]]}
+    assert api.post(f"/api/v1/push/{push}/dead-letters/requeue", json={"state": "sent"}).status_code == 400
+    answer = api.post(f"/api/v1/push/{push}/dead-letters/requeue", json=one)
+    assert (answer.status_code, answer.json()) == (202, {"requeued": 1, "expired": 0, "more": False})
+    until(lambda: api.get(f"/api/v1/push/{push}").json()["counts"] == {"sent": 1})
+    assert api.get(f"/api/v1/push/{push}/dead-letters").json() == {"results": [], "next": None}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
         ("POST", "/api/v1/push", {"data": {}}, 400),
+        ("POST", "/api/v1/push", {"where": {}, "data": {}, "on_ambiguous": "maybe"}, 400),
+        ("GET", "/api/v1/push/nobody/dead-letters?state=sent", None, 400),
+        ("POST", "/api/v1/push/nobody/dead-letters/requeue", {}, 404),
+        ("POST", "/api/v1/push/nobody/dead-letters/requeue", {"limit": "x"}, 400),
         ("POST", "/api/v1/push", {"where": {}, "push_time": "soon"}, 400),
         ("GET", "/api/v1/push/nobody", None, 404),
         ("GET", "/api/v1/push/nobody/deliveries?state=lost", None, 400),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import orjson
 
 from mbaas.kernel.errors import Code, ParseError
@@ -11,9 +13,14 @@ from mbaas.wire.routes import Route
 from mbaas.wire.v1.dialect import BASE, whole
 from mbaas_push.room import runs_of
 
+if TYPE_CHECKING:
+    from mbaas_push.dead_letters import DeadLetters
+
 _PAGE, _MOST = 100, 1000
+_REQUEUE = "/push/:pushId/dead-letters/requeue"
 _READ_ONLY = "send push notifications"
-_STATES = ("pending", "again", "sent", "failed", "skipped")
+_STATES = ("pending", "again", "sent", "failed", "unknown", "skipped")
+_DEAD = ("failed", "unknown")
 
 
 async def send(request: Request) -> Answer:
@@ -48,9 +55,36 @@ async def order(request: Request) -> Json:
     return await runs.told(run)
 
 
+async def dead_letters(request: Request) -> Json:
+    """What has failed for good, or may have been sent, and can be sent again."""
+    given = request.texts()
+    state, cursor = given.get("state"), given.get("cursor", "")
+    if (state is not None and state not in _DEAD) or not isinstance(cursor, str):
+        raise ParseError(Code.INVALID_QUERY, f"state is {' or '.join(_DEAD)}; cursor is what `next` said.")
+    limit = max(1, whole(request, "limit", _PAGE, _MOST))
+    found, following = await _dead_letters(request).page(request.params[0], state, cursor, limit)
+    return {"results": found, "next": following}
+
+
+async def requeue(request: Request) -> Answer:
+    """Send some of them again."""
+    from mbaas_push.dead_letters import Wanted
+
+    told = await _dead_letters(request).requeue(request.params[0], Wanted.read(request.object()), request.caller)
+    return Answer(202, orjson.dumps(told))
+
+
+def _dead_letters(request: Request) -> DeadLetters:
+    from mbaas_push.dead_letters import DeadLetters
+
+    return DeadLetters(request.app, runs_of(request.app))
+
+
 ROUTES = (
     Route("POST", "/push", send, "Send a push once", "push", master=True, read_only=_READ_ONLY, base=BASE, status=202),
     Route("GET", "/push/:pushId", one, "How far a push is", "push", master=True, base=BASE),
     Route("GET", "/push/:pushId/deliveries", deliveries, "What became of each address", "push", master=True, base=BASE),
+    Route("GET", "/push/:pushId/dead-letters", dead_letters, "What can be sent again", "push", master=True, base=BASE),
+    Route("POST", _REQUEUE, requeue, "Send dead letters again", "push", master=True, read_only=_READ_ONLY, base=BASE, status=202),
     Route("POST", "/push/:pushId/:order", order, "Pause, resume or cancel a push", "push", master=True, read_only=_READ_ONLY, base=BASE),
 )

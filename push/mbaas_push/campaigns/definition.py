@@ -11,6 +11,7 @@ from mbaas_push import local_time
 from mbaas_push.campaigns import content, quiet_hours, schedule, segments
 from mbaas_push.campaigns.content import LIMITS, wrong
 from mbaas_push.campaigns.store import LONGEST_NAME
+from mbaas_push.message import RESEND, SKIP
 
 _NAME = re.compile(r"[\w.-]{1,40}")
 _MOST_VARIANTS, _MOST_CAPS = 10, 5
@@ -109,6 +110,12 @@ def _pace(given: Json) -> Json:
     return given
 
 
+def _on_ambiguous(given: Json) -> Json:
+    if given not in (RESEND, SKIP):
+        raise wrong(f"onAmbiguous is {RESEND} or {SKIP}")
+    return given
+
+
 def _expires(given: Json) -> Json:
     schedule.duration_ms(given, "expires")
     return given
@@ -124,5 +131,6 @@ CHECKS: dict[str, Callable[[Json], Json]] = {
     "quietHours": quiet_hours.check,
     "perSecond": _pace,
     "expires": _expires,
+    "onAmbiguous": _on_ambiguous,
 }
 """What a campaign has besides its content, and how each is checked."""

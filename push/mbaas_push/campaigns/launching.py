@@ -16,6 +16,7 @@ from mbaas.observe.logs import get_logger
 from mbaas.storage.ports import PutRow, Step
 from mbaas_push.campaigns.schedule import Schedule, duration_ms
 from mbaas_push.campaigns.store import Kept, Store
+from mbaas_push.message import RESEND
 from mbaas_push.runs import Runs
 from mbaas_push.sending import CONTROL
 
@@ -50,7 +51,7 @@ class Launching:
         """The step that has a campaign sent at its times. ParseError 142 if there are none."""
         schedule, now = Schedule.of(campaign.definition["schedule"]), self._app.clock.now()
         first = schedule.begun(now)
-        wall = schedule.upcoming(first, now)
+        wall = schedule.upcoming(first, now, campaign.value.get("launched"))
         if wall is None:
             raise ParseError(Code.VALIDATION_ERROR, "The time of the schedule has passed.")
         return PutRow(TICKS, campaign.id, {"first": first, "next": wall, "done": 0, "sent": 0}, due=schedule.due(wall))
@@ -99,7 +100,7 @@ class Launching:
     def _launched(self, campaign: Kept, schedule: Schedule, wall: int) -> list[Step]:
         run = self._app.ids.object_id()
         push = push_of(campaign, self._app.clock.now(), wall if schedule.local else schedule.due(wall), local=schedule.local)
-        steps = self._store.steps(campaign, "launched", None, {"run": run, "time": iso(wall)})
+        steps = self._store.steps(campaign, "launched", None, {"run": run, "time": iso(wall)}, launched=schedule.due(wall))
         under_way = PutRow(UNDER_WAY, f"{campaign.id}|{run}", {})
         return [*steps, self._store.note_run(campaign, run, test=False), under_way, self._runs.launch(run, push)]
 
@@ -171,6 +172,7 @@ def push_of(campaign: Kept, asked: int, at: int | None, *, local: bool = False, 
         "expires": None if at is not None or lasts is None else asked + lasts,
         "lasts": lasts,
         "interval": None if lasts is None else lasts / 1000,
+        "on_ambiguous": definition.get("onAmbiguous", RESEND),
         "asked": asked,
         "pushTime": None if at is None else iso(at).removesuffix("Z") if local else iso(at),
         "campaign": told,

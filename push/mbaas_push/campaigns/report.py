@@ -19,10 +19,10 @@ from mbaas.kernel.values import Object
 from mbaas_push.deliveries import TABLE, Delivery
 from mbaas_push.receipts import Told, told_of
 
-COUNTS = ("audience", "suppressed", "pending", "sent", "failed", "delivered", "opened", "dismissed", "converted", "conversions")
-"""`audience` is the sum of `suppressed`, `pending`, `sent` and `failed`; `converted` are devices, `conversions` how often."""
+COUNTS = ("audience", "suppressed", "pending", "sent", "failed", "unknown", "delivered", "opened", "dismissed", "converted", "conversions")
+"""`audience` is the sum of `suppressed`, `pending`, `sent`, `failed` and `unknown`; `converted` are devices, `conversions` how often."""
 _PAGE = 500
-_STATE = {"skipped": "suppressed", "again": "pending", "pending": "pending", "sent": "sent", "failed": "failed"}
+_STATE = {"skipped": "suppressed", "again": "pending", "pending": "pending", "sent": "sent", "failed": "failed", "unknown": "unknown"}
 
 
 @dataclass(slots=True)

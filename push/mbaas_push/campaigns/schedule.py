@@ -73,14 +73,15 @@ class Schedule:
         found = recurrence.next_wall(self.repeat, first, after)
         return None if found is None or (self.until is not None and found > self.until) else found
 
-    def upcoming(self, first: int, now: int) -> int | None:
-        """The first occurrence that it is not too late for; None if there is none."""
+    def upcoming(self, first: int, now: int, launched: int | None = None) -> int | None:
+        """The first occurrence that it is not too late for; None if there is none. Of what recurs none up to the one that was `launched`
+        last: who edits it and has it scheduled anew within the time that it may be late does not have it sent a second time."""
         if self.repeat is None:
             return None if self.missed(first, now) else first
         # All that the clocks showed before this has been missed. What is after may have been, too, in an hour that they show twice.
         since = now - self.late_ms
-        wall = self.following(first, (since - _LATEST_MS if self.local else local_time.wall(since, self.zone)) - 1, 0)
-        while wall is not None and self.missed(wall, now):
+        wall = self.following(first, (since - _LATEST_MS if self.local else local_time.wall(since - 1, self.zone)) - 1, 0)
+        while wall is not None and (self.missed(wall, now) or (launched is not None and self.due(wall) <= launched)):
             wall = self.following(first, wall, 0)
         return wall
 

@@ -23,6 +23,7 @@ SAYS = {
     "pending": "It waits for its time, or is about to be sent.",
     "again": "It waits: the provider refused it for now, or it is in the device's quiet hours.",
     "failed": "The provider refused it for good.",
+    "unknown": "It may have been sent: the server, or the line, broke off meanwhile, and the campaign sends nothing twice.",
     "no_address": "The installation has no token, or is of a kind that no provider reaches.",
     "opted_out": "The device has opted out of this category (optOuts).",
     "control": "The person is in the control group, which is sent nothing.",

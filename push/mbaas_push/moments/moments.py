@@ -25,7 +25,8 @@ class Moments:
         self._app = app
         store = Store(app, "play")
         self.rules = Rules(app, store)
-        self.queue = Queue(app, TASKS, self._work, owner, most=_AT_ONCE)
+        # What a task waits for it knows itself, whatever the clock shows now.
+        self.queue = Queue(app, TASKS, self._work, owner, most=_AT_ONCE, early=lambda value, now: True)
         self.firing = Firing(app, self.rules, self.queue.begin)
         self._working = Working(app, runs, self.rules, self.firing.settled, self.queue.wake)
         self._following = Following(app, self.rules, self.firing, owner, self.queue.wake)

@@ -7,6 +7,7 @@ adapter takes them.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ _DEVICE = re.compile(r"[\w-]{1,200}", re.ASCII)
 """Apple's are hexadecimal, of no fixed length. Clients choose them, and they become part of a path."""
 _HEADER = re.compile(r"[ -~]{1,255}")
 """A value that neither ends its header nor fills the connection's table of them: `appIdentifier` is a client's choice, too."""
+_OF_OTHER = "BadDeviceToken"
 _OF_TOKEN = ("ExpiredProviderToken",)
 _TRANSIENT = ("TooManyRequests", "TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown", "InternalServerError", "IdleTimeout")
 
@@ -44,7 +46,8 @@ class Apns:
         self._app, self._lane = app, lane
         self._key = read_key(options.apns_key, "MBAAS_APNS_KEY")
         self._key_id, self._team, self._topic = options.apns_key_id, options.apns_team_id, options.apns_topic
-        self._url = f"{options.apns_endpoint.rstrip('/')}/3/device/"
+        self._production = _devices(options.apns_endpoint)
+        self._sandbox = None if options.apns_sandbox_endpoint is None else _devices(options.apns_sandbox_endpoint)
         self._token, self._issued = "", 0
 
     async def send(self, parcel: Parcel) -> Outcome:
@@ -59,11 +62,22 @@ class Apns:
         body = payload(parcel)
         if len(body) > MOST_BYTES:
             return Outcome("failed", f"the payload has {len(body)} bytes; Apple takes {MOST_BYTES}")
-        headers = self._headers(parcel, topic)
+        headers, sandbox = self._headers(parcel, topic), parcel.address.sandbox and self._sandbox is not None
+        outcome = await self._post(sandbox, parcel, headers, body)
+        if outcome.reason != _OF_OTHER or self._sandbox is None:
+            return outcome
+        # It may be a token of the other environment: of a build for development, or of one that has gone to the store since.
+        other = await self._post(not sandbox, parcel, headers, body)
+        if other.verdict == "failed":
+            return outcome
+        return replace(other, sandbox=not sandbox) if other.verdict == "sent" else other
+
+    async def _post(self, sandbox: bool, parcel: Parcel, headers: list[str], body: bytes) -> Outcome:
+        url = f"{self._sandbox if sandbox else self._production}{parcel.address.value}"
         for _ in range(2):
             token = await self._provider_token()
             try:
-                reply = await self._lane.post(self._url + parcel.address.value, [*headers, f"authorization: bearer {token}"], body)
+                reply = await self._lane.post(url, [*headers, f"authorization: bearer {token}"], body)
             except Broken as broken:
                 return broken.outcome()
             if reply.status == 200:
@@ -95,13 +109,13 @@ class Apns:
 
     async def _provider_token(self) -> str:
         now = self._app.clock.now()
-        if self._token and now - self._issued < _RENEWED_MS:
+        if self._token and 0 <= now - self._issued < _RENEWED_MS:
             return self._token
         refused = self._token == "" and self._issued > 0
 
         def renewed(row: Row | None) -> Row:
             """That of whichever process has made one, for as long as it is good."""
-            if row is not None and now - row.value["issued"] < _RENEWED_MS and not (refused and row.value["issued"] == self._issued):
+            if row is not None and 0 <= now - row.value["issued"] < _RENEWED_MS and not (refused and row.value["issued"] == self._issued):
                 return row
             token = es256(self._key, {"iss": self._team, "iat": now // 1000}, kid=self._key_id)
             return Row(name, {"token": token, "issued": now}, expires=now + 60 * 60_000)
@@ -135,8 +149,13 @@ def _outcome(status: int, reason: str, told: dict[str, Any], retry_after_s: int)
         since = told.get("timestamp")
         return Outcome("gone", reason, since=since if isinstance(since, int) else None)
     if status == 429 or status >= 500 or reason in _TRANSIENT:
-        return Outcome("again", reason, wait_ms=wait, all_wait=reason in ("TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown"))
+        all_wait = reason in ("TooManyProviderTokenUpdates", "ServiceUnavailable", "Shutdown")
+        return Outcome("again", reason, wait_ms=wait, all_wait=all_wait, quota=reason == "TooManyRequests")
     return Outcome("failed", reason)
+
+
+def _devices(origin: str) -> str:
+    return f"{origin.rstrip('/')}/3/device/"
 
 
 def _text(value: Json) -> str:

@@ -116,8 +116,8 @@ def _outcome(status: int, code: str, error: dict[str, Any], retry_after_s: int) 
     wait = retry_after_s * 1000 or None
     if code == "UNREGISTERED" or (status == 404 and code == "NOT_FOUND"):
         return Outcome("gone", code)
-    if status == 429:
-        return Outcome("again", code, wait_ms=wait or _QUOTA_WAIT_MS, all_wait=True)
+    if status == 429 or code == "QUOTA_EXCEEDED":
+        return Outcome("again", code, wait_ms=wait or _QUOTA_WAIT_MS, all_wait=True, quota=True)
     if status >= 500:
         return Outcome("again", code, wait_ms=wait)
     if code == "INVALID_ARGUMENT" and "registration token" in str(error.get("message")):

@@ -15,7 +15,7 @@ Verdict = Literal["sent", "failed", "gone", "again", "unknown"]
 
 @dataclass(slots=True)
 class Address:
-    """Where a device is reached. `app` is the app's bundle id, where the installation names it."""
+    """Where a device is reached. `app` is the app's bundle id, where the installation names it. `sandbox`: in Apple's, if there are two."""
 
     provider: Provider
     value: str
@@ -38,7 +38,9 @@ class Parcel:
 class Outcome:
     """What became of a parcel: the provider's id for it, or its reason; how long to wait before the next attempt, in ms, if it says.
 
-    `since`: from when on the address is known to be dead, in ms. `all_wait`: the wait is for every parcel to this provider.
+    `since`: from when on the address is known to be dead, in ms. `all_wait`: the wait is for every parcel to this provider. `quota`: it was
+    refused since it is more than the provider takes in that time. `sandbox`:
+    the address turned out to be one of Apple's sandbox, or not to be one; None where it is what it was taken for.
     """
 
     verdict: Verdict
@@ -47,6 +49,8 @@ class Outcome:
     wait_ms: int | None = None
     since: int | None = None
     all_wait: bool = False
+    quota: bool = False
+    sandbox: bool | None = None
 
 
 class Transport(Protocol):

@@ -105,7 +105,7 @@ class WebPush:
         parts = urlsplit(endpoint)
         origin = f"{parts.scheme}://{parts.netloc}"
         token, until = self._signed.get(origin, ("", 0))
-        if until - now_s < _TOKEN_S // 2:
+        if not _TOKEN_S // 2 <= until - now_s <= _TOKEN_S:
             until = now_s + _TOKEN_S
             token = es256(self._key, {"aud": origin, "exp": until, "sub": self._subject}, typ="JWT")
             if len(self._signed) >= _MOST_ORIGINS:
@@ -145,6 +145,7 @@ def _outcome(status: int, retry_after_s: int, host: str) -> Outcome:
     if status in (404, 410):
         return Outcome("gone", str(status))
     # Microsoft's service says 406 where others say 429.
-    if status == 429 or status >= 500 or (status == 406 and host.endswith(".notify.windows.com")):
-        return Outcome("again", str(status), wait_ms=retry_after_s * 1000 or None)
+    quota = status == 429 or (status == 406 and host.endswith(".notify.windows.com"))
+    if quota or status >= 500:
+        return Outcome("again", str(status), wait_ms=retry_after_s * 1000 or None, quota=quota)
     return Outcome("failed", str(status))
