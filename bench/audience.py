@@ -32,9 +32,9 @@ _LETTERS, _RANDOM = ascii_letters + digits, Random(1)
 
 
 @asynccontextmanager
-async def running_app(folder: Path) -> AsyncIterator[App]:
+async def running_app(folder: Path, app_id: str = "a", master_key: str = "m") -> AsyncIterator[App]:
     """An app on the embedded store; pushes are taken by a provider of its own that accepts everything."""
-    options = AppOptions(app_id="a", master_key="m", data_dir=folder, push={"adapter": {"module": "accept"}})
+    options = AppOptions(app_id=app_id, master_key=master_key, data_dir=folder, push={"adapter": {"module": "accept"}})
     app = await open_app(options, Services(ServerOptions(), {}))
     try:
         yield app

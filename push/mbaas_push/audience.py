@@ -7,6 +7,7 @@ the first has a delivery: whoever finds the devices of a run knows which address
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from mbaas.data.app import App
@@ -29,6 +30,8 @@ from mbaas_push.message import LOCALIZED, Badge, badge_of, in_locale, locales_of
 CLASS = "_Installation"
 _TRIES = 5
 _PAGE = 1000
+_AT_A_TIME = 100
+"""Deliveries that are made up without letting anything else run."""
 _DEFAULT_ZONE = "UTC"
 """Where a device is taken to be that does not say."""
 
@@ -46,10 +49,7 @@ async def materialise(task: Task, turn: Callable[[], Awaitable[int]]) -> None:
         for attempt in range(_TRIES):
             page = await find_objects(app, MASTER, CLASS, after(where, task.value["cursor"], most))
             value = {**task.value, "cursor": page[-1]["objectId"]} if page else {**task.value, "state": "sending"}
-            there: dict[str, tuple[Delivery, Step | None]] = {}
-            for delivery, badge in await write.deliveries(page):
-                if (address := address_in(delivery.key)) not in reached:
-                    there.setdefault(address, (delivery, badge))
+            there = await _not_yet(write, page, reached)
             deliveries = [beside_others(delivery) for delivery, _ in there.values()]
             badges = [badge for _, badge in there.values() if badge is not None]
             value["counts"] = _with_skipped(task.value["counts"], deliveries)
@@ -63,6 +63,17 @@ async def materialise(task: Task, turn: Callable[[], Awaitable[int]]) -> None:
                 # An installation whose badge is to be raised has been deleted meanwhile.
                 if error.code != Code.OBJECT_NOT_FOUND or attempt == _TRIES - 1:
                     raise
+
+
+async def _not_yet(write: _Plain | _OfCampaign, page: list[Object], reached: set[str]) -> dict[str, tuple[Delivery, Step | None]]:
+    """By address the deliveries of a page, each with the step that stores its badge, without those to addresses that have one."""
+    found: dict[str, tuple[Delivery, Step | None]] = {}
+    for first in range(0, len(page), _AT_A_TIME):
+        await asyncio.sleep(0)
+        for delivery, badge in await write.deliveries(page[first : first + _AT_A_TIME]):
+            if (address := address_in(delivery.key)) not in reached:
+                found.setdefault(address, (delivery, badge))
+    return found
 
 
 async def _reached(task: Task) -> set[str]:
