@@ -32,10 +32,9 @@ _LETTERS, _RANDOM = ascii_letters + digits, Random(1)
 
 
 @asynccontextmanager
-async def running_app(folder: Path, app_id: str = "a", master_key: str = "m") -> AsyncIterator[App]:
-    """An app on the embedded store; pushes are taken by a provider of its own that accepts everything."""
-    options = AppOptions(app_id=app_id, master_key=master_key, data_dir=folder, push={"adapter": {"module": "accept"}})
-    app = await open_app(options, Services(ServerOptions(), {}))
+async def running_app(folder: Path, app_id: str = "a", master_key: str = "m", **more: Any) -> AsyncIterator[App]:
+    """An app on the embedded store, that sends nothing yet."""
+    app = await open_app(AppOptions(app_id=app_id, master_key=master_key, data_dir=folder, **more), Services(ServerOptions(), {}))
     try:
         yield app
     finally:
@@ -58,7 +57,8 @@ async def seed(app: App, count: int) -> None:
 
 async def measure(folder: Path, count: int) -> None:
     """Seed, push, and look until the run begins to send."""
-    async with running_app(folder) as app:
+    # A provider of its own accepts everything.
+    async with running_app(folder, push={"adapter": {"module": "accept"}}) as app:
         await seed(app, count)
         async with opened(app, PushOptions(), Reach(open=True)):
             begun, used, kept, told = time.perf_counter(), time.process_time(), written(), count // 4

@@ -1,4 +1,4 @@
-"""`python -m bench.push [devices]`: messages a second to the mock provider, which shares the machine: the lane alone, and end to end."""
+"""`python -m bench push [DEVICES]`: messages a second to the mock provider, which shares the machine: the lane alone, and end to end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from firebase_admin import messaging
 
+from bench.audience import running_app, seed
 from bench.live import spent
-from mbaas.app import open_app
 from mbaas.configuration import push_options
-from mbaas.data.app import App
 from mbaas.kernel.caller import MASTER
-from mbaas.kernel.options import AppOptions, ServerOptions
 from mbaas.outbound.reach import Reach
-from mbaas.services import Services
 from mbaas.settings import Settings
-from mbaas.storage.ports import Document, Insert
 from mbaas.testing.process import clean_environment
-from mbaas_push.audience import CLASS
 from mbaas_push.mock import credentials
 from mbaas_push.mock.providers import ACCESS
 from mbaas_push.room import opened, runs_of
@@ -42,8 +37,7 @@ from mbaas_push.transports.port import Address, Parcel
 from mbaas_push.transports.providers import Providers
 from mbaas_push.transports.signing import base64url
 
-STAMP = "2026-01-31T09:05:00.123Z"
-ON_THE_WIRE = 900
+DEVICES, ON_THE_WIRE = 20_000, 900
 SAID = {"title": "News", "alert": "Something has happened", "uri": "app://news"}
 NODE = Path(__file__).parents[1] / "tests/compat"
 
@@ -75,16 +69,6 @@ class Mock:
                 yield cls(folder, found, process.pid)
             finally:
                 process.terminate()
-
-
-@asynccontextmanager
-async def running_app(folder: Path) -> AsyncIterator[App]:
-    """An app on the embedded store, that sends nothing yet."""
-    app = await open_app(AppOptions(app_id="a", master_key="m", data_dir=folder), Services(ServerOptions(), {}))
-    try:
-        yield app
-    finally:
-        await app.close()
 
 
 async def sent(name: str, parcels: list[Parcel], send: Callable[[Parcel], Awaitable[Any]], mock: Mock) -> float:
@@ -164,10 +148,7 @@ async def lanes(mock: Mock, count: int, folder: Path) -> None:
 async def end_to_end(mock: Mock, count: int, folder: Path) -> None:
     """From a query of installations to the last outcome, with durable rows."""
     async with running_app(folder) as app:
-        schema = app.classes.known_or_blank(CLASS)
-        for first in range(0, count, 200):
-            rows = [_installation(n) for n in range(first, min(first + 200, count))]
-            await app.store.documents.commit([Insert(schema, Document(row)) for row in rows])
+        await seed(app, count)
         async with opened(app, mock.options, Reach(open=True)):
             begun, used, mocks = time.perf_counter(), time.process_time(), mock.used()
             push = await app.pushes.send(MASTER, {"where": {}, "data": SAID})
@@ -185,22 +166,18 @@ async def end_to_end(mock: Mock, count: int, folder: Path) -> None:
     print(f"{'  most memory of this process':42} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:9,.0f} MB")
 
 
-def _installation(number: int) -> dict[str, Any]:
-    named = {"deviceType": "android", "deviceToken": f"{number:064x}", "installationId": f"i{number}", "channels": ["news"]}
-    return {"objectId": f"d{number:09d}", "createdAt": STAMP, "updatedAt": STAMP, **named}
-
-
-def main(count: int = 20_000) -> None:
-    """Run in folders that are removed afterwards."""
+def main() -> None:
+    """Run in folders that are removed afterwards, end to end with as many devices as the arguments say."""
+    count = next((int(argument) for argument in sys.argv[1:] if argument.isdecimal()), DEVICES)
     made = Path(tempfile.mkdtemp())
     try:
         credentials.make(made / "mock")
         with Mock.running(made / "mock") as mock:
-            uvloop.run(lanes(mock, count, made / "lanes"))
+            uvloop.run(lanes(mock, min(count, DEVICES), made / "lanes"))
             uvloop.run(end_to_end(mock, count, made / "rows"))
     finally:
         shutil.rmtree(made)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    main()
