@@ -45,13 +45,17 @@ def key_of(run: str, due: int, token: str) -> str:
 
 def place_in(run: str, due: int, installation: str) -> str:
     """Where the deliveries to an installation lie, and to few others."""
-    return f"{run}:{due:014d}:{installation.encode()[:_LEAD_BYTES].ljust(_LEAD_BYTES, bytes(1)).hex()}"
+    return f"{run}:{due:014d}:{_lead(installation)}"
 
 
 def beside_others(delivery: Delivery) -> Delivery:
     """The delivery where its page's others lie."""
-    run, due, digest = delivery.key.split(":")
-    return Delivery(place_in(run, int(due), delivery.value["installation"]) + address_in(digest), delivery.value)
+    due, _, digest = delivery.key.rpartition(":")
+    return Delivery(f"{due}:{_lead(delivery.value['installation'])}{digest[-_DIGEST:]}", delivery.value)
+
+
+def _lead(installation: str) -> str:
+    return installation.encode()[:_LEAD_BYTES].ljust(_LEAD_BYTES, bytes(1)).hex()
 
 
 def address_in(key: str) -> str:
