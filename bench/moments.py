@@ -32,7 +32,8 @@ def _request(method: str, path: str, body: object = None) -> bytes:
     return "\r\n".join([*lines, f"Content-Length: {len(data)}"]).encode() + b"\r\n\r\n" + data
 
 
-async def _asked(line: Line, method: str, path: str, body: object = None) -> Any:
+async def asked(line: Line, method: str, path: str, body: object = None) -> Any:
+    """The answer to a request with the master key."""
     reply = await line.ask(_request(method, path, body), method)
     assert reply.status < 300, bytes(reply.body)
     return json.loads(reply.body)
@@ -49,16 +50,16 @@ async def _seed(port: int, devices: int) -> list[str]:
     line = lines[0]
     people: list[str] = []
     for number in range(PEOPLE):
-        made = await _asked(line, "POST", "/parse/users", {"username": f"u{number}", "password": "secret-password"})
+        made = await asked(line, "POST", "/parse/users", {"username": f"u{number}", "password": "secret-password"})
         people.append(made["objectId"])
     pointers = [{"__type": "Pointer", "className": "_User", "objectId": person} for person in people]
-    await _asked(line, "POST", "/parse/batch", {"requests": [_device(f"m{n}", user=user) for n, user in enumerate(pointers)]})
+    await asked(line, "POST", "/parse/batch", {"requests": [_device(f"m{n}", user=user) for n, user in enumerate(pointers)]})
     left = iter(range(0, devices, BATCH))
 
     async def fill(line: Line) -> None:
         for first in left:
             requests = [_device(f"c{n}", channels=["all"]) for n in range(first, min(devices, first + BATCH))]
-            await _asked(line, "POST", "/parse/batch", {"requests": requests})
+            await asked(line, "POST", "/parse/batch", {"requests": requests})
         await line.close()
 
     await asyncio.gather(*map(fill, lines))
@@ -67,23 +68,23 @@ async def _seed(port: int, devices: int) -> list[str]:
 
 async def _play(line: Line, key: str, **more: object) -> None:
     body = {"name": key, "trigger": {"moment": key}, "validFor": "10m", "content": {"body": "Hello {{moment.n}}"}, **more}
-    made = await _asked(line, "POST", "/api/v1/plays", body)
-    await _asked(line, "POST", f"/api/v1/plays/{made['id']}/start")
+    made = await asked(line, "POST", "/api/v1/plays", body)
+    await asked(line, "POST", f"/api/v1/plays/{made['id']}/start")
 
 
 async def _partner(line: Line, port: int) -> None:
     manifest = {"operations": {"offer": {"timeout": 5}}}
-    await _asked(line, "POST", "/api/v1/partners", {"name": "slow", "manifest": manifest, "live": {"url": f"http://127.0.0.1:{port}"}})
+    await asked(line, "POST", "/api/v1/partners", {"name": "slow", "manifest": manifest, "live": {"url": f"http://127.0.0.1:{port}"}})
     for state in ("sandbox", "submitted", "approved", "live"):
-        await _asked(line, "POST", "/api/v1/partners/slow/state", {"state": state})
-    await _asked(line, "PUT", "/api/v1/partners/slow/grant", {"environment": "live", "classes": {}})
+        await asked(line, "POST", "/api/v1/partners/slow/state", {"state": state})
+    await asked(line, "PUT", "/api/v1/partners/slow/grant", {"environment": "live", "classes": {}})
 
 
 async def _campaign(line: Line) -> str:
     body = {"name": "Big", "audience": {"where": {"channels": "all"}}, "content": {"title": "Hello", "body": "Come back"}}
-    made = str((await _asked(line, "POST", "/api/v1/campaigns", body))["id"])
+    made = str((await asked(line, "POST", "/api/v1/campaigns", body))["id"])
     for order in ("approve", "schedule"):
-        await _asked(line, "POST", f"/api/v1/campaigns/{made}/{order}")
+        await asked(line, "POST", f"/api/v1/campaigns/{made}/{order}")
     return made
 
 
@@ -97,7 +98,7 @@ async def _fires(port: int, what: str, key: str, people: list[str]) -> dict[str,
         event = f"{what}-{number}"
         begun[event] = time.time() * 1000
         body = {"eventId": event, "subject": {"user": people[number % len(people)]}, "props": {"n": event}}
-        await _asked(line, "POST", f"/api/v1/moments/{key}/fire", body)
+        await asked(line, "POST", f"/api/v1/moments/{key}/fire", body)
         lines.put_nowait(line)
 
     running = []
@@ -141,7 +142,7 @@ async def _measure(server: TestServer, mock: dict[str, str], devices: int) -> No
         await _play(line, "asking", functions=asks, fallback={"body": "Hello {{moment.n}}"})
         # What a server loads when it first sends, and first calls a partner.
         for key in ("quick", "asking"):
-            await _asked(line, "POST", f"/api/v1/moments/{key}/fire?sync=1", {"eventId": "first", "subject": {"user": people[0]}})
+            await asked(line, "POST", f"/api/v1/moments/{key}/fire?sync=1", {"eventId": "first", "subject": {"user": people[0]}})
         for what, key, sends in (
             ("in quiet", "quick", False),
             ("while a campaign goes out", "quick", True),
@@ -151,9 +152,9 @@ async def _measure(server: TestServer, mock: dict[str, str], devices: int) -> No
             campaign = await _campaign(line) if sends else None
             begun = await _fires(server.port, what, key, people)
             if campaign is not None:
-                state = (await _asked(line, "GET", f"/api/v1/campaigns/{campaign}"))["state"]
+                state = (await asked(line, "GET", f"/api/v1/campaigns/{campaign}"))["state"]
                 if state != "completed":
-                    await _asked(line, "POST", f"/api/v1/campaigns/{campaign}/cancel")
+                    await asked(line, "POST", f"/api/v1/campaigns/{campaign}/cancel")
             receipts = [each for each in received(mock) if each["provider"] == "fcm" and each["status"] == 200]
             _tell(what, begun, [each for each in receipts if each["at"] >= min(begun.values())])
     await line.close()

@@ -7,6 +7,7 @@ import shlex
 import signal
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 
 from mbaas.settings import SettingsError
@@ -20,7 +21,7 @@ def mock(folder: Path, port: int) -> None:
     folder = folder.absolute()
     try:
         credentials.make(folder)
-        asyncio.run(_serve(folder, port))
+        uvloop.run(_serve(folder, port))
     except OSError as error:
         raise SettingsError(f"the mock cannot be started with its keys in {folder}, on port {port}: {error}") from error
 

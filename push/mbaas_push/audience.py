@@ -1,11 +1,13 @@
 """From a push to its deliveries: the installations that it finds, page by page in the order of their ids.
 
 A page's deliveries, the badges that it raises and the place where the next one begins are one commit under the fence of
-the run, so that a server that is killed goes on where it was, and no badge is raised twice.
+the run, so that a server that is killed goes on where it was, and no badge is raised twice. Of several installations with one address
+the first has a delivery: whoever finds the devices of a run knows which addresses have one, and nobody else can write any.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from mbaas.data.app import App
@@ -24,11 +26,14 @@ from mbaas_push import local_time
 from mbaas_push.addresses import ENVIRONMENT, PRODUCTION, SANDBOX, address_of, type_of
 from mbaas_push.campaigns.recipients import Recipients, clock_of
 from mbaas_push.campaigns.segments import Belongs, after, belonging, query_of
-from mbaas_push.deliveries import Delivery, key_of
+from mbaas_push.deliveries import TABLE, Delivery, address_in, beside_others, key_of
 from mbaas_push.message import LOCALIZED, Badge, badge_of, in_locale, locales_of
 
 CLASS = "_Installation"
 _TRIES = 5
+_PAGE = 1000
+_AT_A_TIME = 100
+"""Deliveries that are made up without letting anything else run."""
 _DEFAULT_ZONE = "UTC"
 """Where a device is taken to be that does not say."""
 
@@ -40,22 +45,47 @@ async def materialise(task: Task, turn: Callable[[], Awaitable[int]]) -> None:
     campaign = push.get("campaign")
     where = _reachable(push["where"]) if campaign is None else query_of(campaign["audience"])
     write = _Plain(app, task.key, push) if campaign is None else await _OfCampaign.prepared(app, task.key, push)
+    reached = await _reached(task)
     while task.value["state"] == "materialising":
         most = await turn()
         for attempt in range(_TRIES):
             page = await find_objects(app, MASTER, CLASS, after(where, task.value["cursor"], most))
             value = {**task.value, "cursor": page[-1]["objectId"]} if page else {**task.value, "state": "sending"}
-            deliveries, badges = await write.deliveries(page)
+            there = await _not_yet(write, page, reached)
+            deliveries = [beside_others(delivery) for delivery, _ in there.values()]
+            badges = [badge for _, badge in there.values() if badge is not None]
             value["counts"] = _with_skipped(task.value["counts"], deliveries)
-            value["found"] = task.value.get("found", 0) + len({delivery.key for delivery in deliveries})
+            value["found"] = task.value.get("found", 0) + len(deliveries)
             now = app.clock.now()
             try:
                 await task.keep(value, [*badges, *(delivery.step(now) for delivery in deliveries)])
+                reached.update(there)
                 break
             except ParseError as error:
                 # An installation whose badge is to be raised has been deleted meanwhile.
                 if error.code != Code.OBJECT_NOT_FOUND or attempt == _TRIES - 1:
                     raise
+
+
+async def _not_yet(write: _Plain | _OfCampaign, page: list[Object], reached: set[str]) -> dict[str, tuple[Delivery, Step | None]]:
+    """By address the deliveries of a page, each with the step that stores its badge, without those to addresses that have one."""
+    found: dict[str, tuple[Delivery, Step | None]] = {}
+    for first in range(0, len(page), _AT_A_TIME):
+        await asyncio.sleep(0)
+        for delivery, badge in await write.deliveries(page[first : first + _AT_A_TIME]):
+            if (address := address_in(delivery.key)) not in reached:
+                found.setdefault(address, (delivery, badge))
+    return found
+
+
+async def _reached(task: Task) -> set[str]:
+    """The addresses that have a delivery of the run from before, as `address_in` tells them apart."""
+    found: set[str] = set()
+    rows, after = task.app.store.rows, ""
+    while task.value["cursor"] and (page := await rows.scan(TABLE, after, _PAGE, f"{task.key}:")):
+        after = page[-1].key
+        found.update(address_in(row.key) for row in page)
+    return found
 
 
 async def forget(app: App, delivery: Delivery, since: int | None) -> None:
@@ -109,10 +139,9 @@ class _Plain:
         data: Object = push["data"]
         self._badge, self._locales, self._plain = badge_of(data), locales_of(data), in_locale(data, (), None)
 
-    async def deliveries(self, page: list[Object]) -> tuple[list[Delivery], list[Step]]:
-        """Those of a page, and the steps that store the badges they raise."""
-        found: list[Delivery] = []
-        badges: list[Step] = []
+    async def deliveries(self, page: list[Object]) -> list[tuple[Delivery, Step | None]]:
+        """Those of a page, each with the step that stores the badge it raises."""
+        found: list[tuple[Delivery, Step | None]] = []
         for installation in page:
             address = address_of(installation)
             if address is None:
@@ -125,8 +154,7 @@ class _Plain:
                 "installation": installation["objectId"],
                 "seen": from_iso(installation["updatedAt"]),
             }
-            if self._badge is not None:
-                badges.append(_show_badge(self._app, installation, self._badge, value))
+            badge = None if self._badge is None else _show_badge(self._app, installation, self._badge, value)
             spoken = in_locale(self._push["data"], self._locales, installation.get("localeIdentifier")) if self._locales else self._plain
             if spoken != self._plain:
                 value["locale"] = {name: spoken[name] for name in LOCALIZED if name in spoken}
@@ -134,8 +162,8 @@ class _Plain:
                 value["offset"] = _offset(self._push["at"], due)
             if self._push["local"] and due < self._push["asked"]:
                 value |= {"state": "skipped", "reason": "passed"}
-            found.append(Delivery(key_of(self._run, due, address.value), value))
-        return found, badges
+            found.append((Delivery(key_of(self._run, due, address.value), value), badge))
+        return found
 
 
 class _OfCampaign:
@@ -152,20 +180,19 @@ class _OfCampaign:
         """With what everybody had done when the run was asked for."""
         return cls(app, run, push, await belonging(app, push["campaign"]["audience"], push["asked"]))
 
-    async def deliveries(self, page: list[Object]) -> tuple[list[Delivery], list[Step]]:
-        """Those of a page, and the steps that store the badges they raise."""
-        found: list[Delivery] = []
-        badges: list[Step] = []
+    async def deliveries(self, page: list[Object]) -> list[tuple[Delivery, Step | None]]:
+        """Those of a page, each with the step that stores the badge it raises."""
+        found: list[tuple[Delivery, Step | None]] = []
         for recipient in await self._recipients.of(filter(self._belongs, page)):
             delivery = recipient.delivery(self._run)
-            badge = self._badges[recipient.variant]
+            badge, shown = self._badges[recipient.variant], None
             if badge is not None and not recipient.reason:
-                badges.append(_show_badge(self._app, recipient.installation, badge, delivery.value))
+                shown = _show_badge(self._app, recipient.installation, badge, delivery.value)
             if self._push["local"]:
                 clock = clock_of(recipient.zone, self._push["campaign"])
                 delivery.value["offset"] = _offset(local_time.wall(recipient.due, clock), recipient.due)
-            found.append(delivery)
-        return found, badges
+            found.append((delivery, shown))
+        return found
 
 
 def _show_badge(app: App, installation: Object, badge: Badge, value: Object) -> Step:

@@ -1,6 +1,8 @@
-"""Deliveries: one row for each (run, address), whose key is the guarantee that nobody is sent a run twice.
+"""Deliveries: one row for each (run, address).
 
-A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run lie in the order in which they are due. Its state:
+A row's key is `{run}:{due}:{digest of the address}`, so that the rows of a run lie in the order in which they are due. Where a run finds
+its devices page by page the beginning of the installation's id stands before the digest (and some of the digest is left out): rows are
+then written, and sent, one beside the other, where they would each be in a place of their own of the store's file. Its state:
 
     pending   to be sent
     again     refused by the provider for now; it is tried again at `at`
@@ -35,11 +37,32 @@ _WAITING_MS = 400 * 86_400_000
 """How long one is kept that has no end yet: longer than anybody pauses a run."""
 UNSETTLED = ("pending", "again")
 _TIMES = ("at", "occurred", "until")
+_LEAD_BYTES, _DIGEST = 4, 16
 
 
 def key_of(run: str, due: int, token: str) -> str:
     """Where the delivery to an address lies."""
     return f"{run}:{due:014d}:{digest_of(token)}"
+
+
+def place_in(run: str, due: int, installation: str) -> str:
+    """Where the deliveries to an installation lie, and to few others."""
+    return f"{run}:{due:014d}:{_lead(installation)}"
+
+
+def beside_others(delivery: Delivery) -> Delivery:
+    """The delivery where its page's others lie."""
+    due, _, digest = delivery.key.rpartition(":")
+    return Delivery(f"{due}:{_lead(delivery.value['installation'])}{digest[-_DIGEST:]}", delivery.value)
+
+
+def _lead(installation: str) -> str:
+    return installation.encode()[:_LEAD_BYTES].ljust(_LEAD_BYTES, bytes(1)).hex()
+
+
+def address_in(key: str) -> str:
+    """What of a key tells addresses apart, in either form of it."""
+    return key[-_DIGEST:]
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from mbaas_push.addresses import digest_of
 from mbaas_push.campaigns import segments
 from mbaas_push.campaigns.recipients import place_of
 from mbaas_push.campaigns.store import VERSIONS, Store
-from mbaas_push.deliveries import TABLE, Delivery
+from mbaas_push.deliveries import TABLE, Delivery, address_in, place_in
 from mbaas_push.receipts import told_of
 
 _PAGE, _MOST_DEVICES = 1000, 100
@@ -71,12 +71,14 @@ async def _of_device(app: App, campaign_id: str, run: Object, device: Object) ->
 
 async def _row(app: App, run: str, asked: int, device: Object) -> Row | None:
     """The device's row of a run: under the times of the run, which are few, or else anywhere in it, if its address has changed."""
-    rows, digest, after = app.store.rows, digest_of(place_of(device)), f"{run}:"
+    rows, after = app.store.rows, f"{run}:"
+    digest = address_in(digest_of(place_of(device)))
     while first := await rows.scan(TABLE, after, 1, f"{run}:"):
-        due = first[0].key.rpartition(":")[0]
-        if (found := await rows.get(TABLE, f"{due}:{digest}")) is not None and found.value["installation"] == device["objectId"]:
+        due = Delivery.of(first[0]).due
+        found = await rows.get(TABLE, place_in(run, due, device["objectId"]) + digest)
+        if found is not None and found.value["installation"] == device["objectId"]:
             return found
-        after = f"{due}:~"
+        after = f"{run}:{due:014d}:~"
     if (from_iso(device["updatedAt"]) or 0) < asked:
         # Its address is what it was.
         return None
