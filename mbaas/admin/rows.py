@@ -15,8 +15,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from mbaas.kernel.errors import ParseError
 from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object, is_number
+from mbaas_push.campaigns.segments import shape
 
 Fields = Mapping[str, Mapping[str, Field]]
 """The columns that may be asked for, of `installation` and of `user`."""
@@ -53,7 +55,7 @@ def audience_of(rows: Json, fields: Fields) -> Object:
         of = row.get("of") if isinstance(row, dict) else None
         if of == "event" and isinstance(row, dict):
             events.append(_read(str(place), partial(_event, row)))
-        elif of in _WHERE and isinstance(row, dict):
+        elif isinstance(of, str) and of in _WHERE and isinstance(row, dict):
             made = _group(str(place), row["any"], fields[of]) if "any" in row else _one(str(place), row, fields[of])
             conditions[_WHERE[of]].append(made)
         else:
@@ -63,7 +65,11 @@ def audience_of(rows: Json, fields: Fields) -> Object:
 
 
 def rows_of(audience: Object, fields: Fields) -> list[Object] | None:
-    """The rows that say an audience; None if none do."""
+    """The rows that say an audience; None if none do, or it is none: other tools keep them, too."""
+    try:
+        shape(audience)
+    except ParseError:
+        return None
     rows: list[Object] = []
     for of, name in _WHERE.items():
         for field, condition in _parted(audience.get(name) or {}):
