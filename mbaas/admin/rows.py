@@ -109,7 +109,8 @@ def _same(rows: list[Object], audience: Object, fields: Fields) -> bool:
         made = audience_of(rows, fields)
     except RowError:
         return False
-    return all(_split(made.get(name) or {}) == _split(audience.get(name) or {}) for name in _WHERE.values())
+    queries = all(_split(made.get(name) or {}) == _split(audience.get(name) or {}) for name in _WHERE.values())
+    return queries and made.get("events", []) == (audience.get("events") or [])
 
 
 def _split(where: Object) -> list[str]:
@@ -126,8 +127,8 @@ def _split(where: Object) -> list[str]:
 
 
 def _parted(where: Object) -> list[tuple[str, Json]]:
-    """The conditions of a query that is a plain conjunction."""
-    parts = where["$and"] if set(where) == {"$and"} and isinstance(where["$and"], list) else [where]
+    """The conditions of a query that is a plain conjunction. One of nothing is no query, and finds nobody: it is not everybody."""
+    parts = where["$and"] if set(where) == {"$and"} and isinstance(where["$and"], list) and where["$and"] else [where]
     return [(field, condition) for part in parts if isinstance(part, dict) for field, condition in part.items()]
 
 
