@@ -39,6 +39,7 @@ class AccountPage(Page):
             codes = await factor.enrol(visit.app, person, secret, str(form.get("code", "")))
         except ParseError as error:
             return await self._page(request, "code", error.message, secret)
+        await sessions.prove(visit.app, visit.session)
         await sessions.end_others(visit.app, person, visit.session)
         await visit.note("second factor on")
         return self.show(request, "recovery.html", codes=codes)

@@ -200,7 +200,8 @@ def _text(form: FormData, name: str) -> str:
 
 def _needs_none(request: Request) -> bool:
     """True for what is open without a second factor: where it is set up, the way out, and what all pages look like."""
-    path = request.url.path
+    # The path that is routed: the one in `request.url` is made of what the client says its host is.
+    path: str = request.scope["path"]
     return path == ACCOUNT or path.startswith((f"{ACCOUNT}/", f"{PATH}/static/", f"{PATH}/logout"))
 
 

@@ -67,7 +67,10 @@ class PeoplePage(Page):
     @shown
     async def require_factor(self, request: Request) -> Response:
         """Say whether everybody needs one."""
-        visit, everybody = visit_of(request), (await request.form()).get("everybody") == "yes"
+        visit, said = visit_of(request), (await request.form()).get("everybody")
+        if said not in ("yes", "no"):
+            raise ParseError(Code.VALIDATION_ERROR, "Say whether everybody needs a second factor: yes or no.")
+        everybody = said == "yes"
         await factor.require(visit.app, everybody)
         await visit.note("second factor required" if everybody else "second factor not required")
         text = "Whoever has no second factor sets one up before anything else." if everybody else "Everybody chooses now."

@@ -15,8 +15,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from mbaas.kernel.errors import ParseError
 from mbaas.kernel.schema import Field
 from mbaas.kernel.values import Json, Object, is_number
+from mbaas_push.campaigns.segments import shape
 
 Fields = Mapping[str, Mapping[str, Field]]
 """The columns that may be asked for, of `installation` and of `user`."""
@@ -53,7 +55,7 @@ def audience_of(rows: Json, fields: Fields) -> Object:
         of = row.get("of") if isinstance(row, dict) else None
         if of == "event" and isinstance(row, dict):
             events.append(_read(str(place), partial(_event, row)))
-        elif of in _WHERE and isinstance(row, dict):
+        elif isinstance(of, str) and of in _WHERE and isinstance(row, dict):
             made = _group(str(place), row["any"], fields[of]) if "any" in row else _one(str(place), row, fields[of])
             conditions[_WHERE[of]].append(made)
         else:
@@ -63,7 +65,11 @@ def audience_of(rows: Json, fields: Fields) -> Object:
 
 
 def rows_of(audience: Object, fields: Fields) -> list[Object] | None:
-    """The rows that say an audience; None if none do."""
+    """The rows that say an audience; None if none do, or it is none: other tools keep them, too."""
+    try:
+        shape(audience)
+    except ParseError:
+        return None
     rows: list[Object] = []
     for of, name in _WHERE.items():
         for field, condition in _parted(audience.get(name) or {}):
@@ -103,7 +109,8 @@ def _same(rows: list[Object], audience: Object, fields: Fields) -> bool:
         made = audience_of(rows, fields)
     except RowError:
         return False
-    return all(_split(made.get(name) or {}) == _split(audience.get(name) or {}) for name in _WHERE.values())
+    queries = all(_split(made.get(name) or {}) == _split(audience.get(name) or {}) for name in _WHERE.values())
+    return queries and made.get("events", []) == (audience.get("events") or [])
 
 
 def _split(where: Object) -> list[str]:
@@ -120,8 +127,8 @@ def _split(where: Object) -> list[str]:
 
 
 def _parted(where: Object) -> list[tuple[str, Json]]:
-    """The conditions of a query that is a plain conjunction."""
-    parts = where["$and"] if set(where) == {"$and"} and isinstance(where["$and"], list) else [where]
+    """The conditions of a query that is a plain conjunction. One of nothing is no query, and finds nobody: it is not everybody."""
+    parts = where["$and"] if set(where) == {"$and"} and isinstance(where["$and"], list) and where["$and"] else [where]
     return [(field, condition) for part in parts if isinstance(part, dict) for field, condition in part.items()]
 
 

@@ -66,11 +66,12 @@ class Checked:
 
 async def check(app: App, options: PushOptions, transport: Transport | None) -> list[Checked]:
     """Every provider. `transport` is what the app sends with, None for nothing."""
-    return [
-        await _asked(app, transport, "fcm", options.fcm_credentials is not None, options.fcm_endpoint),
-        await _asked(app, transport, "apns", options.apns_key is not None, options.apns_endpoint),
-        _web_push(app, options) if options.webpush_key is not None else _absent("webpush"),
-    ]
+    # At once: two that hang take no longer than one.
+    asked = await asyncio.gather(
+        _asked(app, transport, "fcm", options.fcm_credentials is not None, options.fcm_endpoint),
+        _asked(app, transport, "apns", options.apns_key is not None, options.apns_endpoint),
+    )
+    return [*asked, _web_push(app, options) if options.webpush_key is not None else _absent("webpush")]
 
 
 def _absent(provider: Provider) -> Checked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from mbaas.jobs.owner import Owner
 from mbaas.kernel.errors import Code, MbaasError, ParseError
 from mbaas.kernel.options import PushOptions
 from mbaas.kernel.push import NoMoments, NoPushes
+from mbaas.kernel.tasks import end
 from mbaas.observe.metrics import Metrics
 from mbaas.outbound.reach import Reach
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from mbaas_push.runs import Runs
     from mbaas_push.transports.port import Transport
 
-_CAMPAIGNS, _PROVIDERS = "campaigns", "push providers"
+_CAMPAIGNS, _PROVIDERS, _ASKING = "campaigns", "push providers", "push providers asked"
 
 
 @asynccontextmanager
@@ -51,6 +53,7 @@ async def opened(app: App, options: PushOptions, reach: Reach, metrics: Metrics 
         del app.rooms[_CAMPAIGNS]
         await moments.close()
         await campaigns.launching.close()
+        await end([app.rooms.pop(_ASKING, None)])
         await runs.close()
         owner.close()
 
@@ -84,11 +87,16 @@ def moments_of(app: App) -> Moments:
 
 
 async def providers_checked(app: App) -> list[Checked]:
-    """What each provider says of the credentials that are set for it."""
+    """What each provider says of the credentials that are set for it. Who asks while they are being asked is told the same."""
     from mbaas_push.checking import check
 
     options, transport = app.rooms[_PROVIDERS]
-    return await check(app, options, transport)
+    asking: asyncio.Task[list[Checked]] | None = app.rooms.get(_ASKING)
+    if asking is None or asking.done():
+        # However often it is asked, a provider that hangs holds one message.
+        asking = app.rooms[_ASKING] = asyncio.create_task(check(app, options, transport))
+    # Who goes away does not take it from the others.
+    return await asyncio.shield(asking)
 
 
 async def checked(app: App, options: PushOptions, reach: Reach) -> list[Checked]:

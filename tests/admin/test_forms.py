@@ -68,6 +68,10 @@ def test_rows_come_back_as_they_were(given_rows: list[dict[str, Any]]) -> None:
         {"where": {"$or": []}},
         {"where": {"$or": [{"city": "Rome"}, {"hidden": 1}]}},
         {"where": {"$nor": [{"city": "Rome"}]}},
+        {"where": {"$and": []}},
+        {"where": {"$or": [{"city": "Rome"}, {"$and": []}]}},
+        {"where": {"$or": [{"city": "Rome"}], "$and": [{"vip": True}]}},
+        {"events": [{"name": " Bought", "days": 3, "atLeast": 1}]},
         {"where": {"hidden": 1}},
         {"where": {"city": {"$regex": "^Ro", "$options": "i"}}},
         {"where": {"city": {"$nin": ["Rome"]}}},
@@ -87,9 +91,27 @@ def test_what_rows_cannot_say_is_left_as_it_is(audience: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
+    "audience",
+    [
+        {"where": 5},
+        {"where": "x"},
+        {"users": [[]]},
+        {"events": 5},
+        {"events": [5]},
+        {"events": [[[]]]},
+        {"where": {"city": "Rome"}, "beside": {"age": 3}},
+    ],
+)
+def test_what_is_no_audience_has_no_rows(audience: dict[str, Any]) -> None:
+    """Other tools write them, too; what is not understood is not shown as everybody."""
+    assert rows_of(audience, FIELDS) is None
+
+
+@pytest.mark.parametrize(
     ("row", "said"),
     [
         ({}, "Choose what is asked."),
+        ({"of": []}, "Choose what is asked."),
         ({"of": "user", "field": "nothing", "op": "is", "value": "x"}, "Choose what is asked."),
         ({"of": "user", "field": "city", "op": "atleast", "value": "x"}, "Choose how it is compared."),
         ({"of": "user", "field": "city", "op": "is", "value": " "}, "Fill in a value."),

@@ -157,12 +157,17 @@ def test_owners_and_commands_reset_it(server: TestServer) -> None:
 def test_where_everybody_needs_one_nobody_gets_further_without(server: TestServer) -> None:
     owner, marketer = joined(server, "owner"), joined(server, "marketer")
     assert marketer.post("/console/people/require-factor", everybody="yes").status_code == 403
+    # Who says nothing does not say no.
+    assert owner.post("/console/people/require-factor").status_code == 400
     assert owner.post("/console/people/require-factor", everybody="yes").status_code == 303
     try:
         for path in ("", "plays", "people", "compose", "account-of-nobody"):
             assert owner.get(f"/console/{path}").headers["location"] == PAGE
         assert marketer.ask("/console/audiences/count", {"rows": []})[0] == 303
         assert "to go on" in marketer.get(PAGE).text
+        # Nor by what the client says the server is called.
+        for host in ("x/console/account?", "x/console/account/"):
+            assert marketer.get("/console/plays", headers={"Host": host}).headers["location"] == PAGE
         _, recovery = set_up(marketer)
         assert marketer.get("/console/").status_code == 200
         # Another phone: off, and set up anew before anything else.

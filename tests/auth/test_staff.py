@@ -128,6 +128,21 @@ async def test_of_two_who_come_with_the_same_code_one_is_let_in(app: App, clock:
         assert sorted(type(each).__name__ for each in both) == ["NoneType", "ParseError"]
 
 
+async def test_a_sign_in_without_a_factor_ends_with_the_factor_however_late_it_comes(app: App, clock: FakeClock) -> None:
+    before = await joined(app, "a@example.com")
+    own, other = await sessions.begin(app, before), await sessions.begin(app, before)
+    secret, _ = factor.offered(app, before)
+    await factor.enrol(app, before, secret, code_at(secret, clock))
+    await sessions.prove(app, own)
+    await sessions.end_others(app, before, own)
+    # Her password was checked before she had it, and the session begins after all others have ended.
+    late = await sessions.begin(app, before)
+    assert [await sessions.person_of(app, token) is not None for token in (own, other, late)] == [True, False, False]
+    await sessions.end(app, own)
+    await sessions.prove(app, own)
+    assert await sessions.person_of(app, own) is None
+
+
 async def test_a_ticket_is_used_once_and_ends(app: App, clock: FakeClock) -> None:
     person = await joined(app, "a@example.com")
     first, second = [await sessions.ticket(app, person) for _ in range(2)]

@@ -19,6 +19,7 @@ from mbaas_push.checking import Checked
 from mbaas_push.mock.script import Reply, Script
 from mbaas_push.room import checked, opened, providers_checked
 from tests.push.marketing import phone
+from tests.waiting import until
 
 pytestmark = pytest.mark.parametrize("closed_app", ["embedded"], indirect=True)
 NOBODY = {"fcm": "no-device-has-this-token", "apns": "0" * 64}
@@ -74,6 +75,31 @@ async def test_what_cannot_be_reached_or_is_not_set_up_says_so(closed_app: App, 
     assert {name: each.state for name, each in told.items()} == {"fcm": "unreachable", "apns": "absent", "webpush": "absent"}
     assert ("port 443" in told["fcm"].todo, "MBAAS_APNS_KEY" in told["apns"].todo) == (True, True)
     assert {each.state for each in (await asked(closed_app, PushOptions())).values()} == {"absent"}
+
+
+async def test_a_provider_that_hangs_is_asked_once_however_many_want_to_know(
+    closed_app: App, push_settings: PushOptions, script: Script
+) -> None:
+    script.tokens = {token: deque([Reply(latency_ms=3_600_000)]) for token in NOBODY.values()}
+    begun = asyncio.get_running_loop().time()
+    async with opened(closed_app, push_settings, Reach(open=True)):
+        asking = [asyncio.create_task(providers_checked(closed_app)) for _ in range(5)]
+
+        async def both() -> bool:
+            return len(script.receipts) >= 2
+
+        await until(both)
+        # Who goes away leaves the others what they have asked for.
+        asking[0].cancel()
+        asking.append(asyncio.create_task(providers_checked(closed_app)))
+        await asyncio.wait(asking[:1])
+        assert (sorted(receipt.token for receipt in script.receipts), any(each.done() for each in asking[1:])) == (
+            sorted(NOBODY.values()),
+            False,
+        )
+    # Whoever still waits is not waited for.
+    done, _ = await asyncio.wait(asking)
+    assert (len(done), asyncio.get_running_loop().time() - begun < 15) == (6, True)
 
 
 @pytest.mark.parametrize("subject", ["mailto:nobody", "http://example.com", "mailto:ann@localhost", "ann@example.com"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from mbaas.data import schemas
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas.testing.clock import FakeClock
+from mbaas_push.campaigns import rehearsal as of_campaigns
 from mbaas_push.mock.script import Script
 from mbaas_push.moments import rehearsal
 from mbaas_push.room import runs_of
-from tests.push.marketing import person, phone, sent, tokens
+from tests.push.marketing import campaign, campaigns, person, phone, sent, tokens
 from tests.push.playing import MINUTE, came_of, live, moments, play, report
 from tests.waiting import until
 
@@ -128,6 +130,27 @@ async def test_a_test_goes_to_the_devices_that_it_names_whatever_holds_them_back
     assert (tokens(script), functions.asked) == ({"one": 2}, 0)
     told = await report(app, made)
     assert (told["fired"], told["total"]["sent"]) == (0, 0)
+
+
+async def test_what_has_become_private_since_it_was_written_is_not_shown(app: App, script: Script) -> None:
+    await phone(app, "one", ann := await person(app, "ann", city="Rome"))
+    said: Object = {"content": {"body": "In {{user.city}}"}}
+    made, other = await play(app, **said), await campaign(app, **said)
+    [seen] = (await dry(app, made, {"user": ann["objectId"]}))["rendered"]
+    assert seen["data"]["alert"] == "In Rome"
+    everybody: Object = {"*": True}
+    rights: Object = {"find": everybody, "get": everybody, "protectedFields": {"*": ["email", "city"]}}
+    await schemas.change(app, "_User", {"classLevelPermissions": rights})
+    room, kept = campaigns(app), await campaigns(app).store.get(other)
+    for asking in (
+        dry(app, made, {"user": ann["objectId"]}),
+        tried(app, made, users=[ann["objectId"]]),
+        of_campaigns.dry_run(room, kept, 10),
+        of_campaigns.send_test(room, kept, {"users": [ann["objectId"]]}),
+    ):
+        with pytest.raises(ParseError, match="not allowed to show city"):
+            await asking
+    assert tokens(script) == {}
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,13 @@ Who has shown her password and still has to show her second factor has a ticket,
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mbaas.data.app import App
+from mbaas.kernel.errors import Conflict
 from mbaas.kernel.ids import token_hash
-from mbaas.storage.ports import Row
+from mbaas.kernel.values import Object
+from mbaas.storage.ports import ChangeRow, PutRow, Row
 from mbaas_auth.staff.people import Person, people_of
 
 LASTS_S = 12 * 3600
@@ -17,13 +21,23 @@ _PAGE = 500
 
 
 async def begin(app: App, person: Person) -> str:
-    """A new session's token."""
+    """A new session's token, of her as she was when she was let in: without a second factor it ends once she has one."""
     return await _issue(app, _TABLE, person, LASTS_S)
 
 
 async def person_of(app: App, token: str) -> Person | None:
     """Whose session it is; None if it has ended, or she may no longer use the console, or was invited anew."""
     return await _whose(app, _TABLE, token)
+
+
+async def prove(app: App, token: str) -> None:
+    """Have a session go on whose person has just shown her new second factor."""
+    row = await app.store.rows.get(_TABLE, token_hash(token))
+    if row is not None:
+        # Who signs out in this moment is signed out.
+        with suppress(Conflict):
+            proven = PutRow(_TABLE, row.key, {**row.value, "factor": True}, expires=row.expires)
+            await app.store.documents.commit([ChangeRow(_TABLE, row), proven])
 
 
 async def end(app: App, token: str) -> None:
@@ -58,8 +72,8 @@ async def use(app: App, token: str) -> bool:
 
 async def _issue(app: App, table: str, person: Person, seconds: int) -> str:
     token = app.ids.hex(32)
-    row = Row(token_hash(token), {"email": person.email, "id": person.id}, expires=app.clock.now() + seconds * 1000)
-    await app.store.rows.put_many(table, [row])
+    value: Object = {"email": person.email, "id": person.id, "factor": person.factor}
+    await app.store.rows.put_many(table, [Row(token_hash(token), value, expires=app.clock.now() + seconds * 1000)])
     return token
 
 
@@ -68,4 +82,7 @@ async def _whose(app: App, table: str, token: str) -> Person | None:
     if row is None:
         return None
     person = await people_of(app).get(row.value["email"])
-    return person if person is not None and person.id == row.value["id"] else None
+    if person is None or person.id != row.value["id"]:
+        return None
+    # A password that was shown while the factor was set up is no more than a password.
+    return None if person.factor and not row.value.get("factor") else person

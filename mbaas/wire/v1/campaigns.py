@@ -84,11 +84,14 @@ async def send_test(request: Request) -> Answer:
 async def dry_run(request: Request) -> Answer | Json:
     """What everybody in the audience would be sent, or why not; as NDJSON all of them."""
     from mbaas_push.campaigns import rehearsal
+    from mbaas_push.campaigns.definition import check_shown
 
     room = campaigns_of(request.app)
     found, limit = await room.store.get(request.params[0]), whole(request, "limit", _PAGE, _MOST)
     if format_of(request, "json", "ndjson") == "json":
         return await rehearsal.dry_run(room, found, limit)
+    # An answer that has begun cannot be refused.
+    check_shown(request.app, found.definition)
 
     async def lines() -> AsyncIterator[bytes]:
         async for one in rehearsal.rehearse(room, found):

@@ -12,7 +12,7 @@ from mbaas.kernel.caller import MASTER
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, pointer
 from mbaas_push.addresses import address_of
-from mbaas_push.campaigns import content, segments
+from mbaas_push.campaigns import content, definition, segments
 from mbaas_push.campaigns.campaigns import Campaigns
 from mbaas_push.campaigns.caps import Caps
 from mbaas_push.campaigns.content import wrong
@@ -66,8 +66,12 @@ async def preview(campaigns: Campaigns, given: Object, sample: int) -> Object:
 
 
 async def rehearse(campaigns: Campaigns, campaign: Kept) -> AsyncIterator[Rehearsed]:
-    """Everybody in the audience as it is now, as if the campaign were begun at its time, or now if it has none."""
+    """Everybody in the audience as it is now, as if the campaign were begun at its time, or now if it has none.
+
+    ParseError 119 for one that shows what not everybody is shown: whoever reads this has written no more than its text.
+    """
     app, now = campaigns.app, campaigns.app.clock.now()
+    definition.check_shown(app, campaign.definition)
     schedule = Schedule.of(campaign.definition["schedule"])
     first = schedule.begun(now)
     wall = schedule.upcoming(first, now) or first
@@ -108,6 +112,7 @@ async def send_test(campaigns: Campaigns, campaign: Kept, given: Object) -> str:
     `installations` and `users` are ids; `variant` and `locale` say which of its contents: the first one, in the device's language.
     """
     app = campaigns.app
+    definition.check_shown(app, campaign.definition)
     test = Test.of(given, campaign.definition["variants"])
     push = push_of(campaign, app.clock.now(), None, **test.marks)
     return await test.send(app, campaigns.runs, campaigns.store, campaign, push)

@@ -19,6 +19,7 @@ from mbaas_push.campaigns.recipients import Recipient, Recipients
 from mbaas_push.campaigns.rehearsal import Rehearsed, Test
 from mbaas_push.campaigns.segments import CLASS, after
 from mbaas_push.campaigns.store import Kept
+from mbaas_push.moments import definition
 from mbaas_push.moments.definition import FALLBACK, said
 from mbaas_push.moments.judging import Bid, Judging
 from mbaas_push.moments.moments import Moments
@@ -47,6 +48,8 @@ async def dry_run(app: App, room: Moments, play: Kept, given: Object, limit: int
 
     `offer` is what a function would have answered; with `"ask": true` they are asked.
     """
+    # What may be asked and shown may have changed since it was written: nobody reads here what it would no longer be started with.
+    definition.check(app, play.definition)
     live, offer = Live.of(app, play), _offer(given)
     if not isinstance(given.get("ask", False), bool):
         raise wrong("ask is true or false")
@@ -75,6 +78,7 @@ async def send_test(app: App, room: Moments, runs: Runs, play: Kept, given: Obje
 
     Besides what a campaign's test has there are `props` and `offer`, which its texts show; `variant` may be `fallback`.
     """
+    definition.check(app, play.definition)
     props, offer = given.get("props", {}), _offer(given)
     if not isinstance(props, dict):
         raise wrong("props is an object")
