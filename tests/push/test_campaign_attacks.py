@@ -52,6 +52,8 @@ async def test_a_device_converts_a_hundred_times_and_no_more(app: App, script: S
 @pytest.mark.parametrize(
     "audience",
     [
+        {"where": {"deviceToken": {"$regex": "^a"}}},
+        {"where": {"$or": [{"deviceToken": {"$gt": "a"}}]}},
         {"users": {"authData.facebook.id": "x"}},
         {"users": {"$or": [{"password": "x"}]}},
         {"where": {"user": {"$inQuery": {"className": "_User", "where": {"authData": {"$exists": True}}}}}},

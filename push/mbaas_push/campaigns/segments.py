@@ -108,7 +108,9 @@ def _check_nested(app: App, node: ast.Node) -> None:
     if isinstance(node, ast.Regex):
         # A store would say so when it is asked: after it was answered that all is well.
         compiled(node.pattern, node.flags)
-    if not isinstance(node, (ast.RelatedTo, ast.Relates)) and node.path[0] in _UNASKED:
+    guesses = isinstance(node, (ast.Regex, ast.Compare)) and node.path[0] == "deviceToken"
+    if guesses or (not isinstance(node, (ast.RelatedTo, ast.Relates)) and node.path[0] in _UNASKED):
+        # Of what may be compared with a part of a token, the number of matches tells it bit by bit.
         raise ParseError(Code.OPERATION_FORBIDDEN, f"An audience may not ask for {node.path[0]}.", status=403)
     if isinstance(node, ast.Subquery):
         rules_for(app, ANONYMOUS, node.class_name).refuse_protected(ANONYMOUS, tuple(node.key.split(".")), "query")
