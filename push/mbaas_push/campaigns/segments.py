@@ -108,10 +108,11 @@ def _check_nested(app: App, node: ast.Node) -> None:
     if isinstance(node, ast.Regex):
         # A store would say so when it is asked: after it was answered that all is well.
         compiled(node.pattern, node.flags)
-    guesses = isinstance(node, (ast.Regex, ast.Compare)) and node.path[0] == "deviceToken"
-    if guesses or (not isinstance(node, (ast.RelatedTo, ast.Relates)) and node.path[0] in _UNASKED):
-        # Of what may be compared with a part of a token, the number of matches tells it bit by bit.
-        raise ParseError(Code.OPERATION_FORBIDDEN, f"An audience may not ask for {node.path[0]}.", status=403)
+    if not isinstance(node, (ast.RelatedTo, ast.Relates)):
+        # A whole token is known to who asks for it; of a part of one the number of matches tells the rest.
+        guesses = isinstance(node, (ast.Regex, ast.Compare)) and node.path[0] == "deviceToken"
+        if guesses or node.path[0] in _UNASKED:
+            raise ParseError(Code.OPERATION_FORBIDDEN, f"An audience may not ask for {node.path[0]}.", status=403)
     if isinstance(node, ast.Subquery):
         rules_for(app, ANONYMOUS, node.class_name).refuse_protected(ANONYMOUS, tuple(node.key.split(".")), "query")
         check_query(app, node.class_name, node.where or {})
