@@ -184,7 +184,7 @@ def _step() -> Strategy:
         ask("POST", "/roles", roles()),
         ask("PUT", role, role_bodies()),
         ask("GET", role),
-        ask("GET", "/roles", empty),
+        ask("GET", "/roles", st.just({"where": {"objectId": {"$in": list(ROLES)}}, "order": "objectId"})),
         ask("POST", "/installations", devices(new=True)),
         ask("PUT", device, devices(new=False)),
         ask("GET", device),
@@ -216,7 +216,12 @@ def _step() -> Strategy:
         ask("POST", "/classes/@C", acls.map(lambda acl: {"objectId": "x", "ACL": acl})),
         ask("GET", "/classes/@C/x"),
         ask("PUT", "/classes/@C/x", st.just({"n": 1})),
-        ask("GET", "/sessions", st.just({"where": {"createdWith.action": "login"}, "keys": "createdWith"})),
+        ask(
+            "GET",
+            "/sessions",
+            st.just({"where": {"createdWith.action": "login"}, "keys": "createdWith"}),
+            st.sampled_from(["anon", *NAMES]),
+        ),
     ]
     return st.one_of(*usual, *usual, *seldom)
 
