@@ -204,23 +204,23 @@ class Process:
         self.stalled = True
         if not self._gives_way and self._computed() - self._computed_at_ping > (time.monotonic() - self.pinged) / 2:
             self._gives_way = True
-            self._weigh(_LEAST_WEIGHT)
+            self._weigh(_LEAST_WEIGHT, _LEAST_WEIGHT)
 
     def _recover(self) -> None:
         self.pinged, self.stalled = None, False
         if self._gives_way:
             self._gives_way = False
             # Not every system lets one take back what one has given.
-            self.spent = not self._weigh(0) or self.spent
+            self.spent = not self._weigh(0, os.getpriority(os.PRIO_PROCESS, 0)) or self.spent
 
-    def _weigh(self, nice: int) -> bool:
-        """Give it a weight for the scheduler, as a process and, where Linux weighs sessions first, as one of those (sched(7), autogroup).
-        False if it may not have that."""
+    def _weigh(self, session: int, process: int) -> bool:
+        """How nice it is to others: as one of the sessions, where Linux weighs those first (sched(7), autogroup), and as a process, for
+        which the server's own is the usual. False if it may not have that."""
         assert self._process is not None
         with suppress(OSError):
-            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(nice))
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(session))
         try:
-            os.setpriority(os.PRIO_PGRP, self._process.pid, nice)
+            os.setpriority(os.PRIO_PGRP, self._process.pid, process)
         except PermissionError:
             return False
         except ProcessLookupError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import orjson
@@ -34,14 +35,18 @@ async def one(request: Request) -> Json:
     return await runs_of(request.app).told(request.params[0])
 
 
-async def deliveries(request: Request) -> Json:
-    """What became of each address."""
+def _page(request: Request, states: Collection[str]) -> tuple[str | None, str, int]:
+    """Which page of a push's deliveries is asked for: in which state they are, after which one it begins, how many. 102."""
     given = request.texts()
     state, cursor = given.get("state"), given.get("cursor", "")
-    if (state is not None and state not in _STATES) or not isinstance(cursor, str):
-        raise ParseError(Code.INVALID_QUERY, f"state is one of {', '.join(_STATES)}; cursor is what `next` said.")
-    limit = max(1, whole(request, "limit", _PAGE, _MOST))
-    found, following = await runs_of(request.app).deliveries(request.params[0], state, cursor, limit)
+    if (state is not None and state not in states) or not isinstance(cursor, str):
+        raise ParseError(Code.INVALID_QUERY, f"state is one of {', '.join(states)}; cursor is what `next` said.")
+    return state, cursor, max(1, whole(request, "limit", _PAGE, _MOST))
+
+
+async def deliveries(request: Request) -> Json:
+    """What became of each address."""
+    found, following = await runs_of(request.app).deliveries(request.params[0], *_page(request, _STATES))
     return {"results": found, "next": following}
 
 
@@ -57,12 +62,7 @@ async def order(request: Request) -> Json:
 
 async def dead_letters(request: Request) -> Json:
     """What has failed for good, or may have been sent, and can be sent again."""
-    given = request.texts()
-    state, cursor = given.get("state"), given.get("cursor", "")
-    if (state is not None and state not in _DEAD) or not isinstance(cursor, str):
-        raise ParseError(Code.INVALID_QUERY, f"state is {' or '.join(_DEAD)}; cursor is what `next` said.")
-    limit = max(1, whole(request, "limit", _PAGE, _MOST))
-    found, following = await _dead_letters(request).page(request.params[0], state, cursor, limit)
+    found, following = await _dead_letters(request).page(request.params[0], *_page(request, _DEAD))
     return {"results": found, "next": following}
 
 
