@@ -53,7 +53,7 @@ async def enrol(app: App, person: Person, secret: str, code: str) -> list[str]:
         raise _wrong("This code is not of this secret. Is the phone's clock right?")
     if "factor" in row.value:
         raise _wrong("There is a second factor already.")
-    codes = [app.ids.object_id(_RECOVERY_SIZE) for _ in range(_RECOVERY_CODES)]
+    codes = _recovery_codes(app)
     await _keep(app, row, {**made, "recovery": _hashes(codes)})
     await app.uses.forget("console factor", person.email)
     return codes
@@ -66,7 +66,7 @@ async def prove(app: App, person: Person, code: str) -> None:
 
 async def renew(app: App, person: Person, code: str) -> list[str]:
     """New recovery codes, for a code; the earlier ones open nothing any more."""
-    codes = [app.ids.object_id(_RECOVERY_SIZE) for _ in range(_RECOVERY_CODES)]
+    codes = _recovery_codes(app)
     await _used(app, person, code, recovery=_hashes(codes))
     return codes
 
@@ -122,6 +122,10 @@ async def count(app: App, person: Person) -> None:
     # There are too few codes for a limit that presets could take away.
     most = _TRIES * max(1, app.options.rate_limit_factor)
     await app.uses.use("console factor", person.email, most, _TRIES_MS, "Too many attempts at the second factor.", tell=True)
+
+
+def _recovery_codes(app: App) -> list[str]:
+    return [app.ids.object_id(_RECOVERY_SIZE) for _ in range(_RECOVERY_CODES)]
 
 
 def _hashes(codes: list[str]) -> list[Json]:
