@@ -110,10 +110,12 @@ def show(peers: list[Peer], rates: dict[tuple[str, str], list[float]]) -> None:
 def main() -> None:
     """Start, fill, measure, show, stop."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default=",".join(START), help="servers, separated by commas")
+    parser.add_argument("--only", default=",".join(START), help="servers, separated by commas: %(default)s")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     wanted = parser.parse_args()
+    if unknown := set(wanted.only.split(",")) - set(START):
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(START)}")
     peers: list[Peer] = []
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         try:
