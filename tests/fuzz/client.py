@@ -17,10 +17,10 @@ class Reply:
 
 
 class Line:
-    """One keep-alive connection, opened anew whenever the server has closed it. `address` is this end's, any of 127.0.0.0/8."""
+    """One keep-alive connection, opened anew whenever the server has closed it."""
 
-    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
-        self._port, self._address = port, address
+    def __init__(self, port: int) -> None:
+        self._port = port
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -28,7 +28,7 @@ class Line:
         """Send a request and read its answer; TimeoutError if none comes."""
         async with asyncio.timeout(seconds):
             if self._writer is None or self._writer.is_closing():
-                self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(self._address, 0))
+                self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
             assert self._reader is not None
             answer = _Answer(method)
             parser = httptools.HttpResponseParser(answer)
