@@ -17,10 +17,11 @@ class Reply:
 
 
 class Line:
-    """One keep-alive connection, opened anew whenever the server has closed it."""
+    """One keep-alive connection, opened anew whenever the server has closed it. `address` is this end's, any of 127.0.0.0/8; without
+    one the system finds a port as it does for everybody, also among those that have just been used."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, address: str | None = None) -> None:
+        self._port, self._own = port, None if address is None else (address, 0)
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -28,7 +29,7 @@ class Line:
         """Send a request and read its answer; TimeoutError if none comes."""
         async with asyncio.timeout(seconds):
             if self._writer is None or self._writer.is_closing():
-                self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+                self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=self._own)
             assert self._reader is not None
             answer = _Answer(method)
             parser = httptools.HttpResponseParser(answer)
