@@ -17,6 +17,7 @@ from typing import Any
 import uvloop
 
 from mbaas.app import open_app
+from mbaas.cli.serve import tune_interpreter
 from mbaas.data.app import App
 from mbaas.kernel.caller import MASTER
 from mbaas.kernel.options import AppOptions, PushOptions, ServerOptions
@@ -94,6 +95,7 @@ def _of(file: str, name: str) -> int:
 def main() -> None:
     """Run it for as many devices as the arguments say."""
     devices = next((int(argument) for argument in sys.argv[1:] if argument.isdecimal()), DEVICES)
+    tune_interpreter()
     with tempfile.TemporaryDirectory() as folder:
         uvloop.run(measure(Path(folder), devices))
 

@@ -82,7 +82,7 @@ def run(configuration: Configuration, listeners: list[socket.socket]) -> None:
     for app in apps:
         if not app.database_url:
             claim(app.data_dir)
-    _tune_interpreter()
+    tune_interpreter()
     worker = fork(listeners) if len(listeners) > 1 else Worker(0, 1, listeners[0])
     if worker is not None:
         _serve(configuration, worker)
@@ -158,7 +158,7 @@ def _config(app: Server, options: ServerOptions) -> uvicorn.Config:
     )
 
 
-def _tune_interpreter() -> None:
+def tune_interpreter() -> None:
     """What is loaded stays for good, and need not be looked through at all; a thread that has written to disk is heard soon."""
     gc.freeze()
     gc.set_threshold(_GARBAGE, 20, 50)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?(Z|[+-]\d\d:?\d\d)?$")
+_FORM = len("2026-01-31T09:05:00.123Z")
 
 
 class Clock(Protocol):
@@ -49,6 +51,10 @@ def from_iso(text: str) -> int | None:
 
     A time without an offset is UTC; digits beyond milliseconds are cut, as JavaScript's `Date` does.
     """
+    if len(text) == _FORM and text[10] == "T" and text[19] == "." and text[23] == "Z":
+        # The form in which all is stored, in less than half the time; what else it may be is looked at below.
+        with suppress(ValueError):
+            return _since_epoch(datetime.fromisoformat(text))
     found = _ISO.match(text)
     if not found:
         return None
@@ -65,4 +71,8 @@ def from_iso(text: str) -> int | None:
         except OverflowError:
             return None
     millis = int(((fraction or "") + "000")[:3])
-    return round((moment - _EPOCH).total_seconds()) * 1000 + millis
+    return _since_epoch(moment) + millis
+
+
+def _since_epoch(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
