@@ -31,7 +31,7 @@ from mbaas_push.event_queries import DAY_MS, Window
 from mbaas_push.events import subject_of
 
 CLASS = "_Installation"
-PAGE = 500
+PAGE = 1000
 _KNOWN = frozenset(("where", "users", "events"))
 _OF_EVENT = frozenset(("name", "atLeast", "atMost", "days", "of", "where"))
 _MOST_EVENTS, _MOST_DAYS = 10, 400
