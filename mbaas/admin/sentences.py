@@ -37,7 +37,7 @@ STATES: dict[str, tuple[str, str, str]] = {
     "materialising": ("Starting", "azure", "Looks up whom it is for."),
     "sending": ("Sending", "green", "Is being sent, or waits for zones whose time is still to come."),
     "paused": ("Paused", "yellow", "Nothing leaves until somebody resumes it."),
-    "completed": ("Completed", "teal", "It has gone to everybody whom it was for."),
+    "completed": ("Completed", "teal", "Everybody has been sent it, or is counted below with the reason."),
     "cancelled": ("Cancelled", "secondary", "Nothing more is sent."),
     "failed": ("Failed", "red", "Stopped by an error."),
     "expired": ("Expired", "orange", "Its time passed before it could begin."),
@@ -140,8 +140,12 @@ def span(seconds: float) -> str:
 
 
 def reasons(counts: Mapping[str, int], says: Mapping[str, str]) -> list[Object]:
-    """Reasons with what they mean, the most frequent first."""
+    """Reasons with what they mean, the most frequent first. A provider may say more behind its code and a colon."""
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    return [
-        {"reason": reason, "count": count, "says": says.get(reason, reason or "for no reason that was told")} for reason, count in ordered
-    ]
+    return [{"reason": reason, "count": count, "says": _meaning(reason, says)} for reason, count in ordered]
+
+
+def _meaning(reason: str, says: Mapping[str, str]) -> str:
+    code, _, more = reason.partition(": ")
+    meant = says.get(code, code or "for no reason that was told")
+    return f"{meant}: {more}" if more and more != code else meant

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mbaas.admin.composition import Problems, composition_of, definition_of
 from mbaas.admin.rows import OPS, RowError, audience_of, rows_of
-from mbaas.admin.sentences import review
+from mbaas.admin.sentences import FAILED, reasons, review
 from mbaas.kernel.schema import Field
 
 TYPES = {"city": "String", "age": "Number", "vip": "Boolean", "born": "Date", "teams": "Array"}
@@ -262,3 +262,9 @@ def test_the_review_of_a_part_says_that_it_is_one() -> None:
     first, *_, last = review({**DEFINITION, "schedule": {"at": "now"}}, forecast(audience=1000))
     assert first == "About 600 people get it on 700 devices, as soon as it is launched."
     assert last == "Counted on the first 10 of 1,000 devices, and taken to be so for all."
+
+
+def test_what_a_provider_says_behind_its_code_is_shown_unless_it_is_the_code_again() -> None:
+    said = reasons({"INVALID_ARGUMENT: INVALID_ARGUMENT": 3, "INVALID_ARGUMENT: no such token": 2, "ODD: why": 1}, FAILED)
+    meant = FAILED["INVALID_ARGUMENT"]
+    assert [each["says"] for each in said] == [meant, f"{meant}: no such token", "ODD: why"]
