@@ -339,7 +339,8 @@ class Sending:
         data = {**self._data, **value.get("locale", {})} if self._gate is None else self._gate.data(delivery)
         if "badge" in value:
             data["badge"] = value["badge"]
-        return Parcel(send_id_of(delivery.key), delivery.address, data, expiry_of(self._task.value["push"], delivery))
+        expires = expiry_of(self._task.value["push"], delivery)
+        return Parcel(send_id_of(delivery.key), delivery.address, data, expires, urgent=self._lane == "moment")
 
     def _too_late(self, delivery: Delivery) -> bool:
         expiry = expiry_of(self._task.value["push"], delivery)

@@ -74,6 +74,26 @@ async def test_what_is_sent_keeps_to_the_limit(time: Time) -> None:
     assert 0.9 < time.at - begun < 1.1
 
 
+async def test_what_is_urgent_does_not_wait_in_the_line_and_the_line_goes_on(time: Time) -> None:
+    rate, left, some_left = Rate(time.now, time.sleep), list[str](), asyncio.Event()
+
+    async def leave(name: str, *, urgent: bool = False) -> None:
+        await rate.turn(urgent=urgent)
+        left.append(name)
+        if len(left) == 10:
+            some_left.set()
+
+    await send(rate, time, 100, 1)
+    rate.refuse(of_all=True)
+    line = [asyncio.create_task(leave("campaign")) for _ in range(100)]
+    await some_left.wait()
+    await asyncio.gather(*(leave("moment", urgent=True) for _ in range(10)))
+    # Of the line one goes before them, one with them, and none is forgotten.
+    assert left[10:].count("campaign") <= 2
+    await asyncio.gather(*line)
+    assert left.count("campaign") == 100
+
+
 async def test_a_storm_of_refusals_is_one_and_each_second_of_it_halves_again(time: Time) -> None:
     rate = Rate(time.now, time.sleep)
     await send(rate, time, 800, 1)

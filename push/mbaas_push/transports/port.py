@@ -26,12 +26,14 @@ class Address:
 
 @dataclass(slots=True)
 class Parcel:
-    """One push to one device. `send_id` is a UUID, the same for every attempt, by which devices know a repeat. `expires` in ms, or None."""
+    """One push to one device. `send_id` is a UUID, the same for every attempt, by which devices know a repeat. `expires` in ms, or None.
+    `urgent`: where a provider takes only so much, it goes before others."""
 
     send_id: str
     address: Address
     data: Object
     expires: int | None = None
+    urgent: bool = False
 
 
 @dataclass(slots=True)

@@ -49,7 +49,7 @@ class Providers:
         if transport is None:
             return Outcome("failed", f"{name} is not configured")
         rate = self._rates[name]
-        await rate.turn()
+        await rate.turn(urgent=parcel.urgent)
         if parcel.expires is not None and parcel.expires <= self._app.clock.now():
             return Outcome("failed", "expired")
         outcome = await transport.send(parcel)

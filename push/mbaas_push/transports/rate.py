@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 _LEAST = 10.0
 """A second: less would hold up what is on its way for minutes."""
@@ -27,7 +28,8 @@ class Rate:
 
     def __init__(self, now: Callable[[], float], sleep: Sleep = asyncio.sleep) -> None:
         self._now, self._sleep = now, sleep
-        self._line = asyncio.Lock()
+        self._line, self._front = asyncio.Lock(), asyncio.Lock()
+        """Where messages wait, and its front, where one of them is at most: urgent ones come there at once, and are soon sent."""
         self._limit = self._step = self._top = 0.0
         self._raised = self._free = self._rest = 0.0
         """When the limit was raised last, when the next message may leave by it, and by what the provider asked for."""
@@ -42,10 +44,10 @@ class Rate:
         self._raise()
         return self._limit
 
-    async def turn(self) -> None:
-        """Wait until the next message may leave; in the order in which they came."""
-        if self._limit or self._rest > self._now() or self._line.locked():
-            async with self._line:
+    async def turn(self, *, urgent: bool = False) -> None:
+        """Wait until the next message may leave; in the order in which they came, the urgent ones before the others."""
+        if self._limit or self._rest > self._now() or self._front.locked():
+            async with nullcontext() if urgent else self._line, self._front:
                 while (left := self._left()) > 0:
                     await self._sleep(left)
         now = self._now()
