@@ -44,7 +44,7 @@ Tripped = Callable[[str, str], Awaitable[None]]
 """Told of the id of a campaign of which too much fails, and why that is said: it is to be paused."""
 _LATER_MS = 1000
 """When a campaign looks again for a place among those that are being sent."""
-_LOOKS, _LOOK_SECONDS = 60, 0.05
+_LOOKS, _LOOKS_FOR_LAST_WORD, _LOOK_SECONDS = 60, 10, 0.05
 _PAGE_BESIDE = 200
 FAILURES = 8
 """How often in a row a run may fail for a reason that nobody foresaw, before it is given up."""
@@ -130,12 +130,18 @@ class Runs:
     async def go_on(self, run: str) -> None:
         """Have a run whose order has been taken back go on now.
 
-        Whoever has it is left with it: what is on the wire lands there, and then, or never, it is seen that nothing is ordered any more.
+        Whoever has it goes on by itself, having never heeded the order or seeing that there is none any more; but it may just have seen
+        that there is one, and be about to let the run go until it is looked at again. So it is waited for a little.
         """
         rows = self._app.store.rows
-        row = await rows.get(PUSHES, run)
-        if row is not None and row.owner is None and await rows.change(PUSHES, replace(row, due=self._app.clock.now()), row.fence):
-            self.wake()
+        for _ in range(_LOOKS_FOR_LAST_WORD):
+            row = await rows.get(PUSHES, run)
+            if row is None:
+                return
+            if row.owner is None and await rows.change(PUSHES, replace(row, due=self._app.clock.now()), row.fence):
+                self.wake()
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _let_go(self, run: str) -> bool:
         """Wait until whoever sends a run has heeded its order, so that it is written what became of what had left; False if it has ended.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
+from typing import Any
 
-from mbaas.jobs.queue import Task
+from mbaas.jobs.queue import Lost, Task
 from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
@@ -37,6 +39,8 @@ _TURNS = 4
 """How many windows a second are sent of a campaign that is to go out slowly."""
 _HEEDED_SECONDS = 0.5
 """How often one that waits for its turn looks for orders."""
+_LANDING_SECONDS = 3.0
+"""How long the end of the server waits for what is on the wire."""
 _ATTEMPTS = 5
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 1000, 300_000
 AGAIN = "redeliveries"
@@ -56,7 +60,7 @@ LOOKS_MS = 5_000
 """How often a run that is paused is looked at: it may have been resumed in the moment in which it was let go."""
 
 
-_GIVES_WAY, _TRIPPED = "gives way", "tripped"
+_GIVES_WAY, _TRIPPED, _ENDS = "gives way", "tripped", "ends"
 _LATER_MS = 1000
 """When one that has given way comes back, at the earliest."""
 
@@ -107,6 +111,8 @@ class Sending:
         """When, by the event loop's clock, the next window may leave."""
         self._begun = asyncio.get_running_loop().time()
         self._breaker = None if campaign is None or campaign.get("test") else Breaker(self._counts)
+        self._ends = False
+        """True when nothing more is to leave: the server ends."""
         self.tripped = ""
         """Why it has stopped by itself, if it has."""
 
@@ -115,13 +121,29 @@ class Sending:
 
         Where it is told to stop, what is on the wire lands first.
         """
-        return await self._sent(self._go_through())
+        return await self._to_its_end(self._sent(self._go_through()))
 
     async def at_once(self, deliveries: Sequence[Delivery], beside: Sequence[Step]) -> int | None:
         """The same for deliveries that are due and have not been written yet: that they are there, and that they are started, is one
         commit with the steps `beside` it."""
         marks = [*beside, *(delivery.step(self._now()) for delivery in deliveries)]
-        return await self._sent(self._start(deliveries, max(delivery.key for delivery in deliveries), marks))
+        return await self._to_its_end(self._sent(self._start(deliveries, max(delivery.key for delivery in deliveries), marks)))
+
+    async def _to_its_end(self, sending: Coroutine[Any, Any, int | None]) -> int | None:
+        """Where the server ends in order, what is on the wire has some seconds to land: nobody is in doubt of it afterwards."""
+        work = asyncio.create_task(sending)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._ends = True
+            if self._task.held:
+                await asyncio.wait([work], timeout=_LANDING_SECONDS)
+            await end([work])
+            with suppress(Lost):
+                if self._task.held and self._settled:
+                    # Others have landed where one has not.
+                    await self._keep(self._task.value["started"])
+            raise
 
     async def _go_through(self) -> int | None:
         await self._heed()
@@ -134,6 +156,8 @@ class Sending:
             again = await self._send_again()
         except _Stopped as stopped:
             await self._landed()
+            if stopped.order == _ENDS:
+                return None
             if stopped.order == _GIVES_WAY:
                 return self._now() + max(_LATER_MS, int(1000 * (self._free - asyncio.get_running_loop().time())))
             if stopped.order == _TRIPPED:
@@ -270,6 +294,8 @@ class Sending:
         self._settled += [PutRow(AGAIN, delivery.key, {"at": held.until}), delivery.step(self._now())]
 
     async def _heed(self) -> None:
+        if self._ends:
+            raise _Stopped(_ENDS)
         if (order := await order_of(self._task)) is not None:
             raise _Stopped(order)
         if self._breaker is not None and (why := self._breaker.tripped(self._counts)):
