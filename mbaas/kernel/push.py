@@ -8,6 +8,9 @@ from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Object
 
+TOPICS = ("topic", "condition")
+"""What a push has instead of `where` or `channels` if it goes to topics of Firebase."""
+
 
 class Pushes(Protocol):
     """The pushes of one app."""
@@ -44,7 +47,11 @@ class NoMoments:
 
 
 def check(body: Object) -> None:
-    """Refuse a push that does not say whom it is for. Texts are Parse Server 9.10's."""
+    """Refuse a push that does not say whom it is for. Texts of what Parse Server knows are its 9.10's."""
+    if topics := [name for name in TOPICS if name in body]:
+        if beside := [name for name in (*TOPICS, "where", "channels") if name in body and name != topics[0]]:
+            raise ParseError(Code.PUSH_MISCONFIGURED, f"A push with a {topics[0]} goes to whoever has subscribed: without {beside[0]}.")
+        return
     if "where" in body and "channels" in body:
         raise ParseError(Code.PUSH_MISCONFIGURED, "Channels and query can not be set at the same time.")
     if "where" not in body and "channels" not in body:

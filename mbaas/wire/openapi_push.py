@@ -75,6 +75,7 @@ _COUNTS: Object = dict.fromkeys(
     ("audience", "suppressed", "pending", "sent", "failed", "unknown", "delivered", "opened", "dismissed", "converted", "conversions"),
     _WHOLE,
 )
+_SUBSCRIBED: Object = {"subscribed": _WHOLE, "unsubscribed": _WHOLE, "failed": _named(_WHOLE), "next": {"type": ["string", "null"]}}
 SCHEMAS: Object = {
     "Audience": _shape(
         where=_ANY,
@@ -211,13 +212,18 @@ SCHEMAS: Object = {
         "data",
         where=_ANY,
         channels=_list(_TEXT),
+        topic=_TEXT,
+        condition=_TEXT,
         data=_ANY,
         push_time={"type": ["string", "number"]},
         expiration_time={"type": ["string", "number"]},
         expiration_interval=_NUMBER,
         audience_id=_TEXT,
         on_ambiguous={"enum": ["resend", "skip"]},
-    ),
+    )
+    | {"description": "One of where, channels, and Firebase's topic and condition"},
+    "Subscribe": _shape("where", where=_ANY, cursor=_TEXT) | {"description": "`cursor` is what `next` of the answer before it said"},
+    "Subscribed": _shape("failed", "next", **_SUBSCRIBED),
     "Requeue": _shape(state={"enum": ["failed", "unknown"]}, reason=_TEXT, deliveries=_list(_TEXT), limit=_WHOLE)
     | {"description": "`deliveries`, or those of a `state` and perhaps a `reason`; up to 1,000"},
     "Requeued": _shape("requeued", "expired", "more", requeued=_WHOLE, expired=_WHOLE, more=_BOOLEAN),
@@ -227,6 +233,8 @@ SCHEMAS: Object = {
 }
 TAKES: dict[str, str] = {
     "POST /api/v1/push": "Push",
+    "POST /api/v1/push/topics/:topic/subscribe": "Subscribe",
+    "POST /api/v1/push/topics/:topic/unsubscribe": "Subscribe",
     "POST /api/v1/push/:pushId/dead-letters/requeue": "Requeue",
     "POST /api/v1/campaigns": "CampaignDefinition",
     "PUT /api/v1/campaigns/:campaignId": "CampaignDefinition",
@@ -244,6 +252,8 @@ GIVES: dict[str, str] = {
     "GET /api/v1/push/:pushId": "PushProgress",
     "POST /api/v1/push/:pushId/:order": "PushProgress",
     "POST /api/v1/push/:pushId/dead-letters/requeue": "Requeued",
+    "POST /api/v1/push/topics/:topic/subscribe": "Subscribed",
+    "POST /api/v1/push/topics/:topic/unsubscribe": "Subscribed",
     "GET /api/v1/campaigns": "Campaigns",
     "POST /api/v1/campaigns": "Campaign",
     "GET /api/v1/campaigns/:campaignId": "Campaign",

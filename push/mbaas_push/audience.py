@@ -43,7 +43,10 @@ async def materialise(task: Task, turn: Callable[[], Awaitable[int]]) -> None:
     app = task.app
     push = task.value["push"]
     campaign = push.get("campaign")
-    where = _reachable(push["where"]) if campaign is None else query_of(campaign["audience"])
+    if push.get("to"):
+        await _to_topics(task)
+        return
+    where = reachable(push["where"]) if campaign is None else query_of(campaign["audience"])
     write = _Plain(app, task.key, push) if campaign is None else await _OfCampaign.prepared(app, task.key, push)
     reached = await _reached(task)
     while task.value["state"] == "materialising":
@@ -67,6 +70,17 @@ async def materialise(task: Task, turn: Callable[[], Awaitable[int]]) -> None:
                     raise
 
 
+async def _to_topics(task: Task) -> None:
+    """Write the one delivery of a push to topics."""
+    push = task.value["push"]
+    if task.value["state"] != "materialising":
+        return
+    [(kind, value)] = push["to"].items()
+    told: Object = {"state": "pending", "to": ["fcm", value, kind, "", False], "type": "topic"}
+    delivery = Delivery(key_of(task.key, push["at"] or 0, value), told)
+    await task.keep({**task.value, "state": "sending", "found": 1}, [delivery.step(task.app.clock.now())])
+
+
 async def _not_yet(write: _Plain | _OfCampaign, page: list[Object], reached: set[str]) -> dict[str, tuple[Delivery, Step | None]]:
     """By address the deliveries of a page, each with the step that stores its badge, without those to addresses that have one."""
     found: dict[str, tuple[Delivery, Step | None]] = {}
@@ -88,16 +102,15 @@ async def _reached(task: Task) -> set[str]:
     return found
 
 
-async def forget(app: App, delivery: Delivery, since: int | None) -> None:
-    """Take a dead address from its installation, unless that has been registered anew: after `since`, or since it was read."""
-    seen: int = delivery.value["seen"]
+async def forget(app: App, installation: str, token: str, seen: int, since: int | None = None) -> None:
+    """Take a dead address from its installation, unless that has been registered anew: after `since`, or since it was read (`seen`)."""
     if since is not None and seen > since:
         return
     schema = app.classes.known_or_blank(CLASS)
-    as_read = both(Equals(("deviceToken",), delivery.address.value), Equals(("updatedAt",), date(seen)))
+    as_read = both(Equals(("deviceToken",), token), Equals(("updatedAt",), date(seen)))
     changes = (Unset(("deviceToken",)), Set(("updatedAt",), iso(app.clock.now())))
     try:
-        await app.store.documents.commit([Update(schema, delivery.value["installation"], changes, guard=as_read)])
+        await app.store.documents.commit([Update(schema, installation, changes, guard=as_read)])
     except ParseError as error:
         if error.code != Code.OBJECT_NOT_FOUND:
             raise
@@ -115,7 +128,8 @@ async def remember(app: App, delivery: Delivery, *, sandbox: bool) -> None:
         get_logger(__name__).info("the environment of an address is not kept", reason=error.message)
 
 
-def _reachable(where: Json) -> Object:
+def reachable(where: Json) -> Object:
+    """The query for those of them that can be sent anything. ParseError 102 if it is none."""
     if not isinstance(where, dict):
         raise ParseError(Code.INVALID_QUERY, f"a push needs a query of installations, not {js_text(where)}")
     return where if "deviceToken" in where else {**where, "deviceToken": {"$exists": True}}

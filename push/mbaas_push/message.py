@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import orjson
+
 from mbaas.kernel.clock import from_iso, iso
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.kernel.push import check
+from mbaas.kernel.push import TOPICS, check
 from mbaas.kernel.values import Json, Object, is_number, js_text
+from mbaas_push.topics import is_condition, is_topic
 
 _ZONED = re.compile(r".+(Z|[+-]\d\d:?\d\d)$")
 _EARLIEST_MS, _LATEST_MS = 0, 253_370_764_800_000
@@ -17,6 +20,19 @@ _EARLIEST_MS, _LATEST_MS = 0, 253_370_764_800_000
 RESEND, SKIP = "resend", "skip"
 LOCALIZED = ("alert", "title")
 """What may be said in the language of a device."""
+_APPLES = (
+    "push_type",
+    "collapse_id",
+    "topic",
+    "content-available",
+    "mutable-content",
+    "thread-id",
+    "interruption-level",
+    "relevance-score",
+)
+_TOPIC_BYTES = 2048
+_BESIDE_DATA = "push_id" + "0" * 36 + "time" + "2026-01-31T09:05:00.123Z" + "data"
+"""What Firebase counts besides the data: names, id and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +50,8 @@ class Message:
     expires: int | None
     lasts: int | None
     interval: float | None
+    to: Object | None = None
+    """Firebase's `topic` or `condition`, and what that is; `where` is None then."""
     on_ambiguous: str = RESEND
     """What becomes of what may have been sent, or not: it is sent once more under the same id, or left (`skip`)."""
 
@@ -60,10 +78,39 @@ def read(body: Object, now: int) -> Message:
     data = body.get("data")
     data = data if isinstance(data, dict) else {}
     badge_of(data)
-    where = body["where"] if "where" in body else {"channels": {"$in": body["channels"]}}
     given = body.get("push_time")
     local = isinstance(given, str) and not _ZONED.fullmatch(given)
-    return Message(where, data, at, local, expires, lasts, interval, on_ambiguous(body.get("on_ambiguous", RESEND)))
+    to = _to(body, data, local=local)
+    where = None if to else body["where"] if "where" in body else {"channels": {"$in": body["channels"]}}
+    return Message(where, data, at, local, expires, lasts, interval, to, on_ambiguous(body.get("on_ambiguous", RESEND)))
+
+
+def _to(body: Object, data: Object, *, local: bool) -> Object | None:
+    """The topics that a push is for, None if it is for a query. What is said to each device otherwise cannot be said to them."""
+    name = next((name for name in TOPICS if name in body), None)
+    if name is None:
+        return None
+    value = body[name]
+    if not isinstance(value, str) or not (is_topic(value) if name == "topic" else is_condition(value)):
+        raise _wrong(
+            "topic is a name of up to 900 of a-z, A-Z, 0-9 and -_.~%; condition joins one to five: 'a' in topics && ('b' in topics || …)"
+        )
+    apples = [name for name in data if name in _APPLES or (name == "alert" and isinstance(data[name], dict))]
+    if apples:
+        raise _wrong(f"A push to topics goes to Firebase alone, and {apples[0]} of its data is Apple's")
+    badge, own = badge_of(data), [name for name in data if _localized(name)]
+    own += ["an increment of the badge"] if badge is not None and badge.adds else []
+    own += ["a push_time of each device"] if local else []
+    if own:
+        raise _wrong(f"A push to topics is one for all who have subscribed: without {own[0]}")
+    if (size := fcm_bytes(data)) > _TOPIC_BYTES:
+        raise _wrong(f"The data has {size} bytes as Firebase counts; to topics it takes {_TOPIC_BYTES}")
+    return {name: value}
+
+
+def fcm_bytes(data: Object) -> int:
+    """How many bytes Firebase counts of a message with this data."""
+    return len(orjson.dumps(data)) + len(_BESIDE_DATA)
 
 
 def on_ambiguous(given: Json) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mbaas_push.checking import Checked
     from mbaas_push.moments.moments import Moments
     from mbaas_push.runs import Runs
+    from mbaas_push.subscriptions import Subscriptions
     from mbaas_push.transports.port import Transport
 
 _CAMPAIGNS, _PROVIDERS, _ASKING = "campaigns", "push providers", "push providers asked"
@@ -84,6 +85,19 @@ def moments_of(app: App) -> Moments:
     if not isinstance(app.moments, Moments):
         raise ParseError(Code.PUSH_MISCONFIGURED, "Missing push configuration")
     return app.moments
+
+
+def subscriptions_of(app: App) -> Subscriptions:
+    """The subscriptions to topics. ParseError 115 if there is no Firebase to have them."""
+    runs_of(app)
+    from mbaas_push.transports.providers import Providers
+
+    _, transport = app.rooms[_PROVIDERS]
+    if not isinstance(transport, Providers) or transport.topics is None:
+        raise ParseError(Code.PUSH_MISCONFIGURED, "Topics are Firebase's: MBAAS_FCM_CREDENTIALS is not set.")
+    from mbaas_push.subscriptions import Subscriptions
+
+    return Subscriptions(app, transport.topics)
 
 
 async def providers_checked(app: App) -> list[Checked]:

@@ -354,7 +354,8 @@ class Sending:
             outcome = Outcome("unknown", f"{type(error).__name__}")
         self._take(delivery, outcome)
         if outcome.verdict == "gone":
-            await forget(self._task.app, delivery, outcome.since)
+            value = delivery.value
+            await forget(self._task.app, value["installation"], delivery.address.value, value["seen"], outcome.since)
         if outcome.sandbox is not None:
             await remember(self._task.app, delivery, sandbox=outcome.sandbox)
         self._open.discard(delivery.key)

@@ -22,7 +22,7 @@ def fields(push: Object, *, source: str = "rest") -> Object:
     """The row of a push that has been asked for."""
     row: Object = {
         "pushTime": push["pushTime"] or iso(push["asked"]),
-        "query": _json(push["where"]),
+        "query": _json(push.get("to") or push["where"]),
         "payload": _json(push["data"]),
         "source": source,
         "expiry": push["expires"],

@@ -138,4 +138,5 @@ def test_a_function_may_be_called_so_often(public: Person) -> None:
 def test_a_push_is_asked_of_the_one_place_that_sends(public: Person) -> None:
     missing = [115, "Missing push configuration"]
     nobody = [115, 'Sending a push requires either "channels" or a "where" query.']
-    assert run(public, "push") == [[119, "master key is required"], missing, missing, nobody]
+    both = [115, "A push with a condition goes to whoever has subscribed: without channels."]
+    assert run(public, "push") == [[119, "master key is required"], missing, missing, nobody, missing, both]

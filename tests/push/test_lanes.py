@@ -50,9 +50,19 @@ def made(kind: Literal["curl", "h2"], keys: Path, check: Check | None = None) ->
 async def said(by: Lane, port: int, token: str, size: int = 10) -> Reply | Broken:
     body = b'{"message": {"token": "%s", "text": "%s"}}' % (token.encode(), b"x" * size)
     try:
-        return await by.post(f"https://127.0.0.1:{port}/v1/projects/mock/messages:send", HEADERS, body)
+        return await by.ask("POST", f"https://127.0.0.1:{port}/v1/projects/mock/messages:send", HEADERS, body)
     except Broken as broken:
         return broken
+
+
+async def test_whatever_the_method_is_it_is_asked(script: Script, keys: Path, port: int, kind: Literal["curl", "h2"]) -> None:
+    by, subscriptions = made(kind, keys), f"https://127.0.0.1:{port}/v1/projects/mock/registrations/t/topicSubscriptions"
+    asked = [("POST", "?topic_name=a"), ("POST", "?topic_name=b"), ("DELETE", "/a?allow_missing=true"), ("POST", "?topic_name=b")]
+    told = [
+        (await by.ask(method, f"{subscriptions}{rest}", HEADERS, b"" if method == "DELETE" else b"{}")).status for method, rest in asked
+    ]
+    await by.close()
+    assert (told, script.topics) == ([200, 200, 200, 409], {"a": set(), "b": {"t"}})
 
 
 @pytest.mark.parametrize(

@@ -111,9 +111,37 @@ def test_what_has_failed_is_sent_again_when_somebody_says_so(api: httpx.Client, 
     assert api.get(f"/api/v1/push/{push}/dead-letters").json() == {"results": [], "next": None}
 
 
+def test_a_message_to_a_topic_reaches_whom_the_server_subscribed(api: httpx.Client, mock: dict[str, str]) -> None:
+    """As docs/push.md has it, by both doors."""
+    registered(api, "reader")
+    registered(api, "writer")
+    asked = {"where": {"deviceToken": {"$in": ["reader", "writer"]}}}
+    answer = api.post("/api/v1/push/topics/news%2520de/subscribe", json=asked)
+    assert (answer.status_code, answer.json()) == (200, {"subscribed": 2, "failed": {}, "next": None})
+    answer = api.post("/api/v1/push/topics/news%2520de/unsubscribe", json={"where": {"deviceToken": "writer"}})
+    assert answer.json() == {"unsubscribed": 1, "failed": {}, "next": None}
+    by_parse = api.post("/parse/push", json={"topic": "news%20de", "data": {"alert": "x"}})
+    assert ended(api, by_parse.headers["X-Parse-Push-Status-Id"])["counts"] == {"sent": 1}
+    body = {"condition": "'news%20de' in topics || 'x' in topics", "data": {"alert": "y"}}
+    pushes = {api.post("/api/v1/push", json=body, headers={"Idempotency-Key": "t1"}).json()["id"] for _ in range(2)}
+    assert [ended(api, push)["counts"] for push in pushes] == [{"sent": 1}]
+    reached = [receipt for receipt in received(mock) if receipt["provider"] == "fcm topics"]
+    assert [(receipt["token"], json.loads(receipt["message"]["data"]["data"])["alert"]) for receipt in reached] == [
+        ("reader", "x"),
+        ("reader", "y"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
+        ("POST", "/api/v1/push/topics/news/subscribe", {}, 400),
+        ("POST", "/api/v1/push/topics/news/subscribe", {"where": {"a": {"$no": 1}}}, 400),
+        ("POST", "/api/v1/push/topics/news/subscribe", {"where": {}, "cursor": "x"}, 400),
+        ("POST", "/api/v1/push/topics/news/unsubscribe", {"where": {}, "channels": []}, 400),
+        ("POST", "/api/v1/push/topics/two words/unsubscribe", {"where": {}}, 400),
+        ("POST", "/api/v1/push", {"topic": "a", "where": {}}, 400),
+        ("POST", "/parse/push", {"topic": "a b"}, 400),
         ("POST", "/api/v1/push", {"data": {}}, 400),
         ("POST", "/api/v1/push", {"where": {}, "data": {}, "on_ambiguous": "maybe"}, 400),
         ("GET", "/api/v1/push/nobody/dead-letters?state=sent", None, 400),
@@ -159,7 +187,17 @@ def test_what_makes_no_sense_is_refused(api: httpx.Client, method: str, path: st
     assert (answer.status_code, sorted(answer.json())) == (status, ["code", "error"])
 
 
-_CLOSED = ("push", "push/x/cancel", "campaigns", "campaigns/x/test", "campaigns/audience/preview", "events", "plays", "plays/x/start")
+_CLOSED = (
+    "push",
+    "push/x/cancel",
+    "push/topics/x/subscribe",
+    "campaigns",
+    "campaigns/x/test",
+    "campaigns/audience/preview",
+    "events",
+    "plays",
+    "plays/x/start",
+)
 _OF_MOMENTS = ("moments/landed/fire", "moments/x/fire?sync=1")
 
 

@@ -129,12 +129,16 @@ async def push(
     *,
     where: Query | None = None,
     channels: Iterable[str] | None = None,
+    topic: str | None = None,
+    condition: str | None = None,
     push_time: datetime | None = None,
     expiration_time: datetime | None = None,
     expiration_interval: float | None = None,
     use_master_key: bool = False,
 ) -> str:
     """Send a push to the installations that a query finds, or to channels; the id of its `_PushStatus`. It takes the master key.
+
+    Or to a `topic` of Firebase, or a `condition` over some: one message, to all who have subscribed.
 
     `data` is what devices get (`alert`, `badge`, …). `push_time`: when it is sent, if not now. It is of no use after `expiration_time`, or
     `expiration_interval` seconds after it is sent.
@@ -144,6 +148,7 @@ async def push(
         body["where"] = where.to_json()["where"]
     if channels is not None:
         body["channels"] = list(channels)
+    body |= {name: to for name, to in (("topic", topic), ("condition", condition)) if to is not None}
     for name, at in (("push_time", push_time), ("expiration_time", expiration_time)):
         if at is not None:
             body[name] = from_date(at)

@@ -12,14 +12,14 @@ from mbaas.kernel.values import Json
 from mbaas.wire.request import Answer, Request
 from mbaas.wire.routes import Route
 from mbaas.wire.v1.dialect import BASE, whole
-from mbaas_push.room import runs_of
+from mbaas_push.room import runs_of, subscriptions_of
 
 if TYPE_CHECKING:
     from mbaas_push.dead_letters import DeadLetters
 
 _PAGE, _MOST = 100, 1000
 _REQUEUE = "/push/:pushId/dead-letters/requeue"
-_READ_ONLY = "send push notifications"
+_READ_ONLY, _TOPICS = "send push notifications", "change subscriptions to topics"
 _STATES = ("pending", "again", "sent", "failed", "unknown", "skipped")
 _DEAD = ("failed", "unknown")
 
@@ -74,6 +74,16 @@ async def requeue(request: Request) -> Answer:
     return Answer(202, orjson.dumps(told))
 
 
+async def subscribe(request: Request) -> Json:
+    """Subscribe the devices of a query to a topic."""
+    return await subscriptions_of(request.app).change(request.params[0], request.object(), subscribe=True)
+
+
+async def unsubscribe(request: Request) -> Json:
+    """End that."""
+    return await subscriptions_of(request.app).change(request.params[0], request.object(), subscribe=False)
+
+
 def _dead_letters(request: Request) -> DeadLetters:
     from mbaas_push.dead_letters import DeadLetters
 
@@ -86,5 +96,25 @@ ROUTES = (
     Route("GET", "/push/:pushId/deliveries", deliveries, "What became of each address", "push", master=True, base=BASE),
     Route("GET", "/push/:pushId/dead-letters", dead_letters, "What can be sent again", "push", master=True, base=BASE),
     Route("POST", _REQUEUE, requeue, "Send dead letters again", "push", master=True, read_only=_READ_ONLY, base=BASE, status=202),
+    Route(
+        "POST",
+        "/push/topics/:topic/subscribe",
+        subscribe,
+        "Subscribe devices to a topic",
+        "push",
+        master=True,
+        read_only=_TOPICS,
+        base=BASE,
+    ),
+    Route(
+        "POST",
+        "/push/topics/:topic/unsubscribe",
+        unsubscribe,
+        "Unsubscribe devices from a topic",
+        "push",
+        master=True,
+        read_only=_TOPICS,
+        base=BASE,
+    ),
     Route("POST", "/push/:pushId/:order", order, "Pause, resume or cancel a push", "push", master=True, read_only=_READ_ONLY, base=BASE),
 )

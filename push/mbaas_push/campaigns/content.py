@@ -14,7 +14,7 @@ import orjson
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas_push.campaigns.templates import parse
-from mbaas_push.message import badge_of
+from mbaas_push.message import badge_of, fcm_bytes
 from mbaas_push.transports import apns, web_push
 from mbaas_push.transports.port import Address, Parcel, Provider
 
@@ -28,8 +28,6 @@ _RESERVED = frozenset(("alert", "title", "uri", "image", "buttons", "badge", "re
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _MOST_BUTTONS, _LONGEST = 4, 4096
 _FCM_BYTES = 4096
-_MESSAGE = "push_id" + "0" * 36 + "time" + "2026-01-31T09:05:00.123Z" + "data"
-"""What Firebase counts besides the data: names, id and time."""
 _AROUND = 400
 """More than any provider counts besides the data."""
 LIMITS: dict[Provider, int] = {"fcm": _FCM_BYTES, "apns": apns.MOST_BYTES, "webpush": web_push.MOST_BYTES}
@@ -161,8 +159,7 @@ def too_long(data: Object, provider: Provider) -> str:
 def sizes(data: Object) -> dict[Provider, int]:
     """How many bytes each provider would count."""
     parcel = Parcel("0" * 36, Address("apns", ""), data)
-    plain = len(orjson.dumps(data))
-    return {"fcm": plain + len(_MESSAGE), "apns": len(apns.payload(parcel)), "webpush": len(web_push.plain(parcel))}
+    return {"fcm": fcm_bytes(data), "apns": len(apns.payload(parcel)), "webpush": len(web_push.plain(parcel))}
 
 
 def wrong(text: str) -> ParseError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import orjson
@@ -22,6 +24,9 @@ _READ = (
     "urgency",
     "topic",
     "content-encoding",
+)
+_SUBSCRIPTION = re.compile(
+    r"/v1/projects/[^/]+/registrations/([^/]+)/topicSubscriptions(?:/([^/?]+)\?allow_missing=true|\?topic_name=([^&]+))"
 )
 ACCESS = "mock-access-token"
 
@@ -51,6 +56,8 @@ def answer(script: Script, method: str, path: str, headers: dict[str, str], body
     read = {name: headers[name] for name in _READ if name in headers}
     if path.startswith("/v1/projects/") and path.endswith("/messages:send"):
         return _fcm(script, headers, read, body)
+    if subscription := _SUBSCRIPTION.fullmatch(path):
+        return _fcm_topics(script, method, subscription, headers)
     if path.startswith("/3/device/"):
         return _apns(script, path.removeprefix("/3/device/"), headers, read, body)
     if path.startswith("/wp/"):
@@ -60,14 +67,34 @@ def answer(script: Script, method: str, path: str, headers: dict[str, str], body
 
 def _fcm(script: Script, headers: dict[str, str], read: dict[str, str], body: bytes) -> Answered:
     message: dict[str, Any] = orjson.loads(body)["message"]
-    token = message.get("token") or message.get("fid") or message.get("topic") or ""
+    token = next((message[name] for name in ("token", "fid", "topic", "condition") if name in message), "")
     if headers.get("authorization") != f"Bearer {ACCESS}":
         return _fcm_error(Reply(401, "UNAUTHENTICATED"))
     reply = script.reply(token)
     script.note("fcm", token, reply, message, read)
     if reply.status != 200:
         return _fcm_error(reply)
+    if "topic" in message or "condition" in message:
+        script.note_topics(message.get("condition", f"'{token}' in topics"), message)
     return _json(200, {"name": f"projects/mock/messages/{uuid4()}"}, reply=reply)
+
+
+def _fcm_topics(script: Script, method: str, path: re.Match[str], headers: dict[str, str]) -> Answered:
+    """Subscribe a device to a topic, or end that."""
+    if headers.get("authorization") != f"Bearer {ACCESS}":
+        return _fcm_error(Reply(401, "UNAUTHENTICATED"))
+    token, removed, added = (unquote(part or "") for part in path.groups())
+    reply = script.reply(token)
+    if reply.status != 200:
+        return _fcm_error(reply)
+    if method == "DELETE":
+        script.topics.get(removed, set()).discard(token)
+        return _json(200, {}, reply=reply)
+    subscribed = script.topics.setdefault(added, set())
+    if token in subscribed:
+        return _json(409, {"error": {"code": 409, "status": "ALREADY_EXISTS"}}, reply=reply)
+    subscribed.add(token)
+    return _json(200, {"topic_name": added}, reply=reply)
 
 
 def _fcm_error(reply: Reply) -> Answered:

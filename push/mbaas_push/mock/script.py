@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from mbaas_push.topics import holds
+
 _RECEIPTS = 2_000_000
 
 
@@ -56,6 +58,8 @@ class Script:
     """A connection is cut after so many messages, with what is under way unanswered; 0: never."""
     tokens: dict[str, deque[Reply]] = field(default_factory=dict)
     """Answers to the next messages to an address; the last one stays."""
+    topics: dict[str, set[str]] = field(default_factory=dict)
+    """Who has subscribed to each of Firebase's topics."""
     receipts: deque[Receipt] = field(default_factory=lambda: deque(maxlen=_RECEIPTS))
 
     def change(self, given: dict[str, Any]) -> None:
@@ -83,6 +87,12 @@ class Script:
     def note(self, provider: str, token: str, reply: Reply, message: Any, headers: dict[str, str]) -> None:
         """Keep a receipt."""
         self.receipts.append(Receipt(provider, token, reply.status, time.time_ns() // 1_000_000, message, headers))
+
+    def note_topics(self, condition: str, message: Any) -> None:
+        """Keep a receipt for each device that gets a message to topics: it is told as `fcm topics`."""
+        for token in sorted(set().union(*self.topics.values())):
+            if holds(condition, [topic for topic, tokens in self.topics.items() if token in tokens]):
+                self.note("fcm topics", token, Reply(), message, {})
 
     def accepted(self) -> list[Receipt]:
         """The messages that were accepted."""

@@ -77,7 +77,7 @@ class Apns:
         for _ in range(2):
             token = await self._provider_token()
             try:
-                reply = await self._lane.post(url, [*headers, f"authorization: bearer {token}"], body)
+                reply = await self._lane.ask("POST", url, [*headers, f"authorization: bearer {token}"], body)
             except Broken as broken:
                 return broken.outcome()
             if reply.status == 200:

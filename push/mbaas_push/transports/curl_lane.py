@@ -52,7 +52,7 @@ class CurlLane:
         self._given: socket.socket | None = None
         """The socket that was given to pycurl last, which has made its own copy by the time that it asks for the next."""
 
-    async def post(self, url: str, headers: Sequence[str], body: bytes) -> Reply:
+    async def ask(self, method: str, url: str, headers: Sequence[str], body: bytes) -> Reply:
         """Send a request, and wait for its answer. Broken if there is none."""
         curl = self._idle.pop() if self._idle else self._handle()
         answer = bytearray()
@@ -65,6 +65,8 @@ class CurlLane:
             return len(part)
 
         curl.setopt(pycurl.URL, url)
+        # A body, and its length, leave with any method.
+        curl.setopt(pycurl.CUSTOMREQUEST, method)
         curl.setopt(pycurl.HTTPHEADER, headers)
         # Not as POSTFIELDS: libcurl would send those again by itself where a connection that was used before breaks.
         curl.setopt(pycurl.POSTFIELDSIZE, len(body))

@@ -39,7 +39,7 @@ class H2Lane:
         self._check = check
         self._hosts: dict[Origin, _Host] = {}
 
-    async def post(self, url: str, headers: Sequence[str], body: bytes) -> Reply:
+    async def ask(self, method: str, url: str, headers: Sequence[str], body: bytes) -> Reply:
         """Send a request, and wait for its answer. Broken if there is none."""
         parts = urlsplit(url)
         origin = parts.hostname or "", parts.port or 443
@@ -49,8 +49,8 @@ class H2Lane:
         connection = await self._free(host, origin)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         named = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in headers)]
-        head = [(":method", "POST"), (":scheme", "https"), (":authority", parts.netloc), (":path", path), *named]
-        return await connection.post(head, body)
+        head = [(":method", method), (":scheme", "https"), (":authority", parts.netloc), (":path", path), *named]
+        return await connection.ask(head, body)
 
     async def close(self) -> None:
         """End what is under way, and let go of the connections."""
@@ -200,7 +200,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(str(exc) if exc is not None else "the connection was closed")
 
-    async def post(self, head: list[tuple[str, str]], body: bytes) -> Reply:
+    async def ask(self, head: list[tuple[str, str]], body: bytes) -> Reply:
         """Send a request on a place that is taken for it; the place is given back."""
         stream: int | None = None
         try:

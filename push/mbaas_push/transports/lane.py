@@ -56,7 +56,7 @@ class Reply:
 class Lane(Protocol):
     """Requests to providers."""
 
-    async def post(self, url: str, headers: Sequence[str], body: bytes) -> Reply:
+    async def ask(self, method: str, url: str, headers: Sequence[str], body: bytes) -> Reply:
         """Send a request, and wait for its answer. Broken if there is none."""
         ...
 

@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 from mbaas.kernel.values import Object
 
 Provider = Literal["fcm", "apns", "webpush"]
-Kind = Literal["token", "fid", "subscription"]
+Kind = Literal["token", "fid", "subscription", "topic", "condition"]
+"""What an address is. Of Firebase's they are called as its messages call them; the last two are of nobody in particular."""
 Verdict = Literal["sent", "failed", "gone", "again", "unknown"]
 """`gone`: the address is dead. `again`: surely not accepted, may be tried later. `unknown`: the line broke after the body had left."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mbaas.data.app import App
 from mbaas.kernel.options import PushOptions
@@ -15,6 +16,9 @@ from mbaas_push.transports.lane import lane
 from mbaas_push.transports.port import Outcome, Parcel, Provider, Transport
 from mbaas_push.transports.rate import Rate
 from mbaas_push.transports.web_push import WebPush
+
+if TYPE_CHECKING:
+    from mbaas_push.transports.fcm_topics import FcmTopics
 
 _WAIT_MS = 5000
 """How long all wait where the provider does not say."""
@@ -29,11 +33,14 @@ class Providers:
         self._app = app
         self._lane = lane(options)
         self._by_name: dict[Provider, Transport] = {}
+        self.topics: FcmTopics | None = None
+        """Those of Firebase, where that is configured."""
         if options.fcm_credentials is not None:
             # Google's libraries take half a second, and are loaded by who needs them.
             from mbaas_push.transports.fcm import Fcm
 
-            self._by_name["fcm"] = Fcm(app, options, self._lane)
+            self._by_name["fcm"] = fcm = Fcm(app, options, self._lane)
+            self.topics = fcm.topics
         if options.apns_key is not None:
             self._by_name["apns"] = Apns(app, options, self._lane)
         if options.webpush_key is not None:

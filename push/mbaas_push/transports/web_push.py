@@ -92,7 +92,7 @@ class WebPush:
             f"authorization: vapid t={self._token(to.endpoint, now // 1000)}, k={self._public}",
         ]
         try:
-            reply = await self._lane.post(to.endpoint, headers, body)
+            reply = await self._lane.ask("POST", to.endpoint, headers, body)
         except Broken as broken:
             return broken.outcome()
         return _outcome(reply.status, reply.retry_after_s, (parts.hostname or ""))

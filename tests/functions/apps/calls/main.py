@@ -149,6 +149,8 @@ async def push(request: Any) -> Any:
         {"channels": ["a"], "use_master_key": True},
         {"where": cloud.Query("_Installation"), "push_time": datetime(2030, 1, 1, tzinfo=UTC), "use_master_key": True},
         {"use_master_key": True},
+        {"topic": "news", "use_master_key": True},
+        {"condition": "'a' in topics", "channels": ["a"], "use_master_key": True},
     ]
     for ask in asks:
         try:
