@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import replace
 
 import orjson
@@ -254,14 +255,17 @@ class Hub:
 
         Without `read`, which receives every `seq`, no faster than the client takes it, however long that is.
         """
-        groups = {self._group_of(subscription): (subscription,)}
         while True:
             entries = await self._after(since)
             if entries is None:
                 return since, False
             for entry in entries:
                 if entry.class_name == subscription.class_name and self._teller.publishes(entry.class_name):
-                    self._teller.send(entry, query, groups, {})
+                    # Who she is may have changed while she let us wait, and nobody tells it of those who do not watch yet.
+                    if self._app.store.behind:
+                        await self._app.catch_up()
+                    await self._identify(subscription.audience)
+                    self._teller.send(entry, query, {self._group_of(subscription): (subscription,)}, {})
                     if read is None:
                         await self._teller.passage.passed(subscription)
                         await subscription.sink.drained()
@@ -277,23 +281,25 @@ class Hub:
 
     async def _identify(self, audience: Audience) -> None:
         """Find out who they are now, and put their subscriptions with those of their like."""
-        caller = audience.base
-        if audience.token is not None:
-            try:
-                caller = await self._identities.caller(audience.token, caller)
-            except ParseError:
-                pass  # nobody's token any more: the public
-        if caller.session_expires is not None:
-            self._soonest = min(self._soonest or caller.session_expires, caller.session_expires)
-        moved = [s for s in audience.subscriptions if s.query is not None]
-        for subscription in moved:
-            self._index.remove(subscription)
-        audience.caller = caller
-        for subscription in moved:
-            self._add(subscription)
+        if audience.token is None:
+            return
+        async with audience.turn:
+            caller = audience.base
+            with suppress(ParseError):  # nobody's token any more: the public
+                caller = await self._identities.caller(audience.token, caller, watching=True)
+            if caller.session_expires is not None:
+                self._soonest = min(self._soonest or caller.session_expires, caller.session_expires)
+            if caller == audience.caller:
+                return
+            moved = [s for s in audience.subscriptions if s.query is not None]
+            for subscription in moved:
+                self._index.remove(subscription)
+            audience.caller = caller
+            for subscription in moved:
+                self._add(subscription)
 
     def _add(self, subscription: Subscription) -> None:
-        self._index.add(subscription, lambda key: self._teller.query(key, subscription))
+        self._index.add(subscription, lambda key: self._teller.kept_query(key, subscription))
 
     def _key_of(self, subscription: Subscription) -> Hashable:
         """What makes two subscriptions ask the same: the `where`, and who asks, if the class's own room reads it by that."""

@@ -41,6 +41,15 @@ class Teller:
         node = watchable(self._app, subscription.audience.caller, class_name, where)
         return Query(key, class_name, where, self._app.classes.get(class_name), node, matcher(node))
 
+    def kept_query(self, key: Hashable, subscription: Subscription) -> Query:
+        """The same of a subscription that was taken: where its class has changed so that it cannot be asked any more, that is told
+        with each write, until it can again."""
+        try:
+            return self.query(key, subscription)
+        except ParseError as error:
+            class_name, where = subscription.class_name, subscription.where
+            return Query(key, class_name, where, self._app.classes.get(class_name), EVERYTHING, lambda body: True, error)
+
     def _renewed(self, query: Query, groups: Groups) -> None:
         """Read the query again where its class has changed: a column may have got another type."""
         schema = self._app.classes.get(query.class_name)

@@ -139,6 +139,37 @@ def test_rights_end_with_the_session(server: TestServer) -> None:
         assert numbers(one.due()) == numbers(other.due()) == [3]
 
 
+def test_rights_end_with_the_session_for_who_is_still_told_what_she_missed(server: TestServer) -> None:
+    """However slowly she reads, and so however long that takes."""
+    name = fresh()
+    user, token = person(server)
+    with connected(server, sessionToken=token) as client:
+        client.subscribe(name, since=None)
+        made(server, name, n=0)
+        [first] = client.due()
+    for n in range(1, 61):
+        made(server, name, n=n, text="x" * 300_000, ACL={user: {"read": True}})
+    with connected(server, narrow=True, sessionToken=token) as client:
+        client.subscribe(name, since=first["seq"])
+        assert numbers([client.receive()]) == [1]
+        ask(server, "POST", "/logout", {}, {**ANON, "X-Parse-Session-Token": token})
+        made(server, name, n=61)
+        told = numbers(client.due())
+        assert told[-1] == 61
+        assert 60 not in told
+
+
+def test_a_token_that_is_rotated_is_nobodys(server: TestServer) -> None:
+    name = fresh()
+    user, token = person(server)
+    with connected(server, sessionToken=token) as client:
+        client.subscribe(name)
+        assert server.call("POST", "/api/v1/sessions/rotate", {}, {**ANON, "X-Parse-Session-Token": token})[0] == 200
+        made(server, name, n=1, ACL={user: {"read": True}})
+        made(server, name, n=2)
+        assert numbers(client.due()) == [2]
+
+
 def test_rights_end_with_the_user(server: TestServer) -> None:
     name = fresh()
     user, token = person(server)
@@ -212,6 +243,36 @@ def test_a_query_that_could_never_fire_is_refused_with_its_reason(server: TestSe
         answer = client.subscribe(fresh(), where)
         assert (answer["op"], answer["code"], answer["requestId"]) == ("error", code, 1), answer
         assert client.subscribe(fresh())["op"] == "subscribed"
+
+
+def test_a_query_that_its_class_no_longer_allows_costs_nobody_else_anything(server: TestServer) -> None:
+    """Also where its subscriber's rights change afterwards."""
+    name = fresh()
+    user, token = person(server)
+    pointer = {"__type": "Pointer", "className": "_User", "objectId": user}
+    made(server, name, x=pointer)
+    with connected(server, sessionToken=token) as client:
+        client.subscribe(name, {"x": pointer}, 1)
+        client.subscribe(name, {}, 2)
+        ask(server, "PUT", f"/schemas/{name}", {"fields": {"x": {"__op": "Delete"}}})
+        ask(server, "PUT", f"/schemas/{name}", {"fields": {"x": {"type": "Relation", "targetClass": "_User"}}})
+        members = {"users": {"__op": "AddRelation", "objects": [pointer]}}
+        ask(server, "POST", "/roles", {"name": uuid4().hex, "ACL": {}, **members})
+        made(server, name, n=1)
+        told = {frame["requestId"]: frame for frame in client.due()}
+        assert told.keys() == {1, 2}
+        assert (told[1]["op"], told[1]["code"]) == ("error", 102)
+        assert (told[2]["op"], told[2]["object"]["n"]) == ("create", 1)
+
+
+def test_a_message_of_many_names_holds_up_nobody(server: TestServer) -> None:
+    """Nor is it any that does not say who it is of."""
+    names = [f"k{n}" for n in range(100_000)]
+    with Client(f"ws://127.0.0.1:{server.port}/parse") as client:
+        for more, code in (([], 2), (["k99999"], 1)):
+            query = {"className": fresh(), "where": {}, "keys": names + more}
+            client.send({"op": "subscribe", "requestId": 1, "query": query})
+            assert client.receive()["code"] == code
 
 
 def test_patterns_that_would_hang_others_cost_nothing(server: TestServer) -> None:
