@@ -51,6 +51,8 @@ class Subscription:
     numbered: bool
     """True if events carry `seq`."""
     installation_id: str | None = None
+    origin: str | None = None
+    """The scheme and host that its client used: files are shown there, unless the operator says where."""
     query: Query | None = None
     group: Hashable = None
 

@@ -109,6 +109,7 @@ class Teller:
         entry, event = waiting.entry, waiting.event
         triggered = self.passage.asked(entry.class_name)
         keys: tuple[str, ...] | None = None
+        origin: str | None = None
         members = ""
         for subscription in subscriptions:
             if subscription.watch and not self._watched(waiting, view, subscription):
@@ -116,10 +117,10 @@ class Teller:
             if triggered:
                 self.passage.put(subscription, waiting)
                 continue
-            if subscription.keys != keys:
+            if subscription.keys != keys or subscription.origin != origin:
                 # Most watch the same: these are looked for once.
-                keys = subscription.keys
-                members = view.members(event, keys)
+                keys, origin = subscription.keys, subscription.origin
+                members = view.members(event, keys, origin)
             self.counters.frames += 1
             subscription.sink.push(subscription.frame(event.op, members, entry.seq))
 

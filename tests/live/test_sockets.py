@@ -123,6 +123,19 @@ def test_a_long_absence_is_made_up_for_at_the_clients_pace(server: TestServer) -
         assert numbers([client.receive() for _ in range(40)]) == list(range(1, 41))
 
 
+def test_files_are_where_each_client_finds_the_server(server: TestServer) -> None:
+    """As a find shows them to her."""
+    name = fresh()
+    origins = [f"{host}:{server.port}" for host in ("127.0.0.1", "localhost")]
+    with Client(f"ws://{origins[0]}/parse") as one, Client(f"ws://{origins[1]}/parse") as other:
+        for client in (one, other):
+            client.connect(applicationId=APP_ID)
+            client.subscribe(name)
+        made(server, name, file={"__type": "File", "name": "a.txt"})
+        told = [client.receive()["object"]["file"]["url"] for client in (one, other)]
+        assert told == [f"http://{origin}/parse/files/{APP_ID}/a.txt" for origin in origins]
+
+
 def test_rights_end_with_the_session(server: TestServer) -> None:
     """A logout takes effect before the next event, also for sockets that came with the token."""
     name = fresh()

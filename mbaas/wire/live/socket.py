@@ -24,7 +24,7 @@ from mbaas.wire.errors import Unauthorized, body_of, record
 from mbaas.wire.keys import Identity, Keyring, Keys
 from mbaas.wire.live.frames import direct
 from mbaas.wire.live.messages import Told, complaint
-from mbaas.wire.request import Receive, Scope, Send
+from mbaas.wire.request import Receive, Scope, Send, origin_of
 
 MALFORMED, UNKNOWN, WRONG_KEY = 1, 2, 4
 """The protocol's own error codes; others are Parse's."""
@@ -82,7 +82,7 @@ class Live:
             return
         self._sockets += 1
         try:
-            await Socket(self, self._address(scope), send).run(receive)
+            await Socket(self, self._address(scope), _origin(scope), send).run(receive)
         finally:
             self._sockets -= 1
 
@@ -95,8 +95,8 @@ class Live:
 class Socket:
     """The state of one connection."""
 
-    def __init__(self, live: Live, ip: str, send: Send) -> None:
-        self._live, self._ip, self._send = live, ip, send
+    def __init__(self, live: Live, ip: str, origin: str | None, send: Send) -> None:
+        self._live, self._ip, self._origin, self._send = live, ip, origin, send
         self._identity: Identity | None = None
         self._hub: Hub | None = None
         self._names: Object = {}
@@ -232,6 +232,7 @@ class Socket:
             audience=await hub.audience(token, master=identity.caller.master),
             numbered="since" in given or identity.app.options.live_sequences,
             installation_id=identity.caller.installation_id,
+            origin=None if identity.app.options.public_url_given else self._origin,
         )
         checked = await hub.check(subscription)
         earlier = self._subscriptions.pop(request_id, None)
@@ -310,6 +311,12 @@ class Socket:
             await self._send({"type": "websocket.send", "text": frame})
             self._sending = False
         await self._send({"type": "websocket.close", "code": self._closing})
+
+
+def _origin(scope: Scope) -> str | None:
+    """The scheme and host of requests that go the same way as the socket."""
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    return origin_of("https" if scope["scheme"] == "wss" else "http", host.decode("latin-1"))
 
 
 def _js_number(value: int | float) -> str:
