@@ -40,7 +40,7 @@ def _shown(session: Document, caller: Caller) -> Object:
         "client": seen.get("client"),
         "installationId": body.get("installationId"),
         "createdWith": body.get("createdWith"),
-        "createdAt": body["createdAt"],
+        "createdAt": body.get("createdAt"),
         "lastUsedAt": iso(int(at)) if at is not None else None,
         "expiresAt": iso(ends) if ends is not None else None,
     }

@@ -184,7 +184,7 @@ class Sessions:
             expires,
             _is_anonymous(person),
             seen=at,
-            changed=from_iso(document.body["updatedAt"]) or 0,
+            changed=from_iso(document.body.get("updatedAt", "")) or 0,
             alone=PARENT not in document.hidden,
         )
         if self._forgotten == forgotten:

@@ -19,7 +19,7 @@ from mbaas.data.policies import PLAIN
 from mbaas.data.search import columns_in
 from mbaas.data.sight import Sight
 from mbaas.kernel.caller import ANONYMOUS, MASTER, Caller
-from mbaas.kernel.errors import MbaasError, ParseError
+from mbaas.kernel.errors import ParseError
 from mbaas.kernel.tasks import end
 from mbaas.kernel.triggers import CONNECT
 from mbaas.observe.logs import get_logger
@@ -174,8 +174,9 @@ class Hub:
             try:
                 async with self._turn:
                     await self._drain()
-            except MbaasError as error:
-                get_logger(__name__).warning("the feed cannot be read", app=self._app.options.app_id, reason=str(error))
+            except Exception as error:
+                # Whatever it was: nobody would be told anything any more.
+                get_logger(__name__).warning("the feed cannot be read", app=self._app.options.app_id, reason=repr(error))
                 self._woken.set()
                 await asyncio.sleep(_AGAIN_SECONDS)
 
