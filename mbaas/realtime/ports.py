@@ -12,6 +12,10 @@ from mbaas.storage.ports import Entry
 Touched = Callable[[Caller], bool]
 
 
+class Left(Exception):
+    """Nobody takes what is sent any more."""
+
+
 class Identities(Protocol):
     """Turns session tokens into callers, and knows which writes change what callers may do."""
 
@@ -40,5 +44,5 @@ class Sink(Protocol):
         ...
 
     async def drained(self) -> None:
-        """Wait until there is room for more."""
+        """Wait until there is room for more. Left if there will be none."""
         ...

@@ -19,6 +19,7 @@ from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object, read_json
 from mbaas.observe.metrics import Metrics
 from mbaas.realtime.hub import Hub
+from mbaas.realtime.ports import Left
 from mbaas.realtime.subscriptions import Subscription
 from mbaas.wire.errors import Unauthorized, body_of, record
 from mbaas.wire.keys import Identity, Keyring, Keys
@@ -110,10 +111,13 @@ class Socket:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._writer: asyncio.Task[None] | None = None
 
     async def run(self, receive: Receive) -> None:
         """Serve until either side ends it."""
-        writer = asyncio.create_task(self._write())
+        writer = self._writer = asyncio.create_task(self._write())
+        # A client that is gone takes nothing: who waits for that would wait for ever.
+        writer.add_done_callback(lambda _: self._room.set())
         hello = asyncio.get_running_loop().call_later(self._live.hello_seconds, self._nobody)
         try:
             while (message := await receive())["type"] == "websocket.receive":
@@ -150,8 +154,10 @@ class Socket:
             self._close(START_AGAIN)
 
     async def drained(self) -> None:
-        """Wait until nothing waits to be sent."""
+        """Wait until nothing waits to be sent. Left if nothing is sent any more."""
         await self._room.wait()
+        if self._closing is not None or self._writer is None or self._writer.done():
+            raise Left
 
     # Messages.
 
@@ -172,6 +178,8 @@ class Socket:
             self._error(refusal.code, refusal.text, reconnect=True, request_id=None)
         except ParseError as error:
             self.refuse(given.get("requestId"), error)
+        except Left:
+            return
         except Exception as error:
             record(error, f"a live-query {given['op']}")
             self._error(1, "Internal server error.", reconnect=True, request_id=None)
