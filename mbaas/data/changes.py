@@ -108,9 +108,9 @@ async def read(app: App, view: ChangesView, place: str, limit: int) -> tuple[lis
                     return results, place, True
                 results.append(told)
             place = entry.seq
-        if len(entries) < _AT_ONCE:
+        if not entries.more:
             return results, place, False
-        read += len(entries)
+        read += _AT_ONCE  # also where that is fewer, since they are large
     return results, place, True
 
 

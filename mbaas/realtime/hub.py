@@ -28,7 +28,7 @@ from mbaas.realtime.ports import Identities, Touched
 from mbaas.realtime.subscriptions import Audience, Index, Query, Subscription
 from mbaas.realtime.telling import Teller
 from mbaas.realtime.triggered import before_subscribe
-from mbaas.storage.ports import Entry
+from mbaas.storage.ports import Entries, Entry
 
 _PAGE = 500
 _AGAIN_SECONDS = 1.0
@@ -198,11 +198,11 @@ class Hub:
                 return
             for entry in entries:
                 await self._take_safely(entry)
-            if len(entries) < _PAGE:
+            if not entries.more:
                 return
             await asyncio.sleep(0)
 
-    async def _after(self, position: str) -> list[Entry] | None:
+    async def _after(self, position: str) -> Entries | None:
         """Entries, when everything is known that holds for them since it came before: definitions, rights."""
         entries = await self._app.store.feed.after(position, _PAGE)
         if self._app.store.behind:
@@ -243,12 +243,12 @@ class Hub:
     async def _pass(self, read: set[str]) -> None:
         """Send the others what was read beyond where they are: whoever joins them now has been sent it already."""
         while read and self._position is not None:
-            entries = await self._after(self._position) or []
+            entries = await self._after(self._position) or Entries()
             for entry in entries:
                 if entry.seq not in read:
                     return
                 await self._take_safely(entry)
-            if len(entries) < _PAGE:
+            if not entries.more:
                 return
 
     async def _replay(self, query: Query, subscription: Subscription, since: str, read: set[str] | None = None) -> tuple[str, bool]:
@@ -273,7 +273,7 @@ class Hub:
                 since = entry.seq
                 if read is not None:
                     read.add(since)
-            if len(entries) < _PAGE:
+            if not entries.more:
                 return since, True
 
     async def _identify_all(self, touched: Touched) -> None:
