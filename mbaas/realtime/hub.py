@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import replace
+from operator import attrgetter
+from time import perf_counter
 
 import orjson
 
@@ -32,6 +34,8 @@ from mbaas.storage.ports import Entries, Entry
 
 _PAGE = 500
 _AGAIN_SECONDS = 1.0
+_BREATH_SECONDS = 0.05
+"""How long the queries of one entry may keep everybody else waiting."""
 
 
 class Hub:
@@ -237,8 +241,12 @@ class Hub:
         queries = self._index.of_class(entry.class_name)
         if queries and self._teller.publishes(entry.class_name):
             views: dict[Hashable, View | ParseError] = {}
-            for query in queries:
+            began = perf_counter()
+            for query in filter(attrgetter("groups"), queries):
                 self._teller.send(entry, query, query.groups, views)
+                if perf_counter() - began > _BREATH_SECONDS:
+                    await asyncio.sleep(0)
+                    began = perf_counter()
 
     async def _pass(self, read: set[str]) -> None:
         """Send the others what was read beyond where they are: whoever joins them now has been sent it already."""

@@ -8,8 +8,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from mbaas.data.app import App
 from mbaas.data.sight import Sight, watchable
 from mbaas.kernel.errors import ParseError
+from mbaas.kernel.values import Object
 from mbaas.query.ast import EVERYTHING
-from mbaas.query.match import matcher
+from mbaas.query.match import at_most, matcher
 from mbaas.realtime.events import Counters, View
 from mbaas.realtime.subscriptions import Query, Subscription
 from mbaas.realtime.triggered import Counts, Passage, Waiting
@@ -17,7 +18,15 @@ from mbaas.storage.ports import Entry
 
 _SIGHTS = 20_000
 
+_SECONDS = 0.25
+"""How long a query may compute for one write."""
+
 Groups = Mapping[Hashable, Iterable[Subscription]]
+
+
+def _always(body: Object) -> bool:
+    """The test of a query that can be asked no more: those who watch with it are told so."""
+    return True
 
 
 class Teller:
@@ -48,7 +57,7 @@ class Teller:
             return self.query(key, subscription)
         except ParseError as error:
             class_name, where = subscription.class_name, subscription.where
-            return Query(key, class_name, where, self._app.classes.get(class_name), EVERYTHING, lambda body: True, error)
+            return Query(key, class_name, where, self._app.classes.get(class_name), EVERYTHING, _always, error)
 
     def _renewed(self, query: Query, groups: Groups) -> None:
         """Read the query again where its class has changed: a column may have got another type."""
@@ -68,8 +77,14 @@ class Teller:
         """Send an entry to those of a query who may see it. `views` keeps what was worked out for the entry, by group."""
         self._renewed(query, groups)
         self.counters.matches += 1
-        before = entry.before is not None and query.test(entry.before.body)
-        after = entry.after is not None and query.test(entry.after.body)
+        try:
+            with at_most(_SECONDS):
+                before = entry.before is not None and query.test(entry.before.body)
+                after = entry.after is not None and query.test(entry.after.body)
+        except ParseError as error:
+            # It is not asked again.
+            query.test, query.refusal = _always, error
+            before = after = True
         if not before and not after:
             return
         for key, subscriptions in groups.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -276,6 +277,21 @@ def test_a_query_that_its_class_no_longer_allows_costs_nobody_else_anything(serv
         assert told.keys() == {1, 2}
         assert (told[1]["op"], told[1]["code"]) == ("error", 102)
         assert (told[2]["op"], told[2]["object"]["n"]) == ("create", 1)
+
+
+def test_a_query_that_takes_very_long_for_one_object_is_asked_no_more(server: TestServer) -> None:
+    """Nor does it keep the others from being told, and served."""
+    name = fresh()
+    ring = [[50 * math.cos(k), 40 * math.sin(k)] for k in (n * math.tau / 9000 for n in range(9000))]
+    where = {"at": {"$geoWithin": {"$polygon": {"__type": "Polygon", "coordinates": ring}}}}
+    with connected(server) as client:
+        assert client.subscribe(name, where, 1)["op"] == "subscribed"
+        client.subscribe(name, {}, 2)
+        for at in ([{"__type": "GeoPoint", "latitude": 89, "longitude": n / 100} for n in range(6000)], []):
+            made(server, name, at=at)
+            told = {frame["requestId"]: frame for frame in client.due()}
+            assert (told[1]["op"], told[1]["code"]) == ("error", 124)
+            assert told[2]["op"] == "create"
 
 
 def test_a_message_of_many_names_holds_up_nobody(server: TestServer) -> None:
