@@ -11,6 +11,7 @@ from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.ops import Set
 from mbaas.kernel.values import Json, Object, date_ms, pointer
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, PutRow, Update
@@ -39,7 +40,7 @@ def _shown(session: Document, caller: Caller) -> Object:
         "client": seen.get("client"),
         "installationId": body.get("installationId"),
         "createdWith": body.get("createdWith"),
-        "createdAt": body["createdAt"],
+        "createdAt": body.get("createdAt"),
         "lastUsedAt": iso(int(at)) if at is not None else None,
         "expiresAt": iso(ends) if ends is not None else None,
     }
@@ -80,7 +81,7 @@ async def end_others(app: App, caller: Caller) -> int:
 
 async def rotate(app: App, caller: Caller) -> Object:
     """A new token for the calling session, whose old one is good no more. 209 where somebody else was quicker."""
-    _signed_in(caller)
+    user = pointer("_User", _signed_in(caller))
     assert caller.session_id is not None
     assert caller.session_token is not None
     kept = policy_of(app).sessions
@@ -89,7 +90,10 @@ async def rotate(app: App, caller: Caller) -> Object:
     token, now = app.ids.token(), app.clock.now()
     ends = caller.session_expires or now + app.options.session_length_s * 1000
     spent = PutRow(SPENT, kept.kept(caller.session_token), {"session": caller.session_id, "at": now}, expires=ends)
-    step = Update(kept.schema, caller.session_id, hidden={"_session_token": kept.kept(token)}, guard=kept.holds(caller.session_token))
+    # Fed, though no column gets another value: who remembers the old token, in other processes and for live queries, hears of it.
+    ops = [Set(("user",), user)]
+    hidden: Object = {"_session_token": kept.kept(token)}
+    step = Update(kept.schema, caller.session_id, ops, hidden, guard=kept.holds(caller.session_token))
     try:
         await app.store.documents.commit([step, spent])
     except ParseError as error:

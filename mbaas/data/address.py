@@ -6,13 +6,24 @@ used itself: right for phones, emulators and browsers alike. Nothing that is sto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from mbaas.data.app import App
 
 origin: ContextVar[Callable[[], str | None] | None] = ContextVar("origin", default=None)
 """Tells the scheme and host that the request being served was sent to; set by the wire."""
+
+
+@contextmanager
+def shown_to(used: str | None) -> Iterator[None]:
+    """What is shown in this block is shown to a client that used this scheme and host."""
+    before = origin.set(lambda: used)
+    try:
+        yield
+    finally:
+        origin.reset(before)
 
 
 def public_url(app: App) -> str:

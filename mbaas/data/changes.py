@@ -20,7 +20,7 @@ from mbaas.data.sight import Sight, watchable
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, read_object
-from mbaas.query.match import matcher
+from mbaas.query.match import at_most, matcher
 from mbaas.storage.ports import Document, Entry
 
 LIMIT, MOST = 100, 1000
@@ -28,6 +28,8 @@ _READ, _AT_ONCE = 2000, 250
 """How many entries are read for one answer, whoever they concern, and how many at once."""
 _BYTES = 4 * 1024 * 1024
 """No change is added to an answer that would become longer; the first always is."""
+_SECONDS = 0.25
+"""How long a `where` may compute for one entry."""
 _KNOWN = frozenset({"className", "since", "where", "limit"})
 
 
@@ -100,7 +102,8 @@ async def read(app: App, view: ChangesView, place: str, limit: int) -> tuple[lis
                 # The class was made while this was read: whoever asks again is told by its definition.
                 return results, place, True
         for entry in entries:
-            change = view.change(entry)
+            with at_most(_SECONDS):
+                change = view.change(entry)
             if change is not None:
                 told = orjson.dumps(change)
                 size += len(told)
@@ -108,9 +111,9 @@ async def read(app: App, view: ChangesView, place: str, limit: int) -> tuple[lis
                     return results, place, True
                 results.append(told)
             place = entry.seq
-        if len(entries) < _AT_ONCE:
+        if not entries.more:
             return results, place, False
-        read += len(entries)
+        read += _AT_ONCE  # also where that is fewer, since they are large
     return results, place, True
 
 

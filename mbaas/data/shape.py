@@ -36,7 +36,7 @@ class Shape:
         self._relations = {
             name: {"__type": "Relation", "className": column.target} for name, column in schema.fields.items() if column.type == "Relation"
         }
-        self._files = any(column.type == "File" for column in schema.fields.values())
+        self.files = any(column.type == "File" for column in schema.fields.values())
         self._hidden = rules.protected(caller)
 
     @staticmethod
@@ -62,7 +62,7 @@ class Shape:
         if self._rules.protects:
             for name in self._rules.protected_in(self._caller, body, self._hidden):
                 shown.pop(name, None)
-        if self._files:
+        if self.files:
             with_urls(self._app, shown)
         if self._class_name:
             shown["className"] = self._class_name

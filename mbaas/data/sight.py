@@ -41,6 +41,11 @@ class Sight:
         """The object as a find would return it; a new dict."""
         return self._shape.show(body)
 
+    @property
+    def shows_files(self) -> bool:
+        """True if objects of the class may have files, whose addresses depend on whom they are shown to."""
+        return self._shape.files
+
     def announced(self, body: Object) -> Object:
         """The same, less what its class does not announce."""
         return self._policy.announce(self._caller, self.show(body))

@@ -16,7 +16,7 @@ from mbaas.jobs.queue import Queue, Task
 from mbaas.kernel.errors import Duplicate
 from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
-from mbaas.storage.ports import Entry, PutRow, Step
+from mbaas.storage.ports import Entries, Entry, PutRow, Step
 
 _KEY, _PLACE = "reader", "place"
 _PAGE = 200
@@ -79,7 +79,7 @@ class FeedReader:
                 continue
             if entries is None:
                 get_logger(__name__).error("events were missed: the feed was trimmed before it was read", table=self._table)
-                entries, behind = [], await self._app.store.feed.latest()
+                entries, behind = Entries(), await self._app.store.feed.latest()
             else:
                 behind = entries[-1].seq
             if self._app.store.behind:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import orjson
 
+from mbaas.data.address import shown_to
 from mbaas.data.sight import Sight
 from mbaas.kernel.values import Json, Object
 from mbaas.query.compare import canonical
@@ -42,8 +43,8 @@ class View:
         self._entry, self.sight = entry, sight
         self._states = {"before": entry.before, "after": entry.after}
         self._sees = {name: state is not None and sight.sees(state.body) for name, state in self._states.items()}
-        self._shown: dict[str, Object] = {}
-        self._encoded: dict[tuple[Event, tuple[str, ...]], str] = {}
+        self._shown: dict[tuple[str, str | None], Object] = {}
+        self._encoded: dict[tuple[Event, tuple[str, ...], str | None], str] = {}
 
     def event(self, before: bool, after: bool) -> Event | None:
         """What happened to a query that matched the object before, after, or both; None for nothing that may be told.
@@ -66,34 +67,38 @@ class View:
         before, after = (state.body if state is not None else {} for state in self._states.values())
         return any((name in before) != (name in after) or canonical(before.get(name)) != canonical(after.get(name)) for name in names)
 
-    def members(self, event: Event, keys: tuple[str, ...]) -> str:
-        """The `object` and `original` of an event's frame, as JSON text."""
-        made = self._encoded.get((event, keys))
+    def members(self, event: Event, keys: tuple[str, ...], origin: str | None) -> str:
+        """The `object` and `original` of an event's frame, as JSON text, for those who came by this scheme and host."""
+        place = origin if self.sight.shows_files else None
+        made = self._encoded.get((event, keys, place))
         if made is None:
-            made = f'"object":{self._text(event.now, keys)}'
+            made = f'"object":{self._text(event.now, keys, place)}'
             if event.then is not None:
-                made += f',"original":{self._text(event.then, keys)}'
-            self._encoded[event, keys] = made
+                made += f',"original":{self._text(event.then, keys, place)}'
+            self._encoded[event, keys, place] = made
         return made
 
-    def _text(self, state: str, keys: tuple[str, ...]) -> str:
-        shown = self._shown.get(state)
+    def _text(self, state: str, keys: tuple[str, ...], origin: str | None) -> str:
+        shown = self._shown.get((state, origin))
         if shown is None:
             document = self._states[state]
             assert document is not None
-            shown = self._shown[state] = {**self.sight.announced(document.body), "className": self._entry.class_name}
+            with shown_to(origin):
+                shown = {**self.sight.announced(document.body), "className": self._entry.class_name}
+            self._shown[state, origin] = shown
         return _selected(shown, keys)
 
-    def changed_members(self, event: Event, keys: tuple[str, ...], now: Json, then: Json) -> str:
+    def changed_members(self, event: Event, keys: tuple[str, ...], origin: str | None, now: Json, then: Json) -> str:
         """The same of an event whose objects a trigger has changed; those that are None it has not."""
-        made = f'"object":{self._changed_text(event.now, keys, now)}'
-        return made if event.then is None else f'{made},"original":{self._changed_text(event.then, keys, then)}'
+        with shown_to(origin):
+            made = f'"object":{self._changed_text(event.now, keys, origin, now)}'
+            return made if event.then is None else f'{made},"original":{self._changed_text(event.then, keys, origin, then)}'
 
-    def _changed_text(self, state: str, keys: tuple[str, ...], changed: Json) -> str:
+    def _changed_text(self, state: str, keys: tuple[str, ...], origin: str | None, changed: Json) -> str:
         """Nothing is shown of a field that is hidden in the stored object, nor of one that is hidden in the changed one."""
         document = self._states[state]
         if document is None or not isinstance(changed, dict):
-            return self._text(state, keys)
+            return self._text(state, keys, origin)
         stored = document.body
         hidden = stored.keys() - self.sight.announced(stored).keys()
         kept = {name: stored[name] for name in _KEPT if name in stored}

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import replace
+from operator import attrgetter
+from time import perf_counter
 
 import orjson
 
@@ -18,7 +21,7 @@ from mbaas.data.policies import PLAIN
 from mbaas.data.search import columns_in
 from mbaas.data.sight import Sight
 from mbaas.kernel.caller import ANONYMOUS, MASTER, Caller
-from mbaas.kernel.errors import MbaasError, ParseError
+from mbaas.kernel.errors import ParseError
 from mbaas.kernel.tasks import end
 from mbaas.kernel.triggers import CONNECT
 from mbaas.observe.logs import get_logger
@@ -27,10 +30,12 @@ from mbaas.realtime.ports import Identities, Touched
 from mbaas.realtime.subscriptions import Audience, Index, Query, Subscription
 from mbaas.realtime.telling import Teller
 from mbaas.realtime.triggered import before_subscribe
-from mbaas.storage.ports import Entry
+from mbaas.storage.ports import Entries, Entry
 
 _PAGE = 500
 _AGAIN_SECONDS = 1.0
+_BREATH_SECONDS = 0.05
+"""How long the queries of one entry may keep everybody else waiting."""
 
 
 class Hub:
@@ -173,8 +178,9 @@ class Hub:
             try:
                 async with self._turn:
                     await self._drain()
-            except MbaasError as error:
-                get_logger(__name__).warning("the feed cannot be read", app=self._app.options.app_id, reason=str(error))
+            except Exception as error:
+                # Whatever it was: nobody would be told anything any more.
+                get_logger(__name__).warning("the feed cannot be read", app=self._app.options.app_id, reason=repr(error))
                 self._woken.set()
                 await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -196,11 +202,11 @@ class Hub:
                 return
             for entry in entries:
                 await self._take_safely(entry)
-            if len(entries) < _PAGE:
+            if not entries.more:
                 return
             await asyncio.sleep(0)
 
-    async def _after(self, position: str) -> list[Entry] | None:
+    async def _after(self, position: str) -> Entries | None:
         """Entries, when everything is known that holds for them since it came before: definitions, rights."""
         entries = await self._app.store.feed.after(position, _PAGE)
         if self._app.store.behind:
@@ -235,18 +241,22 @@ class Hub:
         queries = self._index.of_class(entry.class_name)
         if queries and self._teller.publishes(entry.class_name):
             views: dict[Hashable, View | ParseError] = {}
-            for query in queries:
+            began = perf_counter()
+            for query in filter(attrgetter("groups"), queries):
                 self._teller.send(entry, query, query.groups, views)
+                if perf_counter() - began > _BREATH_SECONDS:
+                    await asyncio.sleep(0)
+                    began = perf_counter()
 
     async def _pass(self, read: set[str]) -> None:
         """Send the others what was read beyond where they are: whoever joins them now has been sent it already."""
         while read and self._position is not None:
-            entries = await self._after(self._position) or []
+            entries = await self._after(self._position) or Entries()
             for entry in entries:
                 if entry.seq not in read:
                     return
                 await self._take_safely(entry)
-            if len(entries) < _PAGE:
+            if not entries.more:
                 return
 
     async def _replay(self, query: Query, subscription: Subscription, since: str, read: set[str] | None = None) -> tuple[str, bool]:
@@ -254,21 +264,24 @@ class Hub:
 
         Without `read`, which receives every `seq`, no faster than the client takes it, however long that is.
         """
-        groups = {self._group_of(subscription): (subscription,)}
         while True:
             entries = await self._after(since)
             if entries is None:
                 return since, False
             for entry in entries:
                 if entry.class_name == subscription.class_name and self._teller.publishes(entry.class_name):
-                    self._teller.send(entry, query, groups, {})
+                    # Who she is may have changed while she let us wait, and nobody tells it of those who do not watch yet.
+                    if self._app.store.behind:
+                        await self._app.catch_up()
+                    await self._identify(subscription.audience)
+                    self._teller.send(entry, query, {self._group_of(subscription): (subscription,)}, {})
                     if read is None:
                         await self._teller.passage.passed(subscription)
                         await subscription.sink.drained()
                 since = entry.seq
                 if read is not None:
                     read.add(since)
-            if len(entries) < _PAGE:
+            if not entries.more:
                 return since, True
 
     async def _identify_all(self, touched: Touched) -> None:
@@ -277,23 +290,25 @@ class Hub:
 
     async def _identify(self, audience: Audience) -> None:
         """Find out who they are now, and put their subscriptions with those of their like."""
-        caller = audience.base
-        if audience.token is not None:
-            try:
-                caller = await self._identities.caller(audience.token, caller)
-            except ParseError:
-                pass  # nobody's token any more: the public
-        if caller.session_expires is not None:
-            self._soonest = min(self._soonest or caller.session_expires, caller.session_expires)
-        moved = [s for s in audience.subscriptions if s.query is not None]
-        for subscription in moved:
-            self._index.remove(subscription)
-        audience.caller = caller
-        for subscription in moved:
-            self._add(subscription)
+        if audience.token is None:
+            return
+        async with audience.turn:
+            caller = audience.base
+            with suppress(ParseError):  # nobody's token any more: the public
+                caller = await self._identities.caller(audience.token, caller, watching=True)
+            if caller.session_expires is not None:
+                self._soonest = min(self._soonest or caller.session_expires, caller.session_expires)
+            if caller == audience.caller:
+                return
+            moved = [s for s in audience.subscriptions if s.query is not None]
+            for subscription in moved:
+                self._index.remove(subscription)
+            audience.caller = caller
+            for subscription in moved:
+                self._add(subscription)
 
     def _add(self, subscription: Subscription) -> None:
-        self._index.add(subscription, lambda key: self._teller.query(key, subscription))
+        self._index.add(subscription, lambda key: self._teller.kept_query(key, subscription))
 
     def _key_of(self, subscription: Subscription) -> Hashable:
         """What makes two subscriptions ask the same: the `where`, and who asks, if the class's own room reads it by that."""

@@ -12,11 +12,15 @@ from mbaas.storage.ports import Entry
 Touched = Callable[[Caller], bool]
 
 
+class Left(Exception):
+    """Nobody takes what is sent any more."""
+
+
 class Identities(Protocol):
     """Turns session tokens into callers, and knows which writes change what callers may do."""
 
-    async def caller(self, token: str, base: Caller) -> Caller:
-        """`base` as the user whose token it is; ParseError 209 if it is nobody's."""
+    async def caller(self, token: str, base: Caller, *, watching: bool) -> Caller:
+        """`base` as the user whose token it is; ParseError 209 if it is nobody's. `watching`: who asks is not the client."""
         ...
 
     def touched(self, entry: Entry) -> Touched | None:
@@ -40,5 +44,5 @@ class Sink(Protocol):
         ...
 
     async def drained(self) -> None:
-        """Wait until there is room for more."""
+        """Wait until there is room for more. Left if there will be none."""
         ...

@@ -5,6 +5,7 @@ A write is matched once for each distinct query and checked once for each distin
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
@@ -25,6 +26,8 @@ class Audience:
     master: bool
     caller: Caller
     subscriptions: set[Subscription] = field(default_factory=set)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while it is found out who they are: what was read first is not believed last."""
 
     @property
     def base(self) -> Caller:
@@ -48,6 +51,8 @@ class Subscription:
     numbered: bool
     """True if events carry `seq`."""
     installation_id: str | None = None
+    origin: str | None = None
+    """The scheme and host that its client used: files are shown there, unless the operator says where."""
     query: Query | None = None
     group: Hashable = None
 

@@ -8,8 +8,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from mbaas.data.app import App
 from mbaas.data.sight import Sight, watchable
 from mbaas.kernel.errors import ParseError
+from mbaas.kernel.values import Object
 from mbaas.query.ast import EVERYTHING
-from mbaas.query.match import matcher
+from mbaas.query.match import at_most, matcher
 from mbaas.realtime.events import Counters, View
 from mbaas.realtime.subscriptions import Query, Subscription
 from mbaas.realtime.triggered import Counts, Passage, Waiting
@@ -17,7 +18,15 @@ from mbaas.storage.ports import Entry
 
 _SIGHTS = 20_000
 
+_SECONDS = 0.25
+"""How long a query may compute for one write."""
+
 Groups = Mapping[Hashable, Iterable[Subscription]]
+
+
+def _always(body: Object) -> bool:
+    """The test of a query that can be asked no more: those who watch with it are told so."""
+    return True
 
 
 class Teller:
@@ -41,6 +50,15 @@ class Teller:
         node = watchable(self._app, subscription.audience.caller, class_name, where)
         return Query(key, class_name, where, self._app.classes.get(class_name), node, matcher(node))
 
+    def kept_query(self, key: Hashable, subscription: Subscription) -> Query:
+        """The same of a subscription that was taken: where its class has changed so that it cannot be asked any more, that is told
+        with each write, until it can again."""
+        try:
+            return self.query(key, subscription)
+        except ParseError as error:
+            class_name, where = subscription.class_name, subscription.where
+            return Query(key, class_name, where, self._app.classes.get(class_name), EVERYTHING, _always, error)
+
     def _renewed(self, query: Query, groups: Groups) -> None:
         """Read the query again where its class has changed: a column may have got another type."""
         schema = self._app.classes.get(query.class_name)
@@ -59,8 +77,14 @@ class Teller:
         """Send an entry to those of a query who may see it. `views` keeps what was worked out for the entry, by group."""
         self._renewed(query, groups)
         self.counters.matches += 1
-        before = entry.before is not None and query.test(entry.before.body)
-        after = entry.after is not None and query.test(entry.after.body)
+        try:
+            with at_most(_SECONDS):
+                before = entry.before is not None and query.test(entry.before.body)
+                after = entry.after is not None and query.test(entry.after.body)
+        except ParseError as error:
+            # It is not asked again.
+            query.test, query.refusal = _always, error
+            before = after = True
         if not before and not after:
             return
         for key, subscriptions in groups.items():
@@ -100,6 +124,7 @@ class Teller:
         entry, event = waiting.entry, waiting.event
         triggered = self.passage.asked(entry.class_name)
         keys: tuple[str, ...] | None = None
+        origin: str | None = None
         members = ""
         for subscription in subscriptions:
             if subscription.watch and not self._watched(waiting, view, subscription):
@@ -107,10 +132,10 @@ class Teller:
             if triggered:
                 self.passage.put(subscription, waiting)
                 continue
-            if subscription.keys != keys:
+            if subscription.keys != keys or subscription.origin != origin:
                 # Most watch the same: these are looked for once.
-                keys = subscription.keys
-                members = view.members(event, keys)
+                keys, origin = subscription.keys, subscription.origin
+                members = view.members(event, keys, origin)
             self.counters.frames += 1
             subscription.sink.push(subscription.frame(event.op, members, entry.seq))
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from mbaas.data.address import shown_to
 from mbaas.data.app import App
 from mbaas.data.files_in import with_urls
 from mbaas.data.sight import Sight
@@ -139,9 +140,11 @@ class Passage:
         entry, event, app = waiting.entry, waiting.event, self._app
         states = {"before": entry.before, "after": entry.after}
         clients, subscriptions = self._counts()
-        given: Object = {"event": event.op, "object": self._body(states[event.now]), "clients": clients, "subscriptions": subscriptions}
-        if event.then is not None:
-            given["original"] = self._body(states[event.then])
+        given: Object = {"event": event.op, "clients": clients, "subscriptions": subscriptions}
+        with shown_to(subscription.origin):
+            given["object"] = self._body(states[event.now])
+            if event.then is not None:
+                given["original"] = self._body(states[event.then])
         outcome = await app.triggers.fire("afterEvent", entry.class_name, _caller(subscription), given)
         told = outcome.answer if isinstance(outcome.answer, dict) else {}
         if not told.get("sendEvent", True):
@@ -150,7 +153,7 @@ class Passage:
         view = View(entry, Sight(app, subscription.audience.caller, entry.class_name))
         if view.event(waiting.before, waiting.after) != event:
             return None
-        members = view.changed_members(event, subscription.keys, told.get("object"), told.get("original"))
+        members = view.changed_members(event, subscription.keys, subscription.origin, told.get("object"), told.get("original"))
         return subscription.frame(event.op, members, entry.seq)
 
     def _body(self, state: Document | None) -> Object:

@@ -8,7 +8,7 @@ version says so. The contract suite in `mbaas.testing` proves an implementation 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -171,6 +171,18 @@ class Entry:
     at: int
 
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""About how much of the feed is read at once: objects may have megabytes, and each entry two states of one."""
+
+
+class Entries(list[Entry]):
+    """A page of the feed. `more` is true if there may be others behind it: it has as many as were asked for, or is large."""
+
+    def __init__(self, entries: Iterable[Entry] = (), *, more: bool = False) -> None:
+        super().__init__(entries)
+        self.more = more
+
+
 class Feed(Protocol):
     """Every committed write of an object, once, in commit order. Hidden fields are left out, and so are writes of nothing else."""
 
@@ -178,8 +190,11 @@ class Feed(Protocol):
         """The position after the last entry."""
         ...
 
-    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> list[Entry] | None:
-        """Up to `limit` entries after the position, oldest first, of these classes or of all; None if it is older than what is kept."""
+    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> Entries | None:
+        """Up to `limit` entries after the position, oldest first, of these classes or of all; None if it is older than what is kept.
+
+        Where they are large there are fewer, but at least one if there is any.
+        """
         ...
 
     async def trim(self, now: int) -> int:

@@ -74,7 +74,7 @@ class Dispatcher:
         return await route.handler(request)
 
     async def _once(self, route: Route, request: Request, request_id: str) -> bytes | Answer | Json:
-        """A request whose id makes it unrepeatable. One that is refused uses its id up, too."""
+        """A request whose id makes it unrepeatable. One that is refused uses its id up, too, unless it may be made again as it is."""
         app = request.app
         if route.once == "call":
             await idempotency.record(app, request_id)
@@ -87,7 +87,8 @@ class Dispatcher:
         except ParseError as error:
             if isinstance(error, Duplicate) and error.index == idempotency.TABLE:
                 raise idempotency.repeated() from None
-            await idempotency.record(app, request_id, repeated_ok=True)
+            if error.status < 500 and error.status != 429:
+                await idempotency.record(app, request_id, repeated_ok=True)
             raise
         if unit.first:
             await idempotency.record(app, request_id, repeated_ok=True)

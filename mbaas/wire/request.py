@@ -99,7 +99,7 @@ class Request:
 
     def origin(self) -> str | None:
         """Scheme and host that the request was sent to, if its Host header is well formed."""
-        return _origin(self.scheme, self.header(b"host") or "")
+        return origin_of(self.scheme, self.header(b"host") or "")
 
     def told_headers(self) -> dict[str, str]:
         """The headers that a function is shown: none with keys, tokens and cookies."""
@@ -156,7 +156,8 @@ def inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _origin(scheme: str, host: str) -> str | None:
+def origin_of(scheme: str, host: str) -> str | None:
+    """Scheme and host of a request; None where its Host header is not well formed."""
     return f"{scheme}://{host}" if _HOST.fullmatch(host) else None
 
 

@@ -166,7 +166,7 @@ class _Plain:
                 "to": [address.provider, address.value, address.kind, address.app, address.sandbox],
                 "type": type_of(installation),
                 "installation": installation["objectId"],
-                "seen": from_iso(installation["updatedAt"]),
+                "seen": from_iso(installation.get("updatedAt", "")) or 0,
             }
             badge = None if self._badge is None else _show_badge(self._app, installation, self._badge, value)
             spoken = in_locale(self._push["data"], self._locales, installation.get("localeIdentifier")) if self._locales else self._plain

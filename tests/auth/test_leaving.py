@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mbaas.kernel.caller import ANONYMOUS
+from mbaas.kernel.errors import ParseError
 from tests.auth.inside import House, Person, house
 from tests.wire.scenarios import APP
 
@@ -97,6 +99,16 @@ async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(ho
     other = await again(home, person)
     assert not await is_in(home, person.sent)
     assert [await is_in(home, new), await is_in(home, other)] == [False, True]
+
+
+async def test_a_live_query_that_still_has_the_old_token_is_no_thief(home: House) -> None:
+    """The server asks who it is whenever rights change, and SDKs send it again whenever they connect again."""
+    person = await home.person()
+    answer = await home.ask("POST", "/api/v1/sessions/rotate", sent=person.sent)
+    home.clock.advance(10_000)
+    with pytest.raises(ParseError):
+        await home.app.rooms["sessions"].caller(person.token, ANONYMOUS, watching=True)
+    assert await is_in(home, {**APP, "X-Parse-Session-Token": answer.json()["sessionToken"]})
 
 
 async def things(home: House, person: Person) -> dict[str, str]:

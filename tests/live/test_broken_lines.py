@@ -124,3 +124,18 @@ def test_a_client_that_no_longer_answers_is_let_go_and_misses_nothing(tmp_path: 
             relay.mend()
         with joined(relay, "Post", first["seq"]) as client:
             assert numbers(client.due()) == list(range(1, 41))
+
+
+def test_a_client_that_goes_while_she_is_told_what_she_missed_is_let_go(tmp_path: Path) -> None:
+    sent = {"X-Parse-Application-Id": APP_ID}
+    with TestServer(tmp_path, settings={"preset": "parse", "workers": 1}) as server, Relay(server.port) as relay:
+        with joined(relay, "Post", None) as client:
+            server.call("POST", "/parse/classes/Post", {"n": 0}, sent)
+            first = client.receive()
+        for n in range(1, 41):
+            server.call("POST", "/parse/classes/Post", {"n": n, "text": "x" * 500_000}, sent)
+        with joined(relay, "Post", first["seq"]) as client:
+            assert numbers([client.receive()]) == [1]
+            relay.silence()
+            relay.cut()
+            gone(server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from mbaas.kernel.options import AppOptions, ServerOptions
 from mbaas.realtime.hub import Hub
 from mbaas.realtime.subscriptions import Subscription
 from mbaas.services import Services
+from mbaas.storage.ports import Entry
 from tests.live.test_equals_find import Recorder
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -70,3 +73,23 @@ async def test_each_write_is_told_once(app: App, kind: type[Hub], told: list[int
     await hub.caught_up()
     await hub.close()
     assert [frame["object"]["n"] for frame in sink.frames] == told
+
+
+async def test_a_feed_that_could_not_be_read_is_read_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it was that went wrong: nobody would be told anything any more."""
+    monkeypatch.setattr("mbaas.realtime.hub._AGAIN_SECONDS", 0)
+    hub, after, failed = Hub(app, app.rooms["sessions"]), app.store.feed.after, asyncio.Event()
+
+    async def fails_once(seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> list[Entry] | None:
+        if failed.is_set():
+            return await after(seq, limit, classes)
+        failed.set()
+        raise ValueError("nobody foresaw this")
+
+    sink = await watch(hub, None)
+    monkeypatch.setattr(app.store.feed, "after", fails_once)
+    await save(app, 1)
+    await until(lambda: bool(sink.frames))
+    await hub.close()
+    assert [frame["object"]["n"] for frame in sink.frames] == [1]
+    assert failed.is_set()

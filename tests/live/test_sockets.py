@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +124,19 @@ def test_a_long_absence_is_made_up_for_at_the_clients_pace(server: TestServer) -
         assert numbers([client.receive() for _ in range(40)]) == list(range(1, 41))
 
 
+def test_files_are_where_each_client_finds_the_server(server: TestServer) -> None:
+    """As a find shows them to her."""
+    name = fresh()
+    origins = [f"{host}:{server.port}" for host in ("127.0.0.1", "localhost")]
+    with Client(f"ws://{origins[0]}/parse") as one, Client(f"ws://{origins[1]}/parse") as other:
+        for client in (one, other):
+            client.connect(applicationId=APP_ID)
+            client.subscribe(name)
+        made(server, name, file={"__type": "File", "name": "a.txt"})
+        told = [client.receive()["object"]["file"]["url"] for client in (one, other)]
+        assert told == [f"http://{origin}/parse/files/{APP_ID}/a.txt" for origin in origins]
+
+
 def test_rights_end_with_the_session(server: TestServer) -> None:
     """A logout takes effect before the next event, also for sockets that came with the token."""
     name = fresh()
@@ -137,6 +151,37 @@ def test_rights_end_with_the_session(server: TestServer) -> None:
         made(server, name, n=2, ACL=mine)
         made(server, name, n=3)
         assert numbers(one.due()) == numbers(other.due()) == [3]
+
+
+def test_rights_end_with_the_session_for_who_is_still_told_what_she_missed(server: TestServer) -> None:
+    """However slowly she reads, and so however long that takes."""
+    name = fresh()
+    user, token = person(server)
+    with connected(server, sessionToken=token) as client:
+        client.subscribe(name, since=None)
+        made(server, name, n=0)
+        [first] = client.due()
+    for n in range(1, 61):
+        made(server, name, n=n, text="x" * 300_000, ACL={user: {"read": True}})
+    with connected(server, narrow=True, sessionToken=token) as client:
+        client.subscribe(name, since=first["seq"])
+        assert numbers([client.receive()]) == [1]
+        ask(server, "POST", "/logout", {}, {**ANON, "X-Parse-Session-Token": token})
+        made(server, name, n=61)
+        told = numbers(client.due())
+        assert told[-1] == 61
+        assert 60 not in told
+
+
+def test_a_token_that_is_rotated_is_nobodys(server: TestServer) -> None:
+    name = fresh()
+    user, token = person(server)
+    with connected(server, sessionToken=token) as client:
+        client.subscribe(name)
+        assert server.call("POST", "/api/v1/sessions/rotate", {}, {**ANON, "X-Parse-Session-Token": token})[0] == 200
+        made(server, name, n=1, ACL={user: {"read": True}})
+        made(server, name, n=2)
+        assert numbers(client.due()) == [2]
 
 
 def test_rights_end_with_the_user(server: TestServer) -> None:
@@ -212,6 +257,51 @@ def test_a_query_that_could_never_fire_is_refused_with_its_reason(server: TestSe
         answer = client.subscribe(fresh(), where)
         assert (answer["op"], answer["code"], answer["requestId"]) == ("error", code, 1), answer
         assert client.subscribe(fresh())["op"] == "subscribed"
+
+
+def test_a_query_that_its_class_no_longer_allows_costs_nobody_else_anything(server: TestServer) -> None:
+    """Also where its subscriber's rights change afterwards."""
+    name = fresh()
+    user, token = person(server)
+    pointer = {"__type": "Pointer", "className": "_User", "objectId": user}
+    made(server, name, x=pointer)
+    with connected(server, sessionToken=token) as client:
+        client.subscribe(name, {"x": pointer}, 1)
+        client.subscribe(name, {}, 2)
+        ask(server, "PUT", f"/schemas/{name}", {"fields": {"x": {"__op": "Delete"}}})
+        ask(server, "PUT", f"/schemas/{name}", {"fields": {"x": {"type": "Relation", "targetClass": "_User"}}})
+        members = {"users": {"__op": "AddRelation", "objects": [pointer]}}
+        ask(server, "POST", "/roles", {"name": uuid4().hex, "ACL": {}, **members})
+        made(server, name, n=1)
+        told = {frame["requestId"]: frame for frame in client.due()}
+        assert told.keys() == {1, 2}
+        assert (told[1]["op"], told[1]["code"]) == ("error", 102)
+        assert (told[2]["op"], told[2]["object"]["n"]) == ("create", 1)
+
+
+def test_a_query_that_takes_very_long_for_one_object_is_asked_no_more(server: TestServer) -> None:
+    """Nor does it keep the others from being told, and served."""
+    name = fresh()
+    ring = [[50 * math.cos(k), 40 * math.sin(k)] for k in (n * math.tau / 9000 for n in range(9000))]
+    where = {"at": {"$geoWithin": {"$polygon": {"__type": "Polygon", "coordinates": ring}}}}
+    with connected(server) as client:
+        assert client.subscribe(name, where, 1)["op"] == "subscribed"
+        client.subscribe(name, {}, 2)
+        for at in ([{"__type": "GeoPoint", "latitude": 89, "longitude": n / 100} for n in range(6000)], []):
+            made(server, name, at=at)
+            told = {frame["requestId"]: frame for frame in client.due()}
+            assert (told[1]["op"], told[1]["code"]) == ("error", 124)
+            assert told[2]["op"] == "create"
+
+
+def test_a_message_of_many_names_holds_up_nobody(server: TestServer) -> None:
+    """Nor is it any that does not say who it is of."""
+    names = [f"k{n}" for n in range(100_000)]
+    with Client(f"ws://127.0.0.1:{server.port}/parse") as client:
+        for more, code in (([], 2), (["k99999"], 1)):
+            query = {"className": fresh(), "where": {}, "keys": names + more}
+            client.send({"op": "subscribe", "requestId": 1, "query": query})
+            assert client.receive()["code"] == code
 
 
 def test_patterns_that_would_hang_others_cost_nothing(server: TestServer) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import pytest
 from bson import Decimal128, Int64, ObjectId
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from mbaas.app import open_app
+from mbaas.kernel.acl import allowed, permits
 from mbaas.kernel.errors import Conflict, MbaasError
 from mbaas.kernel.ops import Increment, Set
 from mbaas.kernel.options import AppOptions, ServerOptions
@@ -112,6 +115,56 @@ async def test_what_parse_server_made_is_served_as_it_stands(address: str, store
         assert await store.documents.related(game, "fans", "g1") == ["u2"]
         await store.schemas.put(game)
         assert client.get_default_database()["_SCHEMA"].find_one({"_id": "Game"}) == GAME
+
+
+EVERYBODY = {"*": {"read": True}}
+ODD: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"_rperm": ["x"], "_wperm": None}, {"ACL": {"x": {"read": True}, "*": {"write": True}}}),
+    ({"_wperm": ["x"]}, {"ACL": {**EVERYBODY, "x": {"write": True}}}),
+    ({"_rperm": None, "_wperm": None}, {}),
+    ({"_rperm": ["*", None, 5], "_wperm": []}, {"ACL": EVERYBODY}),
+    ({"_rperm": ["*"], "_wperm": "x"}, {"ACL": EVERYBODY}),
+    ({"_created_at": None, "_updated_at": None}, {}),
+    ({"area": {"type": "Polygon"}}, {"area": {"type": "Polygon"}}),
+    ({"area": {"type": "Polygon", "coordinates": []}}, {"area": {"type": "Polygon", "coordinates": []}}),
+    ({"area": {"type": "Polygon", "coordinates": [[[1], 2]]}}, {"area": {"type": "Polygon", "coordinates": [[[1], 2]]}}),
+    ({"exact": Decimal128("sNaN"), "n": Decimal128("-Infinity")}, {"exact": None, "n": None}),
+]
+"""What neither server writes, but others may have → what is shown of it."""
+
+
+async def test_whatever_others_have_written_can_be_read_and_is_fed(address: str, stores: tuple[MongoStore, MongoStore]) -> None:
+    """One document that could not be read would end the feed for everybody."""
+    store, _ = stores
+    with MongoClient[dict[str, Any]](address) as client:
+        kept = client.get_default_database()
+        kept["_SCHEMA"].insert_one({"_id": "Odd", "objectId": "string", "area": "polygon", "exact": "number", "n": "number"})
+        odd = (await store.schemas.load())["Odd"]
+        start = await store.feed.latest()
+        kept["Odd"].insert_many([{"_id": str(n), **document} for n, (document, _) in enumerate(ODD)])
+        shown = {str(n): {"objectId": str(n), **body} for n, (_, body) in enumerate(ODD)}
+        found = await store.documents.find(Find(odd, readers=frozenset({"*"})))
+        entries = await store.feed.after(start)
+        assert entries is not None
+        fed = {entry.object_id: entry.after.body for entry in entries if entry.after is not None}
+        for bodies in ({document.body["objectId"]: document.body for document in found}, fed):
+            told = {name: json.loads(orjson.dumps(body)) for name, body in bodies.items()}
+            assert told == {name: shown[name] for name in told}
+        assert fed.keys() == shown.keys()
+        who = {name for name, body in shown.items() if permits(allowed(body.get("ACL"), "read"), frozenset({"*"}))}
+        assert {document.body["objectId"] for document in found} == who
+
+
+async def test_relations_that_are_half_there_are_none(address: str, stores: tuple[MongoStore, MongoStore]) -> None:
+    store, _ = stores
+    with MongoClient[dict[str, Any]](address) as client:
+        games(client)
+        client.get_default_database()["_Join:fans:Game"].insert_many(
+            [{"relatedId": "u2"}, {"owningId": "g1"}, {"relatedId": 5, "owningId": "g1"}]
+        )
+        game = (await store.schemas.load())["Game"]
+        assert await store.documents.related(game, "fans", "g1") == ["u2"]
+        assert await store.documents.owners(game, "fans", ["u2"]) == ["g1"]
 
 
 async def test_an_update_leaves_alone_what_it_does_not_touch(address: str, stores: tuple[MongoStore, MongoStore]) -> None:

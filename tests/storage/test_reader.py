@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import pytest
 
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.query.ast import And, Compare, Equals, In, Near, Or, Regex
+from mbaas.query.ast import And, Compare, Equals, In, Near, Or, Regex, WithinPolygon
 from mbaas.storage.ports import Find
 from mbaas.storage.sqlite.store import SqliteStore
 from mbaas.testing.contracts.samples import POST, insert
@@ -41,6 +42,22 @@ async def test_a_search_beyond_its_limit_is_told_so(large: SqliteStore) -> None:
     assert raised.value.code == Code.TIMEOUT
     assert time.perf_counter() - started < 2
     assert await large.documents.count(Find(POST, Equals(("score",), 5))) == 1
+
+
+async def test_one_object_that_takes_long_is_no_exception(store: SqliteStore) -> None:
+    """What judges it is not SQL, which could be interrupted."""
+    await store.schemas.put(POST)
+    points = [{"__type": "GeoPoint", "latitude": 89, "longitude": n / 100} for n in range(2000)]
+    await store.documents.commit([insert("a", extra={"places": points})])
+    corners = tuple((50 * math.cos(n), 40 * math.sin(n)) for n in range(2000))
+    where = WithinPolygon(("extra", "places"), corners)
+    search = asyncio.ensure_future(store.documents.count(Find(POST, where)))
+    turns = await turns_until(search.done)
+    assert await search == 0
+    assert turns > 5
+    with pytest.raises(ParseError) as raised:
+        await store.documents.count(Find(POST, where, timeout_ms=20))
+    assert raised.value.code == Code.TIMEOUT
 
 
 async def test_a_class_that_goes_meanwhile_is_told_to_be_gone(store: SqliteStore) -> None:

@@ -6,11 +6,14 @@ import base64
 import gzip
 import json
 import socket
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from mbaas.kernel.errors import Code, ParseError, TooMany
+from mbaas.storage.ports import Step, Written
 from tests.wire.conftest import Running
 from tests.wire.scenarios import APP, MASTER, READ_ONLY, SDK, STRICT, TEXT, Case, play
 
@@ -155,6 +158,24 @@ def test_a_request_id_works_once(http: httpx.Client, server: Running) -> None:
     play(http, server.base, Case("refused again", "POST", "/classes/I", 400, ('"code":159',), sent=second, json={"a": 1}))
     play(http, server.base, Case("reads are free", "GET", "/classes/I?count=1&limit=0", 200, ('"count":1',), sent=first))
     play(http, server.base, Case("master, too", "POST", "/classes/I", 400, ('"code":159',), sent={**MASTER, **second}, json={}))
+
+
+def test_a_request_that_failed_for_now_may_be_made_again_with_its_id(
+    http: httpx.Client, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SDKs do so by themselves after a 500."""
+    documents = server.apps["app"].store.documents
+    commit, answers = documents.commit, iter([ParseError(Code.INTERNAL_SERVER_ERROR, "not now"), TooMany("not now", 1)])
+
+    async def failing(steps: Sequence[Step]) -> list[Written]:
+        if error := next(answers, None):
+            raise error
+        return await commit(steps)
+
+    monkeypatch.setattr(documents, "commit", failing)
+    sent = {**JSON, "X-Parse-Request-Id": "r-3"}
+    codes = [http.post(f"{server.base}/classes/I", headers=sent, json={"a": 1}).status_code for _ in range(4)]
+    assert codes == [500, 429, 201, 400]
 
 
 def _raw(server: Running, head: str) -> tuple[str, dict[str, str], str]:

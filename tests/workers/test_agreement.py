@@ -154,6 +154,17 @@ def test_a_session_ends_everywhere_at_once(clients: list[Connection]) -> None:
 
 
 @one_machine
+def test_a_token_that_is_rotated_is_good_nowhere(servers: list[TestServer], clients: list[Connection]) -> None:
+    token = clients[0]("POST", "/users", {"username": "rotating", "password": "secret"})[1]["sessionToken"]
+    me = {"X-Parse-Session-Token": token}
+    assert {other("GET", "/users/me", sent=me)[0] for other in clients} == {200}
+    status, rotated = servers[0].call("POST", "/api/v1/sessions/rotate", {}, {"X-Parse-Application-Id": APP_ID, **me})
+    assert status == 200
+    assert {other("GET", "/users/me", sent=me)[1].get("code") for other in clients} == {209}
+    assert {other("GET", "/users/me", sent={"X-Parse-Session-Token": rotated["sessionToken"]})[0] for other in clients} == {200}
+
+
+@one_machine
 def test_a_role_is_given_and_taken_everywhere_at_once(clients: list[Connection]) -> None:
     user = clients[0]("POST", "/users", {"username": "member", "password": "secret"})[1]
     me = {"X-Parse-Session-Token": user["sessionToken"]}

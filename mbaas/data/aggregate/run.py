@@ -96,7 +96,7 @@ async def _documents(app: App, caller: Caller, class_name: str, where: Node, tak
     plan = Find(schema, where, timeout_ms=app.options.query_timeout_ms)
     found = [document.body async for document in app.store.documents.scan(plan)]
     # The store hands them out by id; where a pipeline does not sort, clients expect the order in which objects were made.
-    found.sort(key=lambda body: str(body["createdAt"]))
+    found.sort(key=lambda body: str(body.get("createdAt", "")))
     policy = app.policy(class_name)
     return [taken(body if policy.plain_reads else policy.reveal(caller, dict(body))) for body in found]
 

@@ -14,7 +14,9 @@ from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError
 _INDEX = re.compile(r"index: (?:\S+\.\$)?(\S+)")
 _ASIDE = re.compile(r" \(configured timeouts:[^)]*\)")
 _BAD_QUERY = frozenset({2, 9, 14, 16, 17287, 51091, 51108})
-_NO_INDEX, _TOO_LARGE = 27, 10334
+_NO_INDEX = 27
+TOO_LARGE = 10334
+"""The code for what is larger than a document may be."""
 NO_PLACE = frozenset({16572, 16755, 16756})
 """The codes for a value that an index of places cannot hold."""
 
@@ -48,7 +50,7 @@ def _told(error: Exception) -> MbaasError:
             return ParseError(Code.INCORRECT_TYPE, "A place must lie on the globe.")
         if error.code in _BAD_QUERY:
             return ParseError(Code.INVALID_QUERY, "the query is not valid")
-        if error.code == _TOO_LARGE:
+        if error.code == TOO_LARGE:
             return ParseError(Code.OBJECT_TOO_LARGE, "The object is too large.")
     return ParseError(Code.INTERNAL_SERVER_ERROR, "Internal server error.")
 

@@ -19,11 +19,11 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import ClassSchema, new_class
 from mbaas.kernel.tasks import end
 from mbaas.observe.logs import get_logger
-from mbaas.storage.mongo.failures import NO_POSITION, told
+from mbaas.storage.mongo.failures import NO_POSITION, TOO_LARGE, told
 from mbaas.storage.mongo.format import NOTES, Bson, document_out, written_at
 from mbaas.storage.mongo.names import NOT_CLASSES, Database
 from mbaas.storage.mongo.schemas import MongoSchemas
-from mbaas.storage.ports import Document, Entry
+from mbaas.storage.ports import PAGE_BYTES, Document, Entries, Entry
 from mbaas.storage.sharing import Sharing
 
 Stream = AsyncDatabaseChangeStream[dict[str, Any]]
@@ -69,24 +69,27 @@ class MongoFeed:
             self._position = position = since or stream.resume_token or {}
         return str(position["_data"])
 
-    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> list[Entry] | None:
+    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> Entries | None:
         if not self._sharing.atomic or not _TOKEN.fullmatch(seq):
             return None
         found: list[dict[str, Any]] = []
+        size = 0
         with told():
             try:
                 async with await self._stream({"_data": seq}, whole=True, classes=classes) as stream:
-                    while len(found) < limit and (change := await stream.try_next()) is not None:
+                    while len(found) < limit and size <= PAGE_BYTES and (change := await stream.try_next()) is not None:
                         found.append(dict(change))
+                        size += _weight(change)
             except OperationFailure as error:
-                if error.code in NO_POSITION:
+                # MongoDB tells nobody of a change whose two states are too large together: what comes after it cannot be read either.
+                if error.code in NO_POSITION or error.code == TOO_LARGE:
                     return None
                 raise
         if not found:
-            return []
+            return Entries()
         with told():
             schemas = await self._schemas.current()
-        return [_entry(change, schemas) for change in found]
+        return Entries((_entry(change, schemas) for change in found), more=len(found) == limit or size > PAGE_BYTES)
 
     async def _stream(
         self, position: Mapping[str, Any] | None, *, whole: bool = False, wait_ms: int = _AT_ONCE_MS, classes: frozenset[str] | None = None
@@ -131,6 +134,15 @@ class MongoFeed:
         """Stop listening."""
         self._listeners.clear()
         await end([self._ear])
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a value takes."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + _weight(inner) for key, inner in value.items())
+    return sum(map(_weight, value)) if isinstance(value, list) else 8
 
 
 def _entry(change: dict[str, Any], schemas: Mapping[str, ClassSchema]) -> Entry:

@@ -15,7 +15,7 @@ from typing import Any
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 
-from mbaas.kernel.acl import allowed
+from mbaas.kernel.acl import PUBLIC, allowed
 from mbaas.kernel.clock import from_iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.schema import ClassSchema
@@ -110,24 +110,27 @@ def document_out(schema: ClassSchema, found: Bson) -> Document:
         if not key.startswith("_"):
             body[key] = shown_column(schema, key, value)
         elif key in ("_created_at", "_updated_at"):
-            body["createdAt" if key == "_created_at" else "updatedAt"] = stamp(value)
+            if value is not None:
+                body["createdAt" if key == "_created_at" else "updatedAt"] = stamp(value)
         elif key.startswith("_p_"):
             body[key[3:]] = None if value is None else shown_pointer(value)
         elif key.startswith(_AUTH) and schema.name == "_User":
             body.setdefault("authData", {})[key[len(_AUTH) :]] = shown(value)
         elif key not in _OWN:
             hidden[key] = shown(value)
-        elif key in ("_rperm", "_wperm") and "ACL" not in body:
+        elif key in ("_rperm", "_wperm") and value is not None and "ACL" not in body:
             body["ACL"] = _access(found)
     return Document(body, hidden, version_of(found))
 
 
 def _access(found: Bson) -> Object:
-    """The access list of which MongoDB keeps the two columns."""
+    """The access list of which MongoDB keeps the two columns. Where one is not there everybody has that right, as in a query."""
     acl: Object = {}
     for key, permission in (("_rperm", "read"), ("_wperm", "write")):
-        for principal in found.get(key) or ():
-            acl.setdefault(principal, {})[permission] = True
+        granted = found.get(key)
+        for principal in (PUBLIC,) if granted is None else granted if isinstance(granted, list) else ():
+            if isinstance(principal, str):
+                acl.setdefault(principal, {})[permission] = True
     return acl
 
 

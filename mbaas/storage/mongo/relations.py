@@ -24,7 +24,7 @@ async def related(database: Database, class_name: str, key: str, owner: str) -> 
         return []
     pairs = await database[name].find({"owningId": owner}, {"relatedId": 1}).sort("_id").to_list()
     # Parse Server does not keep a pair from being there twice.
-    return list(dict.fromkeys(pair["relatedId"] for pair in pairs))
+    return list(dict.fromkeys(_ids(pairs, "relatedId")))
 
 
 async def owners(database: Database, class_name: str, key: str, ids: Sequence[str]) -> list[str]:
@@ -33,7 +33,12 @@ async def owners(database: Database, class_name: str, key: str, ids: Sequence[st
     if name is None:
         return []
     pairs = await database[name].find({"relatedId": {"$in": list(ids)}}, {"owningId": 1}).to_list()
-    return sorted({pair["owningId"] for pair in pairs})
+    return sorted(set(_ids(pairs, "owningId")))
+
+
+def _ids(pairs: list[dict[str, Any]], side: str) -> list[str]:
+    """One side of the pairs, less those of which nobody knows what they are."""
+    return [pair[side] for pair in pairs if isinstance(pair.get(side), str)]
 
 
 async def relate(database: Database, step: Relate, session: AsyncClientSession | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +76,8 @@ def _shown_odd(value: Any) -> Json:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, Decimal128):
-        return float(value.to_decimal())
+        number = value.to_decimal()
+        return math.nan if number.is_nan() else float(number)
     return str(value)
 
 
@@ -143,13 +145,20 @@ def shown_pointer(value: Any) -> Json:
     return pointer(class_name, object_id)
 
 
+def _is_ring(value: Any) -> bool:
+    """True for a polygon as Parse Server keeps one; whatever else somebody has put there is shown as it is."""
+    rings = value.get("coordinates") if isinstance(value, dict) and value.get("type") == "Polygon" else None
+    ring = rings[0] if isinstance(rings, list) and rings else None
+    return isinstance(ring, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in ring)
+
+
 def shown_column(schema: ClassSchema, name: str, value: Any) -> Json:
     """The wire form of a column's value."""
     field = schema.fields.get(name)
     kind = field.type if field is not None else None
     if kind == "GeoPoint" and isinstance(value, list) and len(value) == 2 and all(map(is_number, value)):
         return {"__type": "GeoPoint", "latitude": shown(value[1]), "longitude": shown(value[0])}
-    if kind == "Polygon" and isinstance(value, dict) and value.get("type") == "Polygon":
+    if kind == "Polygon" and _is_ring(value):
         return {"__type": "Polygon", "coordinates": [[shown(pair[1]), shown(pair[0])] for pair in value["coordinates"][0]]}
     if kind == "File" and isinstance(value, str):
         return {"__type": "File", "name": value}

@@ -58,7 +58,7 @@ class Elsewhere:
                 if entry.op != "create" or entry.class_name in self._whole or self._relates(entry.class_name):
                     # Of an object that is new nothing is remembered, but of those that it is related to.
                     await changed(entry.class_name, entry.object_id)
-            if len(entries) < _PAGE:
+            if not entries.more:
                 break
             position = entries[-1].seq
         else:

@@ -9,12 +9,31 @@ from typing import Any
 import apsw
 import orjson
 
-from mbaas.storage.ports import Document, Entry
+from mbaas.storage.ports import PAGE_BYTES, Document, Entries, Entry
 from mbaas.storage.sqlite.reader import Reader
 from mbaas.storage.sqlite.writer import Writer
 
 _LAST = "SELECT max(coalesce((SELECT max(seq) FROM feed), 0), (SELECT value FROM meta WHERE key='feed_trimmed'))"
 _BATCH = 5000
+_BEFORE, _AFTER = 4, 5
+"""Where an entry's row has the two states."""
+
+
+def _page(cursor: apsw.Cursor, sql: str, arguments: tuple[Any, ...]) -> tuple[list[tuple[Any, ...]], bool]:
+    """The first rows, and whether there may be more: the last of the arguments is how many at most."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    own = cursor.connection.cursor()
+    try:
+        for row in own.execute(sql, arguments):
+            rows.append(row)
+            size += len(row[_BEFORE] or b"") + len(row[_AFTER] or b"")
+            if size > PAGE_BYTES:
+                return rows, True
+    finally:
+        # A statement that is left half done would hold its snapshot.
+        own.close(True)
+    return rows, len(rows) == arguments[-1]
 
 
 class SqliteFeed:
@@ -32,21 +51,21 @@ class SqliteFeed:
         """`latest`, at once."""
         return self._position(self._reader.point(_LAST, ()))
 
-    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> list[Entry] | None:
+    async def after(self, seq: str, limit: int = 1000, classes: frozenset[str] | None = None) -> Entries | None:
         number = self._number(seq)
         if number is None:
             return None
         named = "" if classes is None else f" AND class IN ({','.join('?' * len(classes))})"
         arguments = (number, *(classes or ()), limit)
 
-        def job(cursor: apsw.Cursor) -> list[tuple[Any, ...]] | None:
+        def job(cursor: apsw.Cursor) -> tuple[list[tuple[Any, ...]], bool] | None:
             trimmed = cursor.execute("SELECT value FROM meta WHERE key='feed_trimmed'").get
             if number < trimmed or number > cursor.execute(_LAST).get:
                 return None
-            return cursor.execute(f"SELECT * FROM feed WHERE seq > ?{named} ORDER BY seq LIMIT ?", arguments).fetchall()
+            return _page(cursor, f"SELECT * FROM feed WHERE seq > ?{named} ORDER BY seq LIMIT ?", arguments)
 
-        rows = await self._reader.run(job, 30_000)
-        return None if rows is None else [self._entry(row) for row in rows]
+        page = await self._reader.run(job, 30_000)
+        return None if page is None else Entries(map(self._entry, page[0]), more=page[1])
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         self._listeners.append(wake)

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import apsw
 
+from mbaas.kernel.errors import Code, ParseError
+from mbaas.query.match import at_most
 from mbaas.storage.sqlite.connection import Tuning, connect
 from mbaas.storage.sqlite.failures import timed_out, told
 
@@ -50,11 +52,12 @@ class Limited:
         return time.perf_counter() > self._limit.deadline
 
     def run(self, job: Job[T], limit: Limit) -> T:
-        """Raises apsw.InterruptError at the limit."""
+        """Raises apsw.InterruptError at the limit, or ParseError 124 if a document's own judge was at work then."""
         self._limit = limit
         try:
-            return job(self.cursor)
-        except apsw.Error:
+            with at_most(limit.deadline - time.perf_counter()):
+                return job(self.cursor)
+        except (apsw.Error, ParseError):
             # Leaves no statement half done, which would hold its snapshot.
             self.cursor.close(True)
             self.cursor = self.connection.cursor()
@@ -94,10 +97,14 @@ class Reader:
         try:
             return self.inline.run(job, Limit(time.perf_counter() + seconds))
         except apsw.InterruptError:
-            too_long: T = TOO_LONG
-            return too_long
+            pass
+        except ParseError as error:
+            if error.code != Code.TIMEOUT:
+                raise
         except (apsw.Error, UnicodeEncodeError) as error:
             raise told(error) from error
+        too_long: T = TOO_LONG
+        return too_long
 
     def point(self, sql: str, arguments: tuple[Any, ...]) -> Any:
         """The one row that a key finds, or None."""

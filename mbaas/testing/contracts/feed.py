@@ -64,6 +64,20 @@ async def test_positions_page_through_the_feed(store: Store) -> None:
     assert await store.feed.latest() == whole[-1].seq
 
 
+async def test_a_page_is_short_where_its_entries_are_large(store: Store) -> None:
+    """Whoever reads keeps a page in memory, whatever others have written."""
+    await store.schemas.put(POST)
+    start = await store.feed.latest()
+    for n in range(3):
+        await store.documents.commit([insert(f"{n}", title="x" * 3_000_000)])
+    first = await store.feed.after(start)
+    assert first is not None
+    assert ([entry.object_id for entry in first], first.more) == (["0", "1"], True)
+    rest = await store.feed.after(first[-1].seq)
+    assert rest is not None
+    assert ([entry.object_id for entry in rest], rest.more) == (["2"], False)
+
+
 async def test_the_entries_of_some_classes(store: Store) -> None:
     other, third = new_class("Other"), new_class("Third")
     for schema in (POST, other, third):

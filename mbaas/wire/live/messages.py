@@ -89,9 +89,11 @@ def _check_names(value: list[Json]) -> str | None:
     """A list of names is not empty and has none twice."""
     if not value:
         return "Array is too short (0), minimum 1"
+    places: dict[str, int] = {}
     for second, name in enumerate(value):
-        if name in value[:second]:
-            return f"Array items are not unique (indices {value.index(name)} and {second})"
         if not isinstance(name, str):
             return _check(name, _TEXT)
+        first = places.setdefault(name, second)
+        if first != second:
+            return f"Array items are not unique (indices {first} and {second})"
     return None

@@ -19,12 +19,13 @@ from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object, read_json
 from mbaas.observe.metrics import Metrics
 from mbaas.realtime.hub import Hub
+from mbaas.realtime.ports import Left
 from mbaas.realtime.subscriptions import Subscription
 from mbaas.wire.errors import Unauthorized, body_of, record
 from mbaas.wire.keys import Identity, Keyring, Keys
 from mbaas.wire.live.frames import direct
 from mbaas.wire.live.messages import Told, complaint
-from mbaas.wire.request import Receive, Scope, Send
+from mbaas.wire.request import Receive, Scope, Send, origin_of
 
 MALFORMED, UNKNOWN, WRONG_KEY = 1, 2, 4
 """The protocol's own error codes; others are Parse's."""
@@ -82,7 +83,7 @@ class Live:
             return
         self._sockets += 1
         try:
-            await Socket(self, self._address(scope), send).run(receive)
+            await Socket(self, self._address(scope), _origin(scope), send).run(receive)
         finally:
             self._sockets -= 1
 
@@ -95,8 +96,8 @@ class Live:
 class Socket:
     """The state of one connection."""
 
-    def __init__(self, live: Live, ip: str, send: Send) -> None:
-        self._live, self._ip, self._send = live, ip, send
+    def __init__(self, live: Live, ip: str, origin: str | None, send: Send) -> None:
+        self._live, self._ip, self._origin, self._send = live, ip, origin, send
         self._identity: Identity | None = None
         self._hub: Hub | None = None
         self._names: Object = {}
@@ -110,10 +111,13 @@ class Socket:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._writer: asyncio.Task[None] | None = None
 
     async def run(self, receive: Receive) -> None:
         """Serve until either side ends it."""
-        writer = asyncio.create_task(self._write())
+        writer = self._writer = asyncio.create_task(self._write())
+        # A client that is gone takes nothing: who waits for that would wait for ever.
+        writer.add_done_callback(lambda _: self._room.set())
         hello = asyncio.get_running_loop().call_later(self._live.hello_seconds, self._nobody)
         try:
             while (message := await receive())["type"] == "websocket.receive":
@@ -150,8 +154,10 @@ class Socket:
             self._close(START_AGAIN)
 
     async def drained(self) -> None:
-        """Wait until nothing waits to be sent."""
+        """Wait until nothing waits to be sent. Left if nothing is sent any more."""
         await self._room.wait()
+        if self._closing is not None or self._writer is None or self._writer.done():
+            raise Left
 
     # Messages.
 
@@ -172,6 +178,8 @@ class Socket:
             self._error(refusal.code, refusal.text, reconnect=True, request_id=None)
         except ParseError as error:
             self.refuse(given.get("requestId"), error)
+        except Left:
+            return
         except Exception as error:
             record(error, f"a live-query {given['op']}")
             self._error(1, "Internal server error.", reconnect=True, request_id=None)
@@ -232,6 +240,7 @@ class Socket:
             audience=await hub.audience(token, master=identity.caller.master),
             numbered="since" in given or identity.app.options.live_sequences,
             installation_id=identity.caller.installation_id,
+            origin=None if identity.app.options.public_url_given else self._origin,
         )
         checked = await hub.check(subscription)
         earlier = self._subscriptions.pop(request_id, None)
@@ -310,6 +319,12 @@ class Socket:
             await self._send({"type": "websocket.send", "text": frame})
             self._sending = False
         await self._send({"type": "websocket.close", "code": self._closing})
+
+
+def _origin(scope: Scope) -> str | None:
+    """The scheme and host of requests that go the same way as the socket."""
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    return origin_of("https" if scope["scheme"] == "wss" else "http", host.decode("latin-1"))
 
 
 def _js_number(value: int | float) -> str:

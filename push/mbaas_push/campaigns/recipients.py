@@ -53,7 +53,11 @@ class Recipient:
         value: Object = {"state": "pending" if not self.reason else "skipped", "type": type_of(self.installation)}
         to = self.address
         value["to"] = [to.provider, to.value, to.kind, to.app, to.sandbox] if to is not None else None
-        value |= {"installation": self.installation["objectId"], "seen": from_iso(self.installation["updatedAt"]), "subject": self.subject}
+        value |= {
+            "installation": self.installation["objectId"],
+            "seen": from_iso(self.installation.get("updatedAt", "")) or 0,
+            "subject": self.subject,
+        }
         value |= {"zone": self.zone, "locale": self.locale, "variant": self.variant}
         told = {"values": self.values, "reason": self.reason, "detail": self.detail}
         return Delivery(key_of(run, self.due, place_of(self.installation)), value | {name: said for name, said in told.items() if said})

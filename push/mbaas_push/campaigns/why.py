@@ -79,7 +79,7 @@ async def _row(app: App, run: str, asked: int, device: Object) -> Row | None:
         if found is not None and found.value["installation"] == device["objectId"]:
             return found
         after = f"{run}:{due:014d}:~"
-    if (from_iso(device["updatedAt"]) or 0) < asked:
+    if (from_iso(device.get("updatedAt", "")) or 0) < asked:
         # Its address is what it was.
         return None
     after = ""
@@ -93,7 +93,7 @@ async def _row(app: App, run: str, asked: int, device: Object) -> Row | None:
 
 async def _unlisted(app: App, campaign_id: str, run: Object, device: Object) -> str:
     asked = from_iso(run["at"]) or 0
-    if (from_iso(device["createdAt"]) or 0) > asked:
+    if (from_iso(device.get("createdAt", "")) or 0) > asked:
         return "registered_later"
     version = await app.store.rows.get(VERSIONS, f"{campaign_id}|{run['version']:08d}")
     audience: Object = {} if version is None else version.value["definition"].get("audience", {})
