@@ -25,7 +25,10 @@ SUITES: dict[str, tuple[list[str], dict[str, str]]] = {
     "1,000 objects that partners may or may not read": (["tests/functions/test_partner_reading.py"], {"MBAAS_TEST_OBJECTS": "1000"}),
     "1,000 events while a partner is down": (["tests/functions/test_partner_events.py"], {"MBAAS_TEST_EVENTS": "1000"}),
     "50 kills while moments are fired": (["tests/push/test_moment_kills.py"], {"MBAAS_TEST_MOMENT_KILLS": "50"}),
-    "a million requests of any kind": (["tests/fuzz"], {"MBAAS_TEST_REQUESTS": "1000000", "MBAAS_TEST_FUZZ_SECONDS": "1800"}),
+    "a million requests of any kind, three million texts": (
+        ["tests/fuzz"],
+        {"MBAAS_TEST_REQUESTS": "1000000", "MBAAS_TEST_FUZZ_SECONDS": "1800", "MBAAS_TEST_FUZZ_RUNS": "3000000"},
+    ),
     "200 kills while pushes are sent": (["tests/push/test_kills.py"], {"MBAAS_TEST_KILLS": "200"}),
     "every attack on MongoDB's store, too": (["tests/security"], {"MBAAS_TEST_SECURITY_STORES": "all"}),
     "50 kills and 200 power cuts": (["tests/storage"], {"MBAAS_TEST_KILLS": "50", "MBAAS_TEST_POWER_CUTS": "200"}),
