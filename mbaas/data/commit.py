@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import Code, Conflict, ParseError
+from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError
 from mbaas.storage.ports import Step, Written
 
 T = TypeVar("T")
@@ -130,8 +130,8 @@ async def commit(app: App, caller: Caller, steps: Sequence[Step]) -> list[Writte
     if first:
         try:
             return (await app.store.documents.commit([*steps, *first]))[: len(steps)]
-        except Conflict:
-            # It will be begun again.
+        except (Conflict, Duplicate):
+            # It may be begun again.
             unit.first = first
             raise
     return await app.store.documents.commit(steps)

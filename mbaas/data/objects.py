@@ -29,11 +29,22 @@ from mbaas.query.match import match
 from mbaas.storage.ports import Delete, Document, Insert, Relate, Step, Update
 
 _ATTEMPTS = 5
-"""How often a save is begun whose object others change while its trigger runs."""
+"""How often a save is begun whose object others change while its trigger runs, or whose new object others have made meanwhile."""
 
 
 async def create(app: App, caller: Caller, class_name: str, body: Object, *, object_id: str | None = None) -> Saved:
     """Save a new object. `object_id` is the one that the server has chosen for it; None: any."""
+    attempts = 1 if in_transaction(caller) else _ATTEMPTS
+    while True:
+        attempts -= 1
+        try:
+            return await _create(app, caller, class_name, body, object_id)
+        except Conflict:
+            if attempts == 0:
+                raise
+
+
+async def _create(app: App, caller: Caller, class_name: str, body: Object, object_id: str | None) -> Saved:
     policy = admit(app, caller, "create", class_name)
     _check_given_id(app, class_name, body)
     await app.classes.sought(class_name, body)
@@ -145,6 +156,11 @@ async def _insert(policy: Policy, write: Write) -> Saved:
         if (reply := await policy.forestalled(write, error)) is not None:
             return reply
         raise policy.refusal(error) from error
+    except ParseError as error:
+        if error.code == Code.OBJECT_NOT_FOUND and write.steps:
+            # What was to be changed with it has gone meanwhile.
+            raise Conflict from error
+        raise
     write.after = written[0].after or document
     answer = {"objectId": write.object_id, "createdAt": iso(created)}
     if change.echo or write.set_by_server:

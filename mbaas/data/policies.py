@@ -115,7 +115,7 @@ class Policy:
         """After some process wrote an object of the class; None: any of them, or their relations."""
 
     async def forestalled(self, write: Write, error: Duplicate) -> Saved | None:
-        """The answer to a create that came second, where the class has a better one than a refusal."""
+        """The answer to a create that came second, where the class has a better one than a refusal. Conflict: it is to be begun again."""
         return None
 
     def refusal(self, error: Duplicate) -> MbaasError:

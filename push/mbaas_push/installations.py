@@ -6,19 +6,21 @@ already. Source: Parse Server 9.10's installation handling, with its codes (132,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from mbaas.data.app import App
-from mbaas.data.policies import Policy, Write
+from mbaas.data.policies import Policy, Saved, Write
 from mbaas.kernel import acl
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import Code, ParseError, forbidden, not_found
+from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError, forbidden, not_found
 from mbaas.kernel.ops import Unset
 from mbaas.kernel.values import Json, Object, pointer
 from mbaas.query import ast
-from mbaas.storage.ports import Delete, Document, Find, Step, Update
+from mbaas.storage.ports import Delete, Document, Find, PutRow, Step, Update
 
+_CLAIMED, _CLAIMED_MS = "new installations", 60_000
+"""The table of the ids that new rows were made with, and how long each is kept there: for as long as two requests may overlap."""
 _TOKEN_LENGTH = 64
 """An APNs device token in hexadecimal; its case does not count."""
 
@@ -76,6 +78,27 @@ class InstallationPolicy(Policy):
             write.creating = False
             write.object_id = survivor
             body.pop("createdAt", None)
+        elif write.creating:
+            write.steps += self._claims(installationId=installation_id, deviceToken=None if found.by_token else body.get("deviceToken"))
+
+    def _claims(self, **ids: Json) -> Iterator[Step]:
+        """What only one of those who make a row of the same device at the same time can write."""
+        expires = self._app.clock.now() + _CLAIMED_MS
+        for name, value in ids.items():
+            if value and isinstance(value, str):
+                yield PutRow(_CLAIMED, f"{name}:{value}", None, expires=expires, if_absent=True)
+
+    async def forestalled(self, write: Write, error: Duplicate) -> Saved | None:
+        if error.index != _CLAIMED:
+            return None
+        schema = self._app.classes.known_or_blank("_Installation")
+        for step in write.steps:
+            if isinstance(step, PutRow) and step.table == _CLAIMED:
+                name, _, value = step.key.partition(":")
+                if not await self._app.store.documents.find(Find(schema, ast.Equals((name,), value), limit=1)):
+                    # Who had it was removed again.
+                    await self._app.store.rows.drop(_CLAIMED, step.key)
+        raise Conflict
 
     async def _matching(self, write: Write, installation_id: str | None) -> _Found:
         token = write.body.get("deviceToken")
