@@ -22,7 +22,8 @@ from mbaas.query.relative import instant
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.]*\Z")
 _OPTIONS = re.compile(r"[imxsu]+\Z")
-_ATOMS = frozenset({"Date", "Pointer", "GeoPoint", "Polygon", "File", "Bytes"})
+_ATOMS = ("Date", "Pointer", "GeoPoint", "Polygon", "File", "Bytes")
+"""No set: what stands for a type may be an object, of which no set says whether it has it."""
 _COMPARE: dict[str, Any] = {"$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 _GROUPS: dict[str, type[ast.And | ast.Or | ast.Nor]] = {"$and": ast.And, "$or": ast.Or, "$nor": ast.Nor}
 _DISTANCE = {"$maxDistance": 1.0, "$maxDistanceInRadians": 1.0, "$maxDistanceInMiles": 3959.0, "$maxDistanceInKilometers": 6371.0}

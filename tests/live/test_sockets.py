@@ -391,3 +391,15 @@ def test_the_master_key_counts_from_where_it_may_be_used(tmp_path: Path) -> None
     settings = {"preset": "parse", "master_key_ips": "10.0.0.0/8", "javascript_key": "js"}
     with TestServer(tmp_path, settings=settings) as server, Client(f"ws://127.0.0.1:{server.port}/parse") as client:
         assert client.connect(applicationId=APP_ID, masterKey=MASTER_KEY)["code"] == 4
+
+
+DEEP = '{"op":"subscribe","requestId":7,"query":{"className":"A","where":' + '{"$or":[' * 300 + "{}" + "]}" * 300 + "}}"
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000 + "]" * 200_000, DEEP], ids=["brackets", "conditions"])
+def test_what_nests_too_deeply_is_answered(server: TestServer, text: str) -> None:
+    with connected(server) as client:
+        client.send(text)
+        refused = client.receive()
+    assert (refused["op"], refused["code"]) == ("error", 1)
+    assert "nests deeper" in refused["error"]

@@ -22,6 +22,7 @@ from mbaas.realtime.hub import Hub
 from mbaas.realtime.ports import Left
 from mbaas.realtime.subscriptions import Subscription
 from mbaas.wire.errors import Unauthorized, body_of, record
+from mbaas.wire.json_text import unkept
 from mbaas.wire.keys import Identity, Keyring, Keys
 from mbaas.wire.live.frames import direct
 from mbaas.wire.live.messages import Told, complaint
@@ -164,8 +165,11 @@ class Socket:
     async def _take(self, message: MutableMapping[str, Any]) -> None:
         try:
             given = read_json(message.get("text") or message.get("bytes") or "")
-        except ValueError:
-            return  # Parse Server answers nothing to what is not JSON.
+        except ValueError as error:
+            # Parse Server answers nothing to what is not JSON.
+            if (text := unkept(error)) is not None:
+                self._error(MALFORMED, text, reconnect=True, request_id=None)
+            return
         except ParseError as error:
             self._error(error.code, error.message, reconnect=True, request_id=None)
             return
