@@ -26,7 +26,7 @@ from mbaas_push import local_time
 from mbaas_push.addresses import ENVIRONMENT, PRODUCTION, SANDBOX, address_of, type_of
 from mbaas_push.campaigns.recipients import Recipients, clock_of
 from mbaas_push.campaigns.segments import Belongs, after, belonging, query_of
-from mbaas_push.deliveries import TABLE, Delivery, address_in, beside_others, key_of
+from mbaas_push.deliveries import TABLE, Delivery, address_in, beside_others, key_beside, key_of
 from mbaas_push.message import LOCALIZED, Badge, badge_of, in_locale, locales_of
 
 CLASS = "_Installation"
@@ -55,7 +55,7 @@ async def materialise(task: Task, turn: Callable[[], Awaitable[int]]) -> None:
             page = await find_objects(app, MASTER, CLASS, after(where, task.value["cursor"], most))
             value = {**task.value, "cursor": page[-1]["objectId"]} if page else {**task.value, "state": "sending"}
             there = await _not_yet(write, page, reached)
-            deliveries = [beside_others(delivery) for delivery, _ in there.values()]
+            deliveries = [delivery for delivery, _ in there.values()]
             badges = [badge for _, badge in there.values() if badge is not None]
             value["counts"] = _with_skipped(task.value["counts"], deliveries)
             value["found"] = task.value.get("found", 0) + len(deliveries)
@@ -176,7 +176,8 @@ class _Plain:
                 value["offset"] = _offset(self._push["at"], due)
             if self._push["local"] and due < self._push["asked"]:
                 value |= {"state": "skipped", "reason": "passed"}
-            found.append((Delivery(key_of(self._run, due, address.value), value), badge))
+            key = key_beside(self._run, due, installation["objectId"], address.value)
+            found.append((Delivery(key, value), badge))
         return found
 
 
@@ -198,7 +199,7 @@ class _OfCampaign:
         """Those of a page, each with the step that stores the badge it raises."""
         found: list[tuple[Delivery, Step | None]] = []
         for recipient in await self._recipients.of(filter(self._belongs, page)):
-            delivery = recipient.delivery(self._run)
+            delivery = beside_others(recipient.delivery(self._run))
             badge, shown = self._badges[recipient.variant], None
             if badge is not None and not recipient.reason:
                 shown = _show_badge(self._app, recipient.installation, badge, delivery.value)

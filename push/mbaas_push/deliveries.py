@@ -50,10 +50,15 @@ def place_in(run: str, due: int, installation: str) -> str:
     return f"{run}:{due:014d}:{_lead(installation)}"
 
 
+def key_beside(run: str, due: int, installation: str, token: str) -> str:
+    """Where the delivery to an installation's address lies beside its page's others."""
+    return place_in(run, due, installation) + address_in(digest_of(token))
+
+
 def beside_others(delivery: Delivery) -> Delivery:
     """The delivery where its page's others lie."""
     due, _, digest = delivery.key.rpartition(":")
-    return Delivery(f"{due}:{_lead(delivery.value['installation'])}{digest[-_DIGEST:]}", delivery.value)
+    return Delivery(f"{due}:{_lead(delivery.value['installation'])}{address_in(digest)}", delivery.value)
 
 
 def _lead(installation: str) -> str:
