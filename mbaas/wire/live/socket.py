@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from mbaas.data.changes import place_of
-from mbaas.kernel.addresses import client_address
+from mbaas.kernel.addresses import client_address, forwarded_for
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object, read_json
@@ -88,8 +88,7 @@ class Live:
 
     def _address(self, scope: Scope) -> str:
         peer = scope["client"][0] if scope["client"] else ""
-        forwarded = next((value for name, value in scope["headers"] if name == b"x-forwarded-for"), b"")
-        return client_address(peer, forwarded.decode("latin-1"), self._trusted)
+        return client_address(peer, forwarded_for(scope["headers"]), self._trusted)
 
 
 class Socket:
