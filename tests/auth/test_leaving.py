@@ -35,6 +35,18 @@ async def listed(home: House, sent: dict[str, str]) -> list[Any]:
     return results
 
 
+async def test_ending_the_others_leaves_the_session_that_one_of_them_has_made(home: House) -> None:
+    person = await home.person()
+    made = await home.ask("POST", "/upgradeToRevocableSession", {}, sent=person.sent)
+    sent = {**APP, "X-Parse-Session-Token": made.json()["sessionToken"]}
+    further = await home.ask("POST", "/sessions", {}, sent=sent)
+    assert further.status_code == 201
+    ended = await home.ask("DELETE", "/api/v1/sessions", sent=sent)
+    assert ended.json() == {"ended": 2}
+    assert [each["current"] for each in await listed(home, sent)] == [True]
+    assert not await is_in(home, person.sent)
+
+
 async def test_a_person_sees_where_she_is_signed_in(home: House) -> None:
     """Her own sessions only; when each was used, to the hour; no token."""
     person, other = await home.person(), await home.person()
