@@ -77,7 +77,9 @@ class Sessions:
         """How often something had to be forgotten: what was read before that is not remembered after it."""
 
     async def caller(self, token: str, base: Caller) -> Caller:
-        """`base` as the user whose token it is. Raises 209 for one that is unknown, expired, or of a user who is deleted or locked out."""
+        """`base` as the user whose token it is. Raises 209 for one that is unknown, expired, or of a user who is deleted or locked out.
+
+        Live queries ask with the token that they were begun with; whatever that was changed for since, it is no theft."""
         known = self._known.get(token) or await self._load(token)
         if known.expires is not None and known.expires <= self._app.clock.now() and self._app.options.expire_inactive_sessions:
             self._known.pop(token, None)
@@ -128,8 +130,15 @@ class Sessions:
             return known
         return longer
 
-    async def _refuse_stolen(self, token: str) -> None:
-        """End the session whose token was given back for a new one, and comes again."""
+    async def requester(self, token: str, base: Caller) -> Caller:
+        """The same for a request. If the token was given back for a new one, and comes again, its session ends."""
+        try:
+            return await self.caller(token, base)
+        except ParseError:
+            await self._end_stolen(token)
+            raise
+
+    async def _end_stolen(self, token: str) -> None:
         row = None if self._app.sharing.shared else await self._app.store.rows.get(SPENT, self.kept(token))
         if row is None or self._app.clock.now() - row.value["at"] < _GRACE_MS:
             return
@@ -160,8 +169,6 @@ class Sessions:
         document = await self.find(token)
         user = document.body.get("user") if document else None
         users = self._app.classes.get("_User")
-        if document is None:
-            await self._refuse_stolen(token)
         if document is None or not isinstance(user, dict) or users is None:
             raise invalid_token()
         user_id = user["objectId"]

@@ -108,7 +108,7 @@ async def sign_in(request: Request, token: str) -> None:
     """Put the session's user in the caller's place. 209 for a token that is not valid."""
     sessions: Sessions | None = request.app.rooms.get("sessions")
     if sessions is not None:
-        request.caller = await sessions.caller(token, request.caller)
+        request.caller = await sessions.requester(token, request.caller)
 
 
 async def sign_in_counted(request: Request, path: str, token: str | None) -> None:

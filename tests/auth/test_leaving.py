@@ -111,6 +111,19 @@ async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(ho
     assert [await is_in(home, new), await is_in(home, other)] == [False, True]
 
 
+async def test_who_subscribes_with_a_token_that_was_rotated_is_no_thief(home: House) -> None:
+    """SDKs begin live queries again with the token that they had; it is nobody's, and no more."""
+    person = await home.person()
+    answer = await home.ask("POST", "/api/v1/sessions/rotate", sent=person.sent)
+    home.clock.advance(60_000)
+    told = await home.live(
+        {"op": "connect", "applicationId": "app", "javascriptKey": "js", "sessionToken": person.token},
+        {"op": "subscribe", "requestId": 1, "query": {"className": "_User", "where": {}}, "sessionToken": person.token},
+    )
+    assert [each["op"] for each in told] == ["connected", "subscribed"], told
+    assert await is_in(home, {**APP, "X-Parse-Session-Token": answer.json()["sessionToken"]})
+
+
 async def things(home: House, person: Person) -> dict[str, str]:
     """Objects of hers and of others, a file, a role, an installation; the ids of the objects by what they are."""
     acl = {"mine": {person.id: {"read": True, "write": True}}, "open": None}
