@@ -246,7 +246,7 @@ class Sessions:
         if installation_id is not None:
             where = ast.both(where, ast.Equals(("installationId",), installation_id))
         rows = await self._app.store.documents.find(Find(self.schema, where))
-        return [Delete(self.schema, row.body["objectId"]) for row in rows]
+        return [Delete(self.schema, row.body["objectId"], if_there=True) for row in rows]
 
     async def open(self, user_id: str, created_with: Object | None, installation_id: str | None) -> tuple[list[Step], str]:
         """Steps that open a session, and end the earlier ones of the same installation; and the new token."""
@@ -371,7 +371,7 @@ class SessionPolicy(Policy):
             rows = await app.store.documents.find(Find(self._sessions.schema, where))
             parents = [row.body["objectId"] for row in rows]
             ended += parents
-        return [Delete(self._sessions.schema, session_id) for session_id in ended]
+        return [Delete(self._sessions.schema, session_id, if_there=True) for session_id in ended]
 
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self._sessions.forget_session(document.body["objectId"])

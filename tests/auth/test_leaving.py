@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -97,6 +98,22 @@ async def test_who_has_a_token_signs_in_again_when_a_year_is_over(home: House, h
     assert [each["expiresAt"] for each in await listed(home, sent) if each["current"]] == [first]
     home.clock.advance(66 * 24 * 3_600_000)
     assert not await is_in(home, sent)
+
+
+async def test_who_signs_in_and_out_several_times_at_once_is_told_no_error(home: House) -> None:
+    """A device has one session: each sign-in ends that before, which another may have ended already."""
+    phone, guest = {**APP, "X-Parse-Installation-Id": "phone"}, {"authData": {"anonymous": {"id": "guest"}}}
+    for _ in range(2):
+        answers = await asyncio.gather(*(home.ask("POST", "/users", guest, sent=phone) for _ in range(6)))
+        assert {answer.status_code for answer in answers} <= {200, 201}, [answer.text for answer in answers]
+    person = await home.person()
+    user = {"userId": person.id}
+    tokens = [(await home.master("POST", "/api/v1/tokens", user)).json()["token"] for _ in range(4)]
+    answers = await asyncio.gather(*(home.ask("POST", "/api/v1/sign-in", {"token": token}, sent=phone) for token in tokens))
+    assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
+    sent = await again(home, person)
+    answers = await asyncio.gather(*(home.ask("POST", "/logout", sent=sent) for _ in range(2)))
+    assert {answer.text for answer in answers} <= {"{}", '{"code":209,"error":"Invalid session token"}'}
 
 
 async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(home: House) -> None:
