@@ -13,6 +13,7 @@ from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, ParseError
+from mbaas.kernel.ops import Set
 from mbaas.kernel.values import Json, Object, date_ms, pointer
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, PutRow, Update
@@ -94,7 +95,10 @@ async def rotate(app: App, caller: Caller) -> Object:
     token, now = app.ids.token(), app.clock.now()
     ends = caller.session_expires or now + app.options.session_length_s * 1000
     spent = PutRow(SPENT, kept.kept(caller.session_token), {"session": caller.session_id, "at": now}, expires=ends)
-    step = Update(kept.schema, caller.session_id, hidden={"_session_token": kept.kept(token)}, guard=kept.holds(caller.session_token))
+    # Hidden fields alone are told to no other process, and what those remember of the old token would hold. `updatedAt` stays: by that
+    # it is judged when the session is extended.
+    told = [Set(("user",), pointer("_User", caller.user_id or ""))]
+    step = Update(kept.schema, caller.session_id, told, {"_session_token": kept.kept(token)}, guard=kept.holds(caller.session_token))
     try:
         await app.store.documents.commit([step, spent])
     except ParseError as error:

@@ -154,6 +154,19 @@ def test_a_session_ends_everywhere_at_once(clients: list[Connection]) -> None:
 
 
 @one_machine
+def test_a_token_that_was_rotated_is_good_nowhere(clients: list[Connection]) -> None:
+    """Also where it was just used."""
+    for n, client in enumerate(clients):
+        old = client("POST", "/users", {"username": f"rotating{n}", "password": "secret"})[1]["sessionToken"]
+        for _ in range(2):  # what the first one writes has the others forget what they remember
+            assert {other("GET", "/users/me", sent={"X-Parse-Session-Token": old})[0] for other in clients} == {200}
+        status, answer = client("POST", "/api/v1/sessions/rotate", {}, {"X-Parse-Session-Token": old})
+        assert status == 200
+        assert {other("GET", "/users/me", sent={"X-Parse-Session-Token": old})[1].get("code") for other in clients} == {209}
+        assert {other("GET", "/users/me", sent={"X-Parse-Session-Token": answer["sessionToken"]})[0] for other in clients} == {200}
+
+
+@one_machine
 def test_a_role_is_given_and_taken_everywhere_at_once(clients: list[Connection]) -> None:
     user = clients[0]("POST", "/users", {"username": "member", "password": "secret"})[1]
     me = {"X-Parse-Session-Token": user["sessionToken"]}
