@@ -128,6 +128,17 @@ async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(ho
     assert [await is_in(home, new), await is_in(home, other)] == [False, True]
 
 
+async def test_other_processes_hear_of_a_token_that_is_rotated(home: House) -> None:
+    """What they remember of it is forgotten; when the session was changed stays as it was, for that says when it is extended."""
+    person = await home.person()
+    before, [session] = await home.app.store.feed.latest(), await listed(home, person.sent)
+    home.clock.advance(1000)
+    await home.ask("POST", "/api/v1/sessions/rotate", sent=person.sent)
+    told = [entry for entry in await home.app.store.feed.after(before) or () if entry.class_name == "_Session"]
+    assert [(entry.op, entry.object_id) for entry in told] == [("update", session["id"])]
+    assert (await home.master("GET", f"/sessions/{session['id']}")).json()["updatedAt"] == session["createdAt"]
+
+
 async def test_who_subscribes_with_a_token_that_was_rotated_is_no_thief(home: House) -> None:
     """SDKs begin live queries again with the token that they had; it is nobody's, and no more."""
     person = await home.person()
