@@ -21,7 +21,7 @@ import mbaas_push.room
 from mbaas.admin.door import Console
 from mbaas.data.app import App
 from mbaas.data.upkeep import keep_up
-from mbaas.kernel.addresses import client_address, within
+from mbaas.kernel.addresses import client_address, forwarded_for, within
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import LOOPBACK, AppOptions, RateLimit, ServerOptions
 from mbaas.kernel.values import Object
@@ -282,7 +282,7 @@ def _may_see_metrics(request: Request, trusted: tuple[str, ...], apps: Sequence[
     An address that only an undeclared proxy on this machine vouches for is not this machine.
     """
     peer = request.client.host if request.client else ""
-    forwarded = request.headers.get("x-forwarded-for", "")
+    forwarded = forwarded_for(request.scope["headers"])
     address = client_address(peer, forwarded, trusted)
     if within(address, LOCAL) and not (forwarded and not within(peer, trusted)):
         return True

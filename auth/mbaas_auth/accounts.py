@@ -83,7 +83,12 @@ async def log_out(app: App, caller: Caller) -> Object:
     if caller.session_id is None:
         return {}
     session = await app.store.documents.get(app.classes.known_or_blank("_Session"), caller.session_id)
-    await objects.delete(app, caller.as_master(), "_Session", caller.session_id)
+    try:
+        await objects.delete(app, caller.as_master(), "_Session", caller.session_id)
+    except ParseError as error:
+        if error.code != Code.OBJECT_NOT_FOUND:
+            raise
+        return {}  # it has ended meanwhile
     if session is not None:
         await triggers.after(app, "afterLogout", "_Session", caller, session.body)
     return {}

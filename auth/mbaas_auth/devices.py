@@ -6,6 +6,8 @@ was stolen: then the session ends for both.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mbaas.data import objects
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
@@ -16,7 +18,7 @@ from mbaas.kernel.values import Json, Object, date_ms, pointer
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, PutRow, Update
 from mbaas_auth.accounts import policy_of
-from mbaas_auth.sessions import NAME, SEEN, SPENT, sign_in_first
+from mbaas_auth.sessions import NAME, PARENT, SEEN, SPENT, sign_in_first
 
 _LONGEST_NAME = 100
 
@@ -71,10 +73,13 @@ async def end(app: App, caller: Caller, session_id: str) -> None:
 
 async def end_others(app: App, caller: Caller) -> int:
     """End all her sessions but the calling one; how many."""
-    ended = 0
-    for session in await sessions(app, caller):
-        if not session["current"]:
-            await end(app, caller, session["id"])
+    ended, schema = 0, policy_of(app).sessions.schema
+    others = [session["id"] for session in await sessions(app, caller) if not session["current"]]
+    # It ends with the one that it was made with no more: that is among those which end now.
+    await app.store.documents.commit([Update(schema, str(caller.session_id), hidden={PARENT: None})])
+    for session_id in others:
+        with suppress(ParseError):  # it has ended meanwhile, or with another of them
+            await end(app, caller, session_id)
             ended += 1
     return ended
 

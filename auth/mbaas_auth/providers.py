@@ -6,6 +6,7 @@ An app's own code may be a provider (`cloud.auth_provider`), and so are those th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol
 
 from mbaas.data.app import App
 from mbaas.kernel.caller import Caller
@@ -15,15 +16,34 @@ from mbaas.observe.logs import get_logger
 from mbaas.outbound.calls import Outbound
 from mbaas_auth.identity.configured import configured
 from mbaas_auth.identity.documents import Documents
-from mbaas_auth.identity.ports import Challenging, Identity, Missing, NotVouched, Provider, Tools, Unreachable
+from mbaas_auth.identity.ports import ByPassword, Challenging, Identity, Missing, NotVouched, Provider, Tools, Unreachable
 
 ROOM = "identity"
+LIMITS = "limits"
+"""The room of what counts sign-ins, which the entrances bring (`Limiter`)."""
 
 _KNOWN = frozenset(
     "apple facebook github google gpgames gcenter instagram keycloak ldap line linkedin meetup mfa microsoft oauth2 phantauth qq spotify"
     " twitter vkontakte wechat weibo".split()
 )
 """Providers that Parse Server has; each must be configured before it is asked."""
+
+
+class Attempt(Protocol):
+    """A sign-in that was counted."""
+
+    async def failed(self) -> None:
+        """It was wrong."""
+
+    async def forgive(self) -> None:
+        """It was right."""
+
+
+class Limiter(Protocol):
+    """Counts sign-ins, by address and by account. TooMany ends them."""
+
+    async def attempt(self, kind: Literal["sign-in"], caller: Caller, arguments: Json) -> Attempt | None:
+        """Count one."""
 
 
 def unsupported() -> ParseError:
@@ -110,7 +130,25 @@ async def vouched(app: App, caller: Caller, name: str, data: Json, user: Object 
         return Identity(data["id"], data)
     if "id" in data and not isinstance(data["id"], str):
         raise ParseError(Code.INVALID_VALUE, f"Invalid authData id for provider '{name}'.")
-    return await _asked(name, providers[name], data, tools)
+    provider = providers[name]
+    if isinstance(provider, ByPassword):
+        return await _guessed(app, caller, name, provider, data, tools)
+    return await _asked(name, provider, data, tools)
+
+
+async def _guessed(app: App, caller: Caller, name: str, provider: Provider, data: Object, tools: Tools) -> Identity:
+    """The same of one that is asked with a password: that is tried no more often than one of the app's own, by whichever entrance."""
+    limiter: Limiter | None = app.rooms.get(LIMITS)
+    attempt = await limiter.attempt("sign-in", caller, {"username": f"{name} {data.get('id')}"}) if limiter is not None else None
+    try:
+        identity = await _asked(name, provider, data, tools)
+    except ParseError:
+        if attempt is not None:
+            await attempt.failed()
+        raise
+    if attempt is not None:
+        await attempt.forgive()
+    return identity
 
 
 async def challenge(app: App, caller: Caller, name: str, given: Json) -> Object | None:

@@ -76,13 +76,11 @@ class Sessions:
         self._forgotten = 0
         """How often something had to be forgotten: what was read before that is not remembered after it."""
 
-    async def caller(self, token: str, base: Caller, *, watching: bool = False) -> Caller:
+    async def caller(self, token: str, base: Caller) -> Caller:
         """`base` as the user whose token it is. Raises 209 for one that is unknown, expired, or of a user who is deleted or locked out.
 
-        `watching`: for a live query, whose token is asked for again without its client, and sent again by SDKs of themselves, so that
-        one that was given back says nothing of a thief.
-        """
-        known = self._known.get(token) or await self._load(token, watching)
+        Live queries ask with the token that they were begun with; whatever that was changed for since, it is no theft."""
+        known = self._known.get(token) or await self._load(token)
         if known.expires is not None and known.expires <= self._app.clock.now() and self._app.options.expire_inactive_sessions:
             self._known.pop(token, None)
             raise invalid_token("Session token is expired.")
@@ -132,8 +130,15 @@ class Sessions:
             return known
         return longer
 
-    async def _refuse_stolen(self, token: str) -> None:
-        """End the session whose token was given back for a new one, and comes again."""
+    async def requester(self, token: str, base: Caller) -> Caller:
+        """The same for a request. If the token was given back for a new one, and comes again, its session ends."""
+        try:
+            return await self.caller(token, base)
+        except ParseError:
+            await self._end_stolen(token)
+            raise
+
+    async def _end_stolen(self, token: str) -> None:
         row = None if self._app.sharing.shared else await self._app.store.rows.get(SPENT, self.kept(token))
         if row is None or self._app.clock.now() - row.value["at"] < _GRACE_MS:
             return
@@ -159,13 +164,11 @@ class Sessions:
             return lambda caller: caller.user_id == changed
         return None
 
-    async def _load(self, token: str, watching: bool) -> Known:
+    async def _load(self, token: str) -> Known:
         forgotten = self._forgotten
         document = await self.find(token)
         user = document.body.get("user") if document else None
         users = self._app.classes.get("_User")
-        if document is None and not watching:
-            await self._refuse_stolen(token)
         if document is None or not isinstance(user, dict) or users is None:
             raise invalid_token()
         user_id = user["objectId"]
@@ -243,7 +246,7 @@ class Sessions:
         if installation_id is not None:
             where = ast.both(where, ast.Equals(("installationId",), installation_id))
         rows = await self._app.store.documents.find(Find(self.schema, where))
-        return [Delete(self.schema, row.body["objectId"]) for row in rows]
+        return [Delete(self.schema, row.body["objectId"], if_there=True) for row in rows]
 
     async def open(self, user_id: str, created_with: Object | None, installation_id: str | None) -> tuple[list[Step], str]:
         """Steps that open a session, and end the earlier ones of the same installation; and the new token."""
@@ -368,7 +371,7 @@ class SessionPolicy(Policy):
             rows = await app.store.documents.find(Find(self._sessions.schema, where))
             parents = [row.body["objectId"] for row in rows]
             ended += parents
-        return [Delete(self._sessions.schema, session_id) for session_id in ended]
+        return [Delete(self._sessions.schema, session_id, if_there=True) for session_id in ended]
 
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self._sessions.forget_session(document.body["objectId"])

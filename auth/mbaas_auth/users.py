@@ -159,7 +159,8 @@ class UserPolicy(Policy):
         known = (current.body.get("authData") if current else None) or {}
         kept = {name: identity.kept for name, identity in identities.items()}
         merged = {k: v for k, v in {**known, **fresh, **kept, **second}.items() if v is not None}
-        write.body["authData"] = merged or {"__op": "Delete"}
+        if merged or not write.creating:
+            write.body["authData"] = merged or {"__op": "Delete"}
         write.answer.setdefault("authDataResponse", {})
         if any(fresh[name] != kept[name] for name in kept) and (write.creating or write.caller.user_id == write.object_id):
             write.answer["authData"] = merged
@@ -167,7 +168,8 @@ class UserPolicy(Policy):
             # Of two that are linked at the same time neither is lost: the second is begun again.
             write.expect = write.expect or current.version
             write.steps += [*linking.notices(self._app, current, {**fresh, **kept}), *linking.added(self._app, current, identities)]
-        if linking.proves(identities.values(), write.body.get("email") or (current.body.get("email") if current else None)):
+        email = write.body.get("email") if "email" in write.body or current is None else current.body.get("email")
+        if linking.proves(identities.values(), email):
             write.body["emailVerified"] = True
             write.hidden.update(self._links.ended("verification"))
 
@@ -235,8 +237,11 @@ class UserPolicy(Policy):
         self.verification.demand(write)
         if "email" in body and "emailVerified" not in body and not write.creating:
             user = await self._user(write.object_id)
-            if user is not None and linking.is_proved(user) and user.body["email"] != body["email"]:
-                body["emailVerified"] = False  # that was another address
+            if user is not None and user.body.get("email") != body["email"]:
+                # What was proved was another address; and one that is proved at this moment is no proof of this one.
+                write.expect = write.expect or user.version
+                if user.body.get("emailVerified") is True:
+                    body["emailVerified"] = False
         if not write.creating and ("email" in body or "_hashed_password" in write.hidden):
             write.hidden.update(forgotten())
         self._own_acl(write)

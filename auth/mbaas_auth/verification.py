@@ -28,14 +28,14 @@ class Verification:
 
     def demand(self, write: Write) -> None:
         """Have a new address be proved: with the write, a link is made and its mail waits."""
-        email = write.body.get("email")
-        if not email:
+        if "email" not in write.body:
             return
+        email = write.body["email"]
         if not isinstance(email, str):  # it is taken away
             write.hidden.update(self._links.ended("verification"))
             return
         linked = write.body.get("authData")
-        vouched = write.creating and isinstance(linked, dict) and linked.keys() - {"anonymous"}
+        vouched = write.creating and isinstance(linked, dict) and linked.keys() - {"anonymous", "mfa"}
         if not self._options.wanted or vouched:
             return
         if "emailVerified" not in write.triggered:

@@ -71,7 +71,9 @@ class Functions:
 
 def join(app: App, outbound: Outbound) -> None:
     """Register the classes of this room with the app; before it starts."""
-    app.rooms[_ELSEWHERE] = Hooks(app, outbound), Partners(app, outbound)
+    partners = Partners(app, outbound)
+    app.rooms[_ELSEWHERE] = Hooks(app, outbound), partners
+    app.belongings.append(partners.subjects)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from mbaas.data.app import App
-from mbaas.kernel.addresses import client_address
+from mbaas.kernel.addresses import client_address, forwarded_for
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.values import Json
 from mbaas_auth.staff.people import PATH
@@ -81,7 +81,7 @@ class Console:
                 await app.catch_up()
         site = self._site or await self._built()
         host, client = headers.get(b"host", b"").decode("latin-1"), scope["client"]
-        address = client_address(client[0] if client else "", headers.get(b"x-forwarded-for", b"").decode("latin-1"), self._trusted)
+        address = client_address(client[0] if client else "", forwarded_for(scope["headers"]), self._trusted)
         state = {**scope.get("state", {}), "csp_nonce": nonce, "address": address}
         scheme = "https" if host in self._https else scope["scheme"]
         await site({**scope, "state": state, "scheme": scheme}, _limited(receive), guarded)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
 
 from mbaas.configuration import Configuration
 from mbaas.kernel.options import AppOptions, ServerOptions
@@ -29,7 +30,7 @@ def loosened(configuration: Configuration) -> Iterator[str]:
     for sentence in _of_server(configuration.server):
         yield f"every app: {sentence}"
     for app in configuration.apps:
-        for sentence in (*_who_may(app), *_who_asks(app), *_how_much(app), *_what_is_told(app)):
+        for sentence in (*_who_may(app), *_who_asks(app), *_who_vouches(app), *_how_much(app), *_what_is_told(app)):
             yield f"{app.app_id}: {sentence}"
 
 
@@ -82,6 +83,24 @@ def _who_asks(app: AppOptions) -> Iterator[str]:
         yield "a new password leaves old sessions open; set revokeSessionOnPasswordReset to true"
     if app.smtp is not None and app.smtp.tls in ("offered", "never") and not _is_here(app.smtp.host):
         yield "mails may be handed over unencrypted; take tls= out of MBAAS_SMTP_URL"
+    if app.audit == "off":
+        yield "nobody can tell what was done with the master key; take MBAAS_AUDIT out"
+
+
+def _who_vouches(app: AppOptions) -> Iterator[str]:
+    """Identity providers that somebody between, or another app, could speak for."""
+    for name, options in app.auth.items():
+        if not isinstance(options, Mapping) or options.get("enabled") is False or options.get("module"):
+            continue
+        if options.get("oauth2") is True:
+            if not options.get("appidField"):
+                yield f"auth.{name} takes tokens that people gave to any other app; set appidField and appIds"
+        elif options.get("type", name) == "ldap":
+            tls, place = options.get("tlsOptions"), urlsplit(str(options.get("url")))
+            if place.scheme != "ldaps" and not _is_here(place.hostname or ""):
+                yield f"auth.{name} hands passwords over unencrypted; give it a url of ldaps://"
+            elif isinstance(tls, Mapping) and tls.get("rejectUnauthorized") is False:
+                yield f"auth.{name} hands passwords to whoever says that it is the directory; set tlsOptions.rejectUnauthorized to true"
 
 
 def _how_much(app: AppOptions) -> Iterator[str]:

@@ -19,6 +19,8 @@ from mbaas.storage.ports import Row, Rows
 _REMEMBERED = 10_000
 _TABLE = "limits"
 _BELIEVED_MS = 1000
+_LATE_MS = 10_000
+"""How long a use may wait for the store: when a window has begun meanwhile, the clock was not put back for that."""
 _PAGE = 1000
 _QUOTED = re.compile(r"[^ !#-\[\]-~]")
 
@@ -106,7 +108,7 @@ class StoredCounters:
 
     async def hit(self, key: str, window_ms: float, now: int) -> Use:
         def count(row: Row | None) -> Row:
-            if row is None or row.expires is None or row.expires > now + window_ms:  # as above
+            if row is None or row.expires is None or row.expires > now + window_ms + _LATE_MS:  # as above
                 return Row(key, 1, expires=now + int(window_ms))
             return replace(row, value=row.value + 1)
 

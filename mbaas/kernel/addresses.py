@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from functools import lru_cache
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -32,5 +33,17 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[str, ...]) -> s
     for hop in reversed([part.strip() for part in forwarded_for.split(",") if part.strip()]):
         if not within(address, trusted):
             break
-        address = hop
+        address = _without_port(hop)
     return address
+
+
+def forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """X-Forwarded-For of a request: all its lines, since some proxies add one of their own to the one that a client has made up."""
+    return ",".join(value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for")
+
+
+def _without_port(hop: str) -> str:
+    """An address alone, where a proxy says the port, too: each connection has another one."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

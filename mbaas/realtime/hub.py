@@ -295,7 +295,7 @@ class Hub:
         async with audience.turn:
             caller = audience.base
             with suppress(ParseError):  # nobody's token any more: the public
-                caller = await self._identities.caller(audience.token, caller, watching=True)
+                caller = await self._identities.caller(audience.token, caller)
             if caller.session_expires is not None:
                 self._soonest = min(self._soonest or caller.session_expires, caller.session_expires)
             if caller == audience.caller:

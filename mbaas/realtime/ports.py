@@ -19,8 +19,8 @@ class Left(Exception):
 class Identities(Protocol):
     """Turns session tokens into callers, and knows which writes change what callers may do."""
 
-    async def caller(self, token: str, base: Caller, *, watching: bool) -> Caller:
-        """`base` as the user whose token it is; ParseError 209 if it is nobody's. `watching`: who asks is not the client."""
+    async def caller(self, token: str, base: Caller) -> Caller:
+        """`base` as the user whose token it is; ParseError 209 if it is nobody's."""
         ...
 
     def touched(self, entry: Entry) -> Touched | None:

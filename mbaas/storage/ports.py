@@ -61,13 +61,17 @@ class Update:
 
 @dataclass(slots=True)
 class Delete:
-    """Remove one object and the rows of its own relations; the same conditions as Update."""
+    """Remove one object and the rows of its own relations; the same conditions as Update.
+
+    `if_there`: one that is gone already is no error, and the other steps are done all the same.
+    """
 
     schema: ClassSchema
     object_id: str
     writers: frozenset[str] | None = None
     guard: Node = EVERYTHING
     expect: int | None = None
+    if_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)

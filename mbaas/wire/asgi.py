@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mbaas.data.address import origin
-from mbaas.kernel.addresses import client_address
+from mbaas.kernel.addresses import client_address, forwarded_for
 from mbaas.kernel.errors import MbaasError, Refused, TooMany
 from mbaas.kernel.values import Json, read_json
 from mbaas.observe.logs import begin_request
@@ -129,7 +129,7 @@ class Wire:
         client = scope["client"]
         ip = client[0] if client else ""
         if self._trusted and other is not _NONE:
-            ip = client_address(ip, other.get(b"x-forwarded-for", b"").decode("latin-1"), self._trusted)
+            ip = client_address(ip, forwarded_for(request.headers), self._trusted)
         identity = self.keyring.by_headers(ip, signs)
         found = self._table.find(request.method, parts)
         context: Json = None

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 _ADMIN = ("users", "sessions", "roles")
-"""What is administration even where clients may do it, too."""
+_ADMIN_CLASSES = ("_User", "_Session", "_Role")
+"""What is administration even where clients may do it, too; and what that is about by the path of any class."""
 
 
 class Dispatcher:
@@ -98,7 +99,8 @@ class Dispatcher:
 async def _note(route: Route, request: Request, caller: Caller, params: tuple[str, ...]) -> None:
     """Have the audit know what was done with a key that passes permissions. What it was done with is not noted: it may be secret."""
     wanted = request.app.options.audit
-    if wanted == "off" or (wanted == "admin" and not route.master and route.tag not in _ADMIN):
+    administration = route.master or route.tag in _ADMIN or (route.tag == "objects" and params[:1] and params[0] in _ADMIN_CLASSES)
+    if wanted == "off" or (wanted == "admin" and not administration):
         return
     values = iter(params)
     path = "/".join(next(values, "") if part[:1] in (":", "*") else part for part in route.pattern.split("/"))
@@ -109,7 +111,7 @@ async def sign_in(request: Request, token: str) -> None:
     """Put the session's user in the caller's place. 209 for a token that is not valid."""
     sessions: Sessions | None = request.app.rooms.get("sessions")
     if sessions is not None:
-        request.caller = await sessions.caller(token, request.caller)
+        request.caller = await sessions.requester(token, request.caller)
 
 
 async def sign_in_counted(request: Request, path: str, token: str | None) -> None:

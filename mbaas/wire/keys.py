@@ -20,6 +20,7 @@ from mbaas.kernel.values import Json, Object, read_object
 from mbaas.wire.cors import Cors, Header
 from mbaas.wire.errors import Unauthorized
 from mbaas.wire.limits import Limits
+from mbaas_auth.providers import LIMITS
 
 if TYPE_CHECKING:
     from mbaas.data.app import App
@@ -85,7 +86,7 @@ class Door:
         options = app.options
         self.app = app
         self.cors = Cors(options)
-        self.limits = Limits(options, app.uses)
+        self.limits = app.rooms[LIMITS] = Limits(options, app.uses)
         self._client_keys = {
             name: key
             for name, key in (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,22 @@ class House:
 
     async def master(self, method: str, path: str, body: Any = None) -> httpx.Response:
         return await self.ask(method, path, body, sent=MASTER, ip="127.0.0.1")
+
+    async def live(self, *frames: Any) -> list[Any]:
+        """What each of these is answered on a socket for live queries."""
+        receives: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        sends: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        scope = {"type": "websocket", "scheme": "ws", "path": "/parse", "raw_path": b"/parse", "query_string": b"", "headers": [], "subprotocols": []}
+        task = asyncio.create_task(self._server({**scope, "client": ("10.1.1.1", 1)}, receives.get, sends.put))
+        receives.put_nowait({"type": "websocket.connect"})
+        assert (await sends.get())["type"] == "websocket.accept"
+        told = []
+        for frame in frames:
+            receives.put_nowait({"type": "websocket.receive", "text": json.dumps(frame)})
+            told.append(json.loads((await sends.get())["text"]))
+        receives.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await task
+        return told
 
     async def mail(self, count: int) -> str:
         """The text of the mail of that number, as soon as it was sent."""

@@ -47,6 +47,16 @@ async def test_what_the_master_key_does_is_noted(home: House) -> None:
     assert "a new one" not in str(found)
 
 
+async def test_people_sessions_and_roles_are_noted_by_the_path_of_any_class_too(home: House) -> None:
+    person = await home.person()
+    user = {"__type": "Pointer", "className": "_User", "objectId": person.id}
+    await home.master("PUT", f"/classes/_User/{person.id}", {"password": "a new one"})
+    await home.master("POST", "/classes/_Session", {"user": user, "sessionToken": "r:" + "0" * 32})
+    part = {"method": "POST", "path": "/parse/classes/_Role", "body": {"name": "staff", "ACL": {}}}
+    await home.master("POST", "/batch", {"requests": [part]})
+    assert [each["path"] for each in await events(home)] == [f"/classes/_User/{person.id}", "/classes/_Session", "/classes/_Role"]
+
+
 @pytest.mark.parametrize("entrance", ["plain", "batch", "override"])
 async def test_impersonation_leaves_a_trace_at_every_entrance(home: House, entrance: str) -> None:
     person = await home.person()

@@ -10,6 +10,7 @@ import pytest
 
 from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer
 from tests.auth.directory import Directory, directory
+from tests.auth.inside import house
 from tests.wire.people import Person, fresh
 
 SUFFIX = "ou=users,dc=example,dc=com"
@@ -79,3 +80,21 @@ def test_a_directory_of_no_such_kind_is_named(tmp_path: Path) -> None:
     with TestServer.with_parse_options(tmp_path, options) as running:
         assert "auth.ldap: url must begin with ldap:// or ldaps://" in running.log.read_text()
         assert sign_in(running, "ann", "x")[1] == {"code": 101, "error": "Ldap auth is not configured."}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ldap3 calls what pyasn1 has other names for
+async def test_row_69_its_passwords_are_guessed_at_no_faster_than_others(office: Directory, tmp_path: Path) -> None:
+    """By whichever entrance, and also by who is signed in; who comes from elsewhere still gets in."""
+    async with house(tmp_path, auth={"ldap": {"url": office.url, "suffix": SUFFIX}}, rate_limit_factor=1) as home:
+        person, before = await home.person(), len(office.bound)
+
+        def guess(number: int) -> dict[str, Any]:
+            return {"authData": {"ldap": {"id": "bob", "password": f"guess {number}"}}}
+
+        for number in range(6):
+            await home.ask("PUT", f"/users/{person.id}", guess(number), sent=person.sent)
+            refused = await home.ask("POST", "/users", guess(number))
+        assert (refused.status_code, len(office.bound) - before) == (429, 10), refused.text
+        right = {"authData": {"ldap": {"id": "bob", "password": "b"}}}
+        assert (await home.ask("POST", "/users", right)).status_code == 429
+        assert (await home.ask("POST", "/users", right, ip="10.2.2.2")).status_code == 201

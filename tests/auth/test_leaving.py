@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from mbaas.kernel.caller import ANONYMOUS
-from mbaas.kernel.errors import ParseError
 from tests.auth.inside import House, Person, house
 from tests.wire.scenarios import APP
 
@@ -35,6 +34,18 @@ async def is_in(home: House, sent: dict[str, str]) -> bool:
 async def listed(home: House, sent: dict[str, str]) -> list[Any]:
     results: list[Any] = (await home.ask("GET", "/api/v1/sessions", sent=sent)).json()["results"]
     return results
+
+
+async def test_ending_the_others_leaves_the_session_that_one_of_them_has_made(home: House) -> None:
+    person = await home.person()
+    made = await home.ask("POST", "/upgradeToRevocableSession", {}, sent=person.sent)
+    sent = {**APP, "X-Parse-Session-Token": made.json()["sessionToken"]}
+    further = await home.ask("POST", "/sessions", {}, sent=sent)
+    assert further.status_code == 201
+    ended = await home.ask("DELETE", "/api/v1/sessions", sent=sent)
+    assert ended.json() == {"ended": 2}
+    assert [each["current"] for each in await listed(home, sent)] == [True]
+    assert not await is_in(home, person.sent)
 
 
 async def test_a_person_sees_where_she_is_signed_in(home: House) -> None:
@@ -89,6 +100,22 @@ async def test_who_has_a_token_signs_in_again_when_a_year_is_over(home: House, h
     assert not await is_in(home, sent)
 
 
+async def test_who_signs_in_and_out_several_times_at_once_is_told_no_error(home: House) -> None:
+    """A device has one session: each sign-in ends that before, which another may have ended already."""
+    phone, guest = {**APP, "X-Parse-Installation-Id": "phone"}, {"authData": {"anonymous": {"id": "guest"}}}
+    for _ in range(2):
+        answers = await asyncio.gather(*(home.ask("POST", "/users", guest, sent=phone) for _ in range(6)))
+        assert {answer.status_code for answer in answers} <= {200, 201}, [answer.text for answer in answers]
+    person = await home.person()
+    user = {"userId": person.id}
+    tokens = [(await home.master("POST", "/api/v1/tokens", user)).json()["token"] for _ in range(4)]
+    answers = await asyncio.gather(*(home.ask("POST", "/api/v1/sign-in", {"token": token}, sent=phone) for token in tokens))
+    assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
+    sent = await again(home, person)
+    answers = await asyncio.gather(*(home.ask("POST", "/logout", sent=sent) for _ in range(2)))
+    assert {answer.text for answer in answers} <= {"{}", '{"code":209,"error":"Invalid session token"}'}
+
+
 async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(home: House) -> None:
     person = await home.person()
     answer = await home.ask("POST", "/api/v1/sessions/rotate", sent=person.sent)
@@ -101,13 +128,27 @@ async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(ho
     assert [await is_in(home, new), await is_in(home, other)] == [False, True]
 
 
-async def test_a_live_query_that_still_has_the_old_token_is_no_thief(home: House) -> None:
-    """The server asks who it is whenever rights change, and SDKs send it again whenever they connect again."""
+async def test_other_processes_hear_of_a_token_that_is_rotated(home: House) -> None:
+    """What they remember of it is forgotten; when the session was changed stays as it was, for that says when it is extended."""
+    person = await home.person()
+    before, [session] = await home.app.store.feed.latest(), await listed(home, person.sent)
+    home.clock.advance(1000)
+    await home.ask("POST", "/api/v1/sessions/rotate", sent=person.sent)
+    told = [entry for entry in await home.app.store.feed.after(before) or () if entry.class_name == "_Session"]
+    assert [(entry.op, entry.object_id) for entry in told] == [("update", session["id"])]
+    assert (await home.master("GET", f"/sessions/{session['id']}")).json()["updatedAt"] == session["createdAt"]
+
+
+async def test_who_subscribes_with_a_token_that_was_rotated_is_no_thief(home: House) -> None:
+    """SDKs begin live queries again with the token that they had; it is nobody's, and no more."""
     person = await home.person()
     answer = await home.ask("POST", "/api/v1/sessions/rotate", sent=person.sent)
-    home.clock.advance(10_000)
-    with pytest.raises(ParseError):
-        await home.app.rooms["sessions"].caller(person.token, ANONYMOUS, watching=True)
+    home.clock.advance(60_000)
+    told = await home.live(
+        {"op": "connect", "applicationId": "app", "javascriptKey": "js", "sessionToken": person.token},
+        {"op": "subscribe", "requestId": 1, "query": {"className": "_User", "where": {}}, "sessionToken": person.token},
+    )
+    assert [each["op"] for each in told] == ["connected", "subscribed"], told
     assert await is_in(home, {**APP, "X-Parse-Session-Token": answer.json()["sessionToken"]})
 
 

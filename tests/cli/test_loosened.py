@@ -53,6 +53,14 @@ def found(folder: Path, **options: Any) -> list[str]:
 
 def test_a_file_of_parse_server_may_be_as_strict(tmp_path: Path) -> None:
     assert found(tmp_path) == []
+    directory = {"url": "ldaps://d.example.com", "suffix": "o=x"}
+    asked = {"oauth2": True, "tokenIntrospectionEndpointUrl": "https://id.example.com/i", "appidField": "client_id", "appIds": ["ours"]}
+    assert found(tmp_path, auth={"ldap": directory, "here": {**directory, "type": "ldap", "url": "ldap://127.0.0.1"}, "asked": asked}) == []
+
+
+def test_an_audit_that_is_off_is_named() -> None:
+    settings = Settings(app_id="app", master_key="master-key", public_url="https://example.org", audit="off")
+    assert any("MBAAS_AUDIT" in sentence for sentence in loosened(configure(settings)))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +87,12 @@ def test_a_file_of_parse_server_may_be_as_strict(tmp_path: Path) -> None:
         ({"enableSanitizedErrorResponse": False}, "enableSanitizedErrorResponse"),
         ({"databaseOptions": {"allowPublicExplain": True}}, "allowPublicExplain"),
         ({"passwordPolicy": {"resetPasswordSuccessOnInvalidEmail": False}}, "resetPasswordSuccessOnInvalidEmail"),
+        ({"auth": {"asked": {"oauth2": True, "tokenIntrospectionEndpointUrl": "https://id.example.com/i"}}}, "appidField"),
+        (
+            {"auth": {"staff": {"type": "ldap", "url": "ldap://dir.example.com", "suffix": "o=x"}}},
+            "auth.staff hands passwords over unencrypted",
+        ),
+        ({"auth": {"ldap": {"url": "ldaps://d.example.com", "tlsOptions": {"rejectUnauthorized": False}}}}, "rejectUnauthorized"),
         ({"trustProxy": ["0.0.0.0/0"]}, "0.0.0.0/0 says what address she has"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

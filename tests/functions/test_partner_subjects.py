@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -96,6 +97,16 @@ async def test_an_id_that_is_not_linked_is_counted_and_told_like_any_other(partn
         assert await subjects.user("taxi", "live", external) is None
     told = await partners.desk("GET", "/taxi/subjects")
     assert (told["granted"], told["withdrawn"], [each["count"] for each in told["unlinked"]]) == (0, 1, [3])
+
+
+async def test_what_partners_call_her_is_told_with_her_data_and_goes_with_her_account(partners: Partnership) -> None:
+    taxi, ann = await desk_of(partners), await Member.new(partners, "ann")
+    await taxi("POST", "/subjects", {"code": await ann.consents(), "externalId": "M-1"})
+    told = [json.loads(line) for line in (await ann.ask("GET", "/api/v1/users/me/data")).text.splitlines()]
+    [consent] = [each["object"] for each in told if each["kind"] == "consent"]
+    assert (consent["partner"], consent["status"]) == ("taxi", "granted")
+    assert (await ann.ask("DELETE", "/parse/users/me")).status_code == 200
+    assert (await partners.desk("GET", "/taxi/subjects"))["granted"] == 0
 
 
 async def test_a_code_is_good_once_and_soon_and_for_its_partner(partners: Partnership) -> None:

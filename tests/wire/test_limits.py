@@ -33,6 +33,7 @@ class Client:
 
     def __init__(self, wire: Wire, clock: FakeClock, v1: Wire) -> None:
         self._wire, self.clock, self._v1 = wire, clock, v1
+        self.app = wire.keyring.doors["app"].app
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, ip: str = "10.1.1.1", sent: dict[str, str] | None = None
@@ -71,6 +72,15 @@ def start(tmp_path: Path) -> Start:
 def rule(path: str, count: int = 2, **more: Any) -> dict[str, Any]:
     """Options with one entry of `rateLimit`."""
     return {"rate_limits": (RateLimit(path, 10_000, count, **more),)}
+
+
+async def test_a_use_that_has_waited_for_the_store_counts_in_the_window_that_began_meanwhile(start: Start) -> None:
+    """As many come at once through several processes, each with the time at which it was asked."""
+    async with start(stored=True) as client:
+        counters, now = StoredCounters(client.app.store.rows), client.clock.now()
+        found = [await counters.hit("limit|who", 60_000, now - late) for late in (0, 500, 5_000)]
+        assert [use.count for use in found] == [1, 2, 3]
+        assert (await counters.hit("limit|who", 60_000, now - 50_000)).count == 1, "here the clock was put back"
 
 
 async def test_a_limit_is_used_up_and_comes_back(start: Start) -> None:

@@ -44,7 +44,8 @@ class Connection:
         headers = {"X-Parse-Application-Id": APP_ID, "Content-Type": "application/json", **(sent or {})}
         if time.monotonic() - self._used > KEPT_SECONDS:
             self._connection.close()
-        self._connection.request(method, f"/parse{path}", None if body is None else json.dumps(body), headers)
+        place = path if path.startswith("/api") else f"/parse{path}"
+        self._connection.request(method, place, None if body is None else json.dumps(body), headers)
         answer = self._connection.getresponse()
         told = json.loads(answer.read())
         self._used = time.monotonic()

@@ -42,6 +42,7 @@ class Ldap:
     filter: str | None
     proved: bool
     authorities: str | None
+    by_password: bool = True
 
     async def vouch(self, data: Object, tools: Tools) -> Identity:
         name, password = data.get("id"), data.get("password")

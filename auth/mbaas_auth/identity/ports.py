@@ -68,6 +68,13 @@ class Challenging(Protocol):
         ...
 
 
+@runtime_checkable
+class ByPassword(Provider, Protocol):
+    """A provider that is asked with a password, which somebody may guess at."""
+
+    by_password: bool
+
+
 class NotVouched(Exception):
     """The provider does not vouch for whom the data says. The text is for the log: clients are told no more than that."""
 

@@ -8,10 +8,12 @@ about her is sent under that id. Sandbox and live are apart. An id that is not l
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from mbaas.data.app import App
+from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ids import token_hash
@@ -93,6 +95,19 @@ class Subjects:
             told = {name: row.value[name] for name in ("status", "grantedAt", "withdrawnAt")}
             found.append({"partner": partner, "environment": environment, **told})
         return found
+
+    async def of(self, user_id: str, caller: Caller) -> AsyncIterator[tuple[str, Object]]:
+        """The same, as what belongs to her."""
+        for each in await self.consents(user_id):
+            yield "consent", each
+
+    async def leave(self, user_id: str) -> list[Step]:
+        """Steps that take away what partners call her, with her account."""
+        steps: list[Step] = []
+        for row in await self._app.store.rows.scan(_OWNERS, prefix=_owner(user_id)):
+            _, partner, environment = row.key.split("|")
+            steps += [DropRow(_OWNERS, row.key), DropRow(_LINKS, f"{partner}|{environment}|{token_hash(row.value['externalId'])}")]
+        return steps
 
     async def external(self, partner: str, environment: Environment, user_id: str | None) -> str | None:
         """The partner's id of a user; None unless she has consented, and still does."""

@@ -78,8 +78,11 @@ class Steps:
         return Written(before, after)
 
     async def _delete(self, step: Delete, session: Session) -> Written:
+        objects = self._database[step.schema.name]
+        if step.if_there and await objects.find_one({"_id": step.object_id}, {"_id": 1}, session=session) is None:
+            return NOTHING
         _, before = await self._found(step, session)
-        await self._database[step.schema.name].delete_one({"_id": step.object_id}, session=session)
+        await objects.delete_one({"_id": step.object_id}, session=session)
         for key, field in step.schema.fields.items():
             join = join_name(key, step.schema.name) if field.type == "Relation" else None
             if join is not None:

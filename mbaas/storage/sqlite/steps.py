@@ -127,6 +127,8 @@ class Steps:
 
     def _delete(self, step: Delete) -> Written:
         table = self._table(step.schema.name)
+        if step.if_there and self._execute(table.get_row, (step.object_id,)).get is None:
+            return Written()
         rid, doc, body, hidden, _, _, _, version = self._row(table, step)
         self._execute(table.delete, (rid,))
         for tree in table.geo.values():

@@ -11,7 +11,7 @@ from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError
 from mbaas.kernel.ops import Add, AddUnique, Increment, Op, Remove, Set, Unset
 from mbaas.kernel.values import Json, Object, pointer
 from mbaas.query.ast import Compare, Equals
-from mbaas.storage.ports import Delete, Document, DropRow, Find, PutRow, Relate, Step, Store, Update
+from mbaas.storage.ports import Delete, Document, DropRow, Find, PutRow, Relate, Step, Store, Update, Written
 from mbaas.testing.contracts.samples import ACCOUNT, POST, body, filled, ids, insert, readable_by
 
 
@@ -202,6 +202,17 @@ async def test_a_unit_commits_whole_or_not_at_all(store: Store) -> None:
     assert await store.documents.related(POST, "likes", "a") == []
     assert await store.rows.get("jobs", "j") is None
     assert await store.feed.after(before) == []
+
+
+async def test_what_may_be_gone_already_stops_no_unit(store: Store) -> None:
+    """Yet its conditions hold where it is there."""
+    await filled(store, [insert("a", score=1)])
+    gone = Delete(POST, "absent", if_there=True)
+    assert (await store.documents.commit([gone, insert("b")]))[0] == Written()
+    with pytest.raises(ParseError):
+        await store.documents.commit([gone, Delete(POST, "a", guard=Equals(("score",), 2), if_there=True)])
+    await store.documents.commit([gone, Delete(POST, "a", if_there=True)])
+    assert await ids(store, Find(POST)) == ["b"]
 
 
 async def test_later_steps_see_earlier_ones(store: Store) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from mbaas.data.changes import place_of
-from mbaas.kernel.addresses import client_address
+from mbaas.kernel.addresses import client_address, forwarded_for
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.tasks import end
 from mbaas.kernel.values import Object, read_json
@@ -90,8 +90,7 @@ class Live:
 
     def _address(self, scope: Scope) -> str:
         peer = scope["client"][0] if scope["client"] else ""
-        forwarded = next((value for name, value in scope["headers"] if name == b"x-forwarded-for"), b"")
-        return client_address(peer, forwarded.decode("latin-1"), self._trusted)
+        return client_address(peer, forwarded_for(scope["headers"]), self._trusted)
 
 
 class Socket:
@@ -328,7 +327,7 @@ class Socket:
 def _origin(scope: Scope) -> str | None:
     """The scheme and host of requests that go the same way as the socket."""
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-    return origin_of("https" if scope["scheme"] == "wss" else "http", host.decode("latin-1"))
+    return origin_of("https" if scope.get("scheme", "ws") == "wss" else "http", host.decode("latin-1"))
 
 
 def _js_number(value: int | float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import posixpath
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import unquote, urlsplit
@@ -85,8 +86,10 @@ async def _all_or_none(request: Request, requests: list[Json]) -> bytes:
 
 
 async def _in(part: Part, caller: Caller, unit: RequestUnit) -> bytes:
-    part.request.caller = replace(caller, unit=unit)
-    return await _run(part)
+    # A copy: handlers change their request, and this one comes again if the transaction is begun anew.
+    request = copy(part.request)
+    request.caller = replace(caller, unit=unit)
+    return await _run(Part(part.route, request))
 
 
 def _parts(request: Request, requests: list[Json]) -> list[Part]:
