@@ -94,7 +94,7 @@ class House:
         """What each of these is answered on a socket for live queries."""
         receives: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         sends: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
-        scope = {"type": "websocket", "scheme": "ws", "path": "/parse", "raw_path": b"/parse", "query_string": b"", "headers": [], "subprotocols": []}
+        scope = {"type": "websocket", "path": "/parse", "raw_path": b"/parse", "query_string": b"", "headers": [], "subprotocols": []}
         task = asyncio.create_task(self._server({**scope, "client": ("10.1.1.1", 1)}, receives.get, sends.put))
         receives.put_nowait({"type": "websocket.connect"})
         assert (await sends.get())["type"] == "websocket.accept"
