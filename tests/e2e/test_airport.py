@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mbaas.testing.process import APP_ID, MASTER_KEY, TestServer, free_port
@@ -86,7 +87,9 @@ def test_who_lands_is_sent_a_taxis_offer_once_and_a_partner_tells_of_whom_it_kno
             try:
                 assert taxi.stdout is not None
                 assert taxi.stdout.readline() == f"taxi serves on port {port}\n"
-                welcome = [sys.executable, str(EXAMPLE / "welcome.py"), "BER", "--url", server.url, "--budget", "5000"]
+                # At nine tomorrow is now already, where the day begins first.
+                day = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"
+                welcome = [sys.executable, str(EXAMPLE / "welcome.py"), "BER", "--url", server.url, "--budget", "5000", "--day", day]
                 made = subprocess.run(welcome, env=environment, capture_output=True, text=True, check=True).stdout.replace(",", "").split()
                 play, campaign = made[1], made[3]
                 app = {"X-Parse-Application-Id": APP_ID}
