@@ -20,7 +20,7 @@ from mbaas.data.sight import Sight, watchable
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object, read_object
-from mbaas.query.match import at_most, matcher
+from mbaas.query.match import AtMost, matcher
 from mbaas.storage.ports import Document, Entry
 
 LIMIT, MOST = 100, 1000
@@ -102,7 +102,7 @@ async def read(app: App, view: ChangesView, place: str, limit: int) -> tuple[lis
                 # The class was made while this was read: whoever asks again is told by its definition.
                 return results, place, True
         for entry in entries:
-            with at_most(_SECONDS):
+            with AtMost(_SECONDS):
                 change = view.change(entry)
             if change is not None:
                 told = orjson.dumps(change)

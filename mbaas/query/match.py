@@ -3,10 +3,10 @@ what a database cannot evaluate natively. The meaning is written at the top of `
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from time import thread_time
 from typing import Any
@@ -30,19 +30,26 @@ def match(node: ast.Node, body: Object) -> bool:
     return matcher(node)(body)
 
 
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
+class AtMost:
     """Gives what is asked in this block so much time: many conditions on long lists take minutes, in which nobody else is served.
     ParseError 124 afterwards."""
-    before = _end.set(thread_time() + seconds)
-    try:
-        yield
-    finally:
-        _end.reset(before)
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._before = _end.set(thread_time() + self._seconds)
+
+    def __exit__(self, *_: object) -> None:
+        _end.reset(self._before)
+
+
+_looks = itertools.count(1)
 
 
 def _look_at_the_clock() -> bool:
-    if thread_time() > _end.get():
+    # The clock is a system call, and a condition is far less: every sixteenth look is one.
+    if not next(_looks) & 15 and thread_time() > _end.get():
         raise ParseError(Code.TIMEOUT, "The query took too long.")
     return True
 

@@ -10,7 +10,7 @@ from mbaas.data.sight import Sight, watchable
 from mbaas.kernel.errors import ParseError
 from mbaas.kernel.values import Object
 from mbaas.query.ast import EVERYTHING
-from mbaas.query.match import at_most, matcher
+from mbaas.query.match import AtMost, matcher
 from mbaas.realtime.events import Counters, View
 from mbaas.realtime.subscriptions import Query, Subscription
 from mbaas.realtime.triggered import Counts, Passage, Waiting
@@ -78,7 +78,7 @@ class Teller:
         self._renewed(query, groups)
         self.counters.matches += 1
         try:
-            with at_most(_SECONDS):
+            with AtMost(_SECONDS):
                 before = entry.before is not None and query.test(entry.before.body)
                 after = entry.after is not None and query.test(entry.after.body)
         except ParseError as error:

@@ -33,6 +33,8 @@ INDEXES: Sequence[tuple[list[tuple[str, int]], Bson]] = (
     ([("expires", 1)], {"expires": {"$exists": True}}),
 )
 _BETWEEN, _BEYOND = "\n", "\v"
+_OWN = ("due", "expires", "owner", "n", "json")
+"""What a row holds. Its holder changes that without another fence, so the fence alone does not tell whether anything has."""
 
 
 class MongoRows:
@@ -151,7 +153,8 @@ class MongoRows:
                 found = await self._rows.find_one({"_id": row_id(table, key), "expires": self._live()})
                 made = change(None if found is None else _row(found))
                 if found is not None:
-                    result = await self._rows.update_one({"_id": found["_id"], "f": found["f"]}, _put(table, replace(made, fence=0)))
+                    unchanged = {key: found.get(key) for key in ("_id", "f", *_OWN)}
+                    result = await self._rows.update_one(unchanged, _put(table, replace(made, fence=0)))
                     if result.matched_count:
                         return made
                     continue

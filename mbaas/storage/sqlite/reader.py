@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import apsw
 
 from mbaas.kernel.errors import Code, ParseError
-from mbaas.query.match import at_most
+from mbaas.query.match import AtMost
 from mbaas.storage.sqlite.connection import Tuning, connect
 from mbaas.storage.sqlite.failures import timed_out, told
 
@@ -55,7 +55,7 @@ class Limited:
         """Raises apsw.InterruptError at the limit, or ParseError 124 if a document's own judge was at work then."""
         self._limit = limit
         try:
-            with at_most(limit.deadline - time.perf_counter()):
+            with AtMost(limit.deadline - time.perf_counter()):
                 return job(self.cursor)
         except (apsw.Error, ParseError):
             # Leaves no statement half done, which would hold its snapshot.

@@ -173,6 +173,27 @@ async def test_a_row_is_altered_with_nobody_in_between(store: Store, clock: Fake
     assert (found.value, found.expires) == ({"n": 1}, end)
 
 
+async def test_what_its_holder_changes_meanwhile_is_not_undone_by_who_alters_it(store: Store, clock: FakeClock) -> None:
+    for number in range(20):
+        key = f"k{number}"
+        await store.rows.put_many("t", [Row(key, {}, due=clock.now())])
+        (held,) = await store.rows.claim("t", clock.now(), "holder", 1000)
+
+        def marked(row: Row | None) -> Row:
+            assert row is not None
+            return replace(row, value={**row.value, "altered": True})
+
+        changed, altered = await asyncio.gather(
+            store.rows.change("t", replace(held, value={"held": True}, due=None), held.fence), store.rows.alter("t", key, marked)
+        )
+        found = await store.rows.get("t", key)
+        assert found is not None
+        assert found.value == {**({"held": True} if changed else {}), "altered": True}
+        assert (found.due is None) == changed
+        assert altered.value == found.value
+        await store.rows.drop("t", key)
+
+
 async def test_counters_add_up(store: Store, clock: FakeClock) -> None:
     """From 0 again when they have expired; the expiry is that of the first count."""
     assert sorted(await asyncio.gather(*(store.rows.count_up("c", "k") for _ in range(50)))) == list(range(1, 51))
