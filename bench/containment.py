@@ -107,19 +107,19 @@ async def trouble(server: TestServer, name: str) -> tuple[float, Any]:
     return time.perf_counter() - begun, answer
 
 
-def settled(pid: int) -> tuple[int, int]:
+def settled(server: TestServer) -> tuple[int, int]:
     """Worker processes and open descriptors of the server, when it has nothing to do but to keep one worker."""
+    assert server.process is not None
     deadline = time.monotonic() + IDLE_SECONDS
-    while len(workers := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) > 1 and time.monotonic() < deadline:
+    while len(workers := server.function_workers()) > 1 and time.monotonic() < deadline:
         time.sleep(1)
-    return len(workers), len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    return len(workers), len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
 
 
 async def measure(server: TestServer) -> None:
-    assert server.process is not None
     async with Callers(server) as warm:
         await asyncio.sleep(2)
-    before = await asyncio.to_thread(settled, server.process.pid)
+    before = await asyncio.to_thread(settled, server)
     async with Callers(server) as quiet:
         await asyncio.sleep(QUIET_SECONDS)
     ends: dict[str, list[tuple[float, Any]]] = {name: [] for name in TROUBLE}
@@ -127,7 +127,7 @@ async def measure(server: TestServer) -> None:
         for _ in range(ROUNDS):
             for name, end in zip(TROUBLE, await asyncio.gather(*(trouble(server, name) for name in TROUBLE)), strict=True):
                 ends[name].append(end)
-    after = await asyncio.to_thread(settled, server.process.pid)
+    after = await asyncio.to_thread(settled, server)
     for name, ended in ends.items():
         (answer, times) = Counter(str(each) for _, each in ended).most_common(1)[0]
         seconds = sorted(took for took, _ in ended)

@@ -44,6 +44,7 @@ from mbaas_auth.staff.people import PATH as CONSOLE
 from mbaas_functions.hosted import Hosted
 from mbaas_functions.isolation import missing, told
 from mbaas_functions.room import functions_of
+from mbaas_functions.zygote import Zygote
 
 LOCAL = ("127.0.0.0/8", *LOOPBACK)
 PING_SECONDS = 2
@@ -84,6 +85,8 @@ class Server:
                 stack.push_async_callback(self._together.close)
                 await self._together.open()
             stack.push_async_callback(self._services.outbound.close)
+            zygote = Zygote()
+            stack.push_async_callback(zygote.close)
             apps = {}
             for options in self._services.apps.values():
                 app = apps[options.app_id] = await open_app(options, self._services)
@@ -91,7 +94,7 @@ class Server:
                 await stack.enter_async_context(mbaas_auth.room.opened(app, self._services.outbound))
                 pushes = mbaas_push.room.opened(app, server.push, self._services.outbound.reach, self._services.metrics)
                 await stack.enter_async_context(pushes)
-                functions = await stack.enter_async_context(mbaas_functions.room.opened(app, _read_limits))
+                functions = await stack.enter_async_context(mbaas_functions.room.opened(app, zygote, _read_limits))
                 app.options = replace(options, rate_limits=(*options.rate_limits, *functions.hosted.limits))
                 stack.push_async_callback(keep_up(app))
             self.apps = tuple(apps.values())

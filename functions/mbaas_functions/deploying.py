@@ -17,9 +17,9 @@ from mbaas.kernel.values import Object
 from mbaas.observe.logs import get_logger
 from mbaas_functions.builds import Builds
 from mbaas_functions.deployments import BUILDING, FAILED, LEASE_MS, READY, Deployments, Wanted, activated, received
-from mbaas_functions.process import Gone
 from mbaas_functions.revision import Revision
 from mbaas_functions.switch import Switch
+from mbaas_functions.zygote import Gone
 
 
 class Deploying:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -85,3 +86,11 @@ class Frames(asyncio.Protocol):
         """End the connection at once."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def read_one(connection: socket.socket) -> Object | None:
+    """Wait for one message, and read nothing beyond it; None if the other end is gone."""
+    head = connection.recv(_HEAD, socket.MSG_WAITALL)
+    length = int.from_bytes(head, "big")
+    data = connection.recv(length, socket.MSG_WAITALL) if len(head) == _HEAD else b""
+    return cast("Object", orjson.loads(data)) if data and len(data) == length else None

@@ -32,12 +32,13 @@ from mbaas_functions.jobs import Jobs
 from mbaas_functions.kinds import FUNCTION, HTTP, JOB, PROVIDER
 from mbaas_functions.lines import Lines
 from mbaas_functions.pool import Pool
-from mbaas_functions.process import Call, Gone, Process
+from mbaas_functions.process import Call, Process
 from mbaas_functions.revision import Revision
 from mbaas_functions.schedules import Schedules
 from mbaas_functions.secrets import MOST, Secrets, checked, local
 from mbaas_functions.switch import New, Switch
 from mbaas_functions.watch import watch
+from mbaas_functions.zygote import Gone, Zygote
 
 _SECONDS = 30.0
 """How long a call may take whose definition does not say."""
@@ -55,9 +56,9 @@ ReadLimits = Callable[[Mapping[str, Object]], tuple[RateLimit, ...]]
 class Hosted:
     """What runs here of one app."""
 
-    def __init__(self, app: App, owner: Owner, call: CallFunction, read_limits: ReadLimits) -> None:
+    def __init__(self, app: App, owner: Owner, zygote: Zygote, call: CallFunction, read_limits: ReadLimits) -> None:
         """`call` calls a function of the app, wherever it is: what code means by `cloud.run`."""
-        self._app, self._call, self._read_limits = app, call, read_limits
+        self._app, self._zygote, self._call, self._read_limits = app, zygote, call, read_limits
         self._folder = None if app.options.functions is None else app.options.functions.absolute()
         self.changed: list[Callable[[], None]] = []
         """Called when other code runs."""
@@ -101,7 +102,7 @@ class Hosted:
             code = Code(self._folder, None, {**secrets, **own}, None, strict)
         else:
             return None
-        pool = Pool(code, Answers(self._app, self._call).take, self.lines.add)
+        pool = Pool(code, self._zygote, Answers(self._app, self._call).take, self.lines.add)
         try:
             await pool.open()
             self._durable.check((each["kind"], each["name"]) for each in pool.manifest)

@@ -27,7 +27,8 @@ from mbaas.observe.logs import get_logger
 from mbaas_functions.code import Code
 from mbaas_functions.isolation import Found
 from mbaas_functions.lines import Line
-from mbaas_functions.process import Call, Gone, Process
+from mbaas_functions.process import Call, Process
+from mbaas_functions.zygote import Gone, Zygote
 
 _GRACE_SECONDS = 0.5
 _LOOK_SECONDS = 0.04
@@ -44,6 +45,8 @@ _QUEUED_SECONDS = 0.002
 """How long short calls may have to wait for one another."""
 _KEPT_SECONDS = 1.0
 """How long the last worker is kept for short calls after one: between two of them it looks free."""
+_MEETING_SECONDS = 1.0
+"""How long a call of a function that nobody has seen end waits for a worker of its own: it may be one that takes its worker along."""
 _MOST_CALLS = 2000
 _TOO_LONG = "{} did not end in time."
 
@@ -51,8 +54,9 @@ _TOO_LONG = "{} did not end in time."
 class Pool:
     """The workers of some code. `answer` takes their questions, `say` their lines for the log."""
 
-    def __init__(self, code: Code, answer: Callable[[Process, Call, Object], None], say: Callable[[Line], None]) -> None:
+    def __init__(self, code: Code, zygote: Zygote, answer: Callable[[Process, Call, Object], None], say: Callable[[Line], None]) -> None:
         self.code = code
+        self._zygote = zygote
         self.manifest: list[Object] = []
         self.isolation: Found = {}
         self._answer, self._say = answer, say
@@ -62,6 +66,8 @@ class Pool:
         self._waiting: deque[Call] = deque()
         self._took: dict[tuple[str, str], float] = {}
         """How long each function and trigger takes, in seconds: a running mean."""
+        self._harmful: set[tuple[str, str]] = set()
+        """Those whose last call took its worker along."""
         self._short_at = 0.0
         """When a short call was given to a worker, by the monotonic clock."""
         self._starting: asyncio.Task[None] | None = None
@@ -91,6 +97,7 @@ class Pool:
             self._took_long(call)
             raise
         name, took = (call.kind, call.name), float(ended["took"])
+        self._harmful.discard(name)
         known = self._took.get(name, took)
         # A call that was held up by something else says little of its function.
         self._took[name] = 0.9 * known + 0.1 * min(took, 4 * known)
@@ -274,10 +281,15 @@ class Pool:
         for call in waiting:
             if now >= call.deadline:
                 _fail(call, Error.TIMEOUT, _TOO_LONG.format(call.title))
-            elif self._starting is None and now - call.since > _LOOK_SECONDS and (fit := self._company(call)):
+            elif self._starting is None and self._has_waited(call, now) and (fit := self._company(call)):
                 self._send(call, min(fit, key=lambda worker: len(worker.calls)))
             else:
                 self._waiting.append(call)
+
+    def _has_waited(self, call: Call, now: float) -> bool:
+        """True if it is time for a call to run beside others; never for what may well end them."""
+        name = (call.kind, call.name)
+        return name not in self._harmful and now - call.since > (_LOOK_SECONDS if name in self._took else _MEETING_SECONDS)
 
     def _company(self, call: Call) -> list[Process]:
         """The workers where a call may run beside others: where short ones queue only if it has no other way."""
@@ -309,7 +321,7 @@ class Pool:
             self._grow()
 
     async def _start(self) -> Process:
-        worker = Process(self.code, self._answer, self._done, self._gave_back, self._lost, self._say)
+        worker = Process(self.code, self._zygote, self._answer, self._done, self._gave_back, self._lost, self._say)
         try:
             await worker.start()
         except BaseException:
@@ -336,6 +348,8 @@ class Pool:
 
     async def _bury(self, worker: Process, begun: list[Call]) -> None:
         how = await worker.end()
+        if len(begun) == 1:
+            self._harmful.add((begun[0].kind, begun[0].name))
         for call in begun:
             self._tell(call, f"the call did not end: its worker ended {how}")
             _fail(call, Error.SCRIPT_FAILED, f"{call.title} did not end: its worker ended {how}")

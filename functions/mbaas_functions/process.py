@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections import deque
@@ -19,18 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import mbaas
-import mbaas_functions
 from mbaas.kernel.caller import Caller
-from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.values import Object
 from mbaas_functions.code import Code
 from mbaas_functions.frames import Frames
-from mbaas_functions.isolation import STRICT, Found
+from mbaas_functions.isolation import Found
 from mbaas_functions.lines import Line
 from mbaas_functions.page import PAGE_BYTES, PLACES, Page
+from mbaas_functions.zygote import Child, Gone, Zygote
 
-_START = "import sys; sys.path += sys.argv[7:]; from mbaas_functions.worker.main import main; main()"
 _START_SECONDS = 30.0
 _END_SECONDS = 1.0
 _PART_BYTES, _MOST_PARTS = 64 * 1024, 400
@@ -72,10 +68,6 @@ class Call:
         return f"{self.kind} {self.name}".rstrip()
 
 
-class Gone(MbaasError):
-    """A worker that could not be started."""
-
-
 class Process:
     """A worker with its connection. `ask` is called with each question, `done` after each call and when it has none left, `gave_back`
     with calls that it has not begun and will not, `lost` once when it has ended, `say` with each line for the log."""
@@ -83,6 +75,7 @@ class Process:
     def __init__(
         self,
         code: Code,
+        zygote: Zygote,
         ask: Callable[[Process, Call, Object], None],
         done: Callable[[Process], None],
         gave_back: Callable[[Process, list[Call]], None],
@@ -90,6 +83,7 @@ class Process:
         say: Callable[[Line], None],
     ) -> None:
         self.code = code
+        self._zygote = zygote
         self.calls: dict[str, Call] = {}
         self.manifest: list[Object] = []
         self.isolation: Found = {}
@@ -114,43 +108,39 @@ class Process:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed when the worker has it
         self._file.truncate(PAGE_BYTES)
         self._page = Page(mmap.mmap(self._file.fileno(), PAGE_BYTES))
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._reading: asyncio.Task[None] | None = None
         self._exit: asyncio.Task[int] | None = None
 
     async def start(self) -> None:
-        """Run the worker until it has loaded `main.py`. Gone says why it could not."""
+        """Have a worker that has loaded `main.py`. Gone says why there is none."""
         ours, theirs = socket.socketpair()
         self._rest = ours.dup()
         said, says = os.pipe()
         output = os.fdopen(said, "rb", buffering=0)
-        counter = self._file.fileno()
-        roots = [str(Path(room.__file__ or "").parents[1]) for room in (mbaas, mbaas_functions)]
         code = self.code
-        places = [str(code.folder), str(self._scratch), str(code.packages or "")]
-        arguments = [str(theirs.fileno()), str(counter), *places, STRICT if code.strict else "", *roots]
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-I", "-c", _START, *arguments),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=says,
-                stderr=asyncio.subprocess.STDOUT,
-                pass_fds=(theirs.fileno(), counter),
-                env={**code.secrets, "LANG": "C.UTF-8", "TMPDIR": str(self._scratch)},
-                cwd=code.folder,
-                start_new_session=True,
-            )
+            self._child = await self._zygote.fork((theirs.fileno(), self._file.fileno(), says))
         except BaseException:
             output.close()
+            ours.close()
             raise
         finally:
             os.close(says)
             theirs.close()
             self._file.close()
         self._reading = asyncio.create_task(self._read_output(output))
-        self._exit = asyncio.create_task(self._exited(self._process))
+        self._exit = asyncio.create_task(self._exited(self._child))
         await asyncio.get_running_loop().create_connection(lambda: self._frames, sock=ours)
+        self._frames.send(
+            {
+                "folder": str(code.folder),
+                "packages": None if code.packages is None else str(code.packages),
+                "scratch": str(self._scratch),
+                "environment": {**code.secrets, "LANG": "C.UTF-8", "TMPDIR": str(self._scratch)},
+                "strict": code.strict,
+            }
+        )
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._ready
@@ -216,11 +206,11 @@ class Process:
     def _weigh(self, session: int, process: int) -> bool:
         """How nice it is to others: as one of the sessions, where Linux weighs those first (sched(7), autogroup), and as a process, for
         which the server's own is the usual. False if it may not have that."""
-        assert self._process is not None
+        assert self._child is not None
         with suppress(OSError):
-            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(session))
+            Path(f"/proc/{self._child.pid}/autogroup").write_text(str(session))
         try:
-            os.setpriority(os.PRIO_PGRP, self._process.pid, process)
+            os.setpriority(os.PRIO_PGRP, self._child.pid, process)
         except PermissionError:
             return False
         except ProcessLookupError:
@@ -229,9 +219,9 @@ class Process:
 
     def _computed(self) -> float:
         """Seconds of the processor's time that it has had; 0 where no system tells (proc_pid_stat(5), utime and stime)."""
-        assert self._process is not None
+        assert self._child is not None
         try:
-            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return 0.0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -251,9 +241,8 @@ class Process:
 
     def kill(self) -> None:
         """End it at once, with whatever it has started."""
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._child is not None:
+            self._child.kill()
         self._frames.abort()
 
     async def close(self) -> None:
@@ -286,9 +275,9 @@ class Process:
             await asyncio.gather(self._reading, return_exceptions=True)
         return status
 
-    async def _exited(self, process: asyncio.subprocess.Process) -> int:
+    async def _exited(self, child: Child) -> int:
         """Its status. What it has started may hold the connection open."""
-        status = await process.wait()
+        status = await child.status
         self._frames.abort()
         return status
 

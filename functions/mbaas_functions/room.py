@@ -19,6 +19,7 @@ from mbaas_functions.kinds import FUNCTION
 from mbaas_functions.partners.calls import Partners, Tell, nobody
 from mbaas_functions.partners.events import Events
 from mbaas_functions.partners.subjects import checked, enabled
+from mbaas_functions.zygote import Zygote
 
 _ROOM, _ELSEWHERE = "functions", "functions elsewhere"
 
@@ -26,10 +27,10 @@ _ROOM, _ELSEWHERE = "functions", "functions elsewhere"
 class Functions:
     """The functions and triggers of one app, wherever they are. A webhook comes before a hosted one of its name."""
 
-    def __init__(self, app: App, hooks: Hooks, partners: Partners, owner: Owner, read_limits: ReadLimits) -> None:
+    def __init__(self, app: App, hooks: Hooks, partners: Partners, owner: Owner, zygote: Zygote, read_limits: ReadLimits) -> None:
         self.hooks, self.partners = hooks, partners
         self.events = Events(app, partners.registry, partners.line, owner)
-        self.hosted = Hosted(app, owner, self.call, read_limits)
+        self.hosted = Hosted(app, owner, zygote, self.call, read_limits)
 
     async def open(self) -> None:
         """Learn which there are. Gone says why those of the server's own folder cannot be loaded."""
@@ -77,11 +78,11 @@ def join(app: App, outbound: Outbound) -> None:
 
 
 @asynccontextmanager
-async def opened(app: App, read_limits: ReadLimits) -> AsyncIterator[Functions]:
+async def opened(app: App, zygote: Zygote, read_limits: ReadLimits) -> AsyncIterator[Functions]:
     """The app with its functions. Gone says why those of the server's own folder cannot be loaded."""
     hooks, partners = app.rooms[_ELSEWHERE]
     owner = Owner(app.options.data_dir, app.ids.uuid())
-    functions = Functions(app, hooks, partners, owner, read_limits)
+    functions = Functions(app, hooks, partners, owner, zygote, read_limits)
     try:
         await functions.open()
         app.rooms[_ROOM] = app.triggers = app.functions = functions

@@ -26,6 +26,7 @@ from mbaas.kernel.options import AppOptions
 from mbaas_functions import isolation
 from mbaas_functions.code import Code
 from mbaas_functions.pool import Pool
+from mbaas_functions.zygote import Zygote
 
 if TYPE_CHECKING:
     from mbaas_push.checking import Checked
@@ -256,9 +257,11 @@ def _loosened(configuration: Configuration, security: bool) -> Iterator[str]:
 async def _layers() -> isolation.Found:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "main.py").touch()
-        pool = Pool(Code(Path(folder)), lambda *_: None, lambda _: None)
+        zygote = Zygote()
+        pool = Pool(Code(Path(folder)), zygote, lambda *_: None, lambda _: None)
         try:
             await pool.open()
         finally:
             await pool.close()
+            await zygote.close()
         return pool.isolation

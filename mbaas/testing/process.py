@@ -118,6 +118,11 @@ class TestServer:
         file.write_text(json.dumps({"serverURL": f"http://127.0.0.1:{port}/parse", **options}))
         return cls(folder, "serve", "--parse-config", str(file), settings={"port": port, **settings}, bare=True)
 
+    def function_workers(self) -> list[int]:
+        """The processes that run its functions, where one process serves: those that its zygote has forked (Linux)."""
+        assert self.process is not None
+        return [worker for zygote in _children(self.process.pid) for worker in _children(zygote)]
+
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
         """Status and body of a plain GET; JSON is decoded."""
         return self.call("GET", path, headers=headers)
@@ -175,6 +180,13 @@ def mbaas(folder: Path, *arguments: str, said: str = "", **variables: str) -> su
         said_file.write_text(said)
         code = _Forked(arguments, folder, environment, said_file, out, err).wait(COMMAND_SECONDS)
         return subprocess.CompletedProcess(["mbaas", *arguments], code, out.read_text(), err.read_text())
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 class _Forked:

@@ -85,8 +85,7 @@ def test_nothing_is_left_over(trouble: TestServer) -> None:
     pid = trouble.process.pid
 
     def there() -> tuple[int, int]:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return len(list(Path(f"/proc/{pid}/fd").iterdir())), len(children)
+        return len(list(Path(f"/proc/{pid}/fd").iterdir())), len(trouble.function_workers())
 
     def settled() -> tuple[int, int]:
         """When what ends has ended: one worker's death is heard of, and another takes its place."""
@@ -115,6 +114,24 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(trouble: TestServer) -
     while call(trouble, "who")[1].get("result") in (None, told["result"]):
         assert time.monotonic() < deadline
     assert call(trouble, "fine") == (200, {"result": "fine"})
+
+
+def test_where_workers_are_forked_from_a_process_that_ends_others_are_there(trouble: TestServer) -> None:
+    """It takes its workers with it, whose calls fail with their names; the next call has a worker again."""
+    _, told = call(trouble, "who")
+    zygote = int(Path(f"/proc/{told['result']}/stat").read_text().rpartition(")")[2].split()[1])
+    with ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(call, trouble, "spinForLong")
+        deadline = time.monotonic() + 20
+        # One that computes and takes no messages gives way.
+        while len({os.getpriority(os.PRIO_PROCESS, pid) for pid in trouble.function_workers()}) < 2:
+            assert time.monotonic() < deadline
+        os.kill(zygote, signal.SIGKILL)
+        error = "function spinForLong did not end: its worker ended by SIGKILL"
+        assert lost.result() == (400, {"code": 141, "error": error})
+    assert call(trouble, "fine") == (200, {"result": "fine"})
+    while Path(f"/proc/{told['result']}").exists():
+        assert time.monotonic() < deadline
 
 
 def test_a_call_that_has_ended_may_do_nothing_more(trouble: TestServer) -> None:
@@ -192,14 +209,12 @@ def test_a_worker_has_no_database_and_no_descriptor_but_its_own(trouble: TestSer
 def test_no_worker_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
     """Not even one that never gives way."""
     server = TestServer(tmp_path, settings={"preset": "parse", "functions": APPS / "trouble"}).start()
-    assert server.process is not None
-    path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     with ThreadPoolExecutor(1) as pool:
         lost = pool.submit(call, server, "spinForLong")
         deadline = time.monotonic() + 20
-        while call(server, "fine")[0] != 200 or len(children := path.read_text().split()) < 2:
+        while call(server, "fine")[0] != 200 or len(workers := server.function_workers()) < 2:
             assert time.monotonic() < deadline
         server.kill()
-        while any(Path(f"/proc/{pid}").exists() for pid in children):
+        while any(Path(f"/proc/{pid}").exists() for pid in workers):
             assert time.monotonic() < deadline
         assert isinstance(lost.exception(), OSError)

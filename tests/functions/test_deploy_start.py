@@ -52,14 +52,12 @@ def test_an_active_deployment_wins_over_the_folder_until_it_is_deactivated(tmp_p
 
 def test_without_code_there_is_no_worker(tmp_path: Path) -> None:
     with TestServer(tmp_path, settings={"preset": "parse"}) as server:
-        assert server.process is not None
-        pid = server.process.pid
-        assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+        assert server.function_workers() == []
         assert called(server)[1]["code"] == 141
         number = Deployer(server).ready(folder_with(tmp_path / "code", main=version(1)))
         status, answer = Deployer(server).activate(number, 50)
         assert (status, answer["error"]) == (409, "There is nothing to share calls with: activate it for all of them.")
-        soon(lambda: Path(f"/proc/{pid}/task/{pid}/children").read_text() == "")
+        soon(lambda: server.function_workers() == [])
 
 
 def test_what_a_machine_has_lost_is_made_anew(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from mbaas.storage.ports import Row
 from mbaas.testing.clock import FakeClock
 from mbaas_functions.partners.deliveries import DELIVERIES
 from mbaas_functions.room import Functions, opened
+from mbaas_functions.zygote import Zygote
 from tests.functions.web import Web, respond, web
 from tests.waiting import until
 
@@ -69,8 +70,10 @@ async def app(tmp_path: Path, clock: FakeClock) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def functions(app: App) -> AsyncIterator[Functions]:
-    async with opened(app, lambda declared: ()) as running:
+    zygote = Zygote()
+    async with opened(app, zygote, lambda declared: ()) as running:
         yield running
+    await zygote.close()
 
 
 async def ride(app: App) -> None:

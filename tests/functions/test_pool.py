@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mbaas_functions.code import Code
 from mbaas_functions.lines import Line
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call
+from mbaas_functions.zygote import Zygote
 from tests.functions.deploying import folder_with
 from tests.waiting import until
 
@@ -33,16 +35,23 @@ async def block(request):
 """
 
 
+@pytest.fixture
+async def zygote() -> AsyncIterator[Zygote]:
+    made = Zygote()
+    yield made
+    await made.close()
+
+
 def call(n: int) -> Call:
     result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     return Call("function", "block", {"params": {"n": n}}, MASTER, time.monotonic() + 30, result)
 
 
-async def test_it_ends_when_its_last_call_has_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_ends_when_its_last_call_has_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zygote: Zygote) -> None:
     """One worker that is busy, and others that wait for it."""
     monkeypatch.setattr(pool, "_MOST_WORKERS", 1)
     said: list[Line] = []
-    made = Pool(Code(folder_with(tmp_path, main=CODE)), lambda *_: None, said.append)
+    made = Pool(Code(folder_with(tmp_path, main=CODE)), zygote, lambda *_: None, said.append)
     await made.open()
     waiting = [asyncio.create_task(made.call(call(n))) for n in range(6)]
     await asyncio.sleep(0)
@@ -52,17 +61,17 @@ async def test_it_ends_when_its_last_call_has_and_not_before(tmp_path: Path, mon
     assert said == []
 
 
-async def test_without_calls_it_ends_at_once(tmp_path: Path) -> None:
-    made = Pool(Code(folder_with(tmp_path, main=CODE)), lambda *_: None, print)
+async def test_without_calls_it_ends_at_once(tmp_path: Path, zygote: Zygote) -> None:
+    made = Pool(Code(folder_with(tmp_path, main=CODE)), zygote, lambda *_: None, print)
     await made.open()
     async with asyncio.timeout(10):
         await made.drain()
 
 
-async def test_when_all_is_quiet_one_worker_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_when_all_is_quiet_one_worker_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zygote: Zygote) -> None:
     """Also where one was on its way when the last call ended."""
     monkeypatch.setattr(pool, "_IDLE_SECONDS", 0.2)
-    made = Pool(Code(folder_with(tmp_path, main=CODE)), lambda *_: None, print)
+    made = Pool(Code(folder_with(tmp_path, main=CODE)), zygote, lambda *_: None, print)
     await made.open()
     assert [(await each)["value"] for each in [asyncio.create_task(made.call(call(n))) for n in range(3)]] == [
         {"result": n} for n in range(3)
@@ -76,11 +85,13 @@ async def test_when_all_is_quiet_one_worker_is_kept(tmp_path: Path, monkeypatch:
     await made.close()
 
 
-async def test_short_calls_are_answered_in_turn_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_short_calls_are_answered_in_turn_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zygote: Zygote
+) -> None:
     """More than there is room for, while one that takes long has a worker to itself: none is overtaken by all of those that come later."""
     monkeypatch.setattr(pool, "_MOST_WORKERS", 2)
     code = CODE.replace("time.sleep(0.2)", "time.sleep(request.params['seconds'])")
-    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, print)
+    made = Pool(Code(folder_with(tmp_path, main=code)), zygote, lambda *_: None, print)
     await made.open()
     ended: list[int] = []
 
@@ -102,11 +113,11 @@ async def test_short_calls_are_answered_in_turn_however_many_there_are(tmp_path:
 
 
 async def test_a_long_call_does_not_get_the_last_worker_in_a_moment_between_two_short_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zygote: Zygote
 ) -> None:
     monkeypatch.setattr(pool, "_MOST_WORKERS", 1)
     code = CODE.replace("time.sleep(0.2)", "pass") + '\ncloud.define("long")(lambda request: time.sleep(0.1))\n'
-    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, print)
+    made = Pool(Code(folder_with(tmp_path, main=code)), zygote, lambda *_: None, print)
     await made.open()
     ended: list[str] = []
 
@@ -127,13 +138,13 @@ async def test_a_long_call_does_not_get_the_last_worker_in_a_moment_between_two_
     await made.close()
 
 
-async def test_a_worker_that_computes_and_takes_no_messages_gives_way_until_it_takes_some(tmp_path: Path) -> None:
+async def test_a_worker_that_computes_and_takes_no_messages_gives_way_until_it_takes_some(tmp_path: Path, zygote: Zygote) -> None:
     code = CODE.replace("time.sleep(0.2)", "while not os.path.exists('../enough'): pass")
-    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, print)
+    made = Pool(Code(folder_with(tmp_path, main=code)), zygote, lambda *_: None, print)
     await made.open()
     (worker,) = made._workers
-    assert worker._process is not None
-    pid, usual = worker._process.pid, os.getpriority(os.PRIO_PROCESS, 0)
+    assert worker._child is not None
+    pid, usual = worker._child.pid, os.getpriority(os.PRIO_PROCESS, 0)
     computing = asyncio.create_task(made.call(call(1)))
     async with asyncio.timeout(30):
         await until(lambda: os.getpriority(os.PRIO_PROCESS, pid) != usual)
@@ -145,15 +156,15 @@ async def test_a_worker_that_computes_and_takes_no_messages_gives_way_until_it_t
     await made.close()
 
 
-async def test_what_a_worker_said_before_it_ended_is_heard_although_the_server_was_writing_to_it(tmp_path: Path) -> None:
+async def test_what_a_worker_said_before_it_ended_is_heard_although_the_server_was_writing_to_it(tmp_path: Path, zygote: Zygote) -> None:
     # However slow the machine is, the worker gives none of the calls back.
     patient = "from mbaas_functions.worker import serve\nserve._LONG_SECONDS = 60\n"
     code = patient + CODE.replace("time.sleep(0.2)", "request.params['n'] == 'last' and __import__('os')._exit(3)")
-    made = Pool(Code(folder_with(tmp_path, main=code)), lambda *_: None, lambda _: None)
+    made = Pool(Code(folder_with(tmp_path, main=code)), zygote, lambda *_: None, lambda _: None)
     await made.open()
     (worker,) = made._workers
-    assert worker._process is not None
-    process = os.pidfd_open(worker._process.pid)
+    assert worker._child is not None
+    process = os.pidfd_open(worker._child.pid)
     earlier = [call(n) for n in range(5)]
     last = call(5)
     last.request = {"params": {"n": "last"}}

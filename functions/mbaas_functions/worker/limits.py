@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import struct
 import sys
@@ -61,17 +62,18 @@ def landlock_version() -> int:
     return max(0, int(_libc().syscall(_CREATE, None, 0, _ASK_VERSION)))
 
 
+def end_with_parent() -> None:
+    """Be killed when the process that this one was forked from ends: code that never gives way would not hear of it."""
+    if sys.platform == "linux":
+        _libc().prctl(_DEATH_SIGNAL, signal.SIGKILL)
+
+
 def confine(own: Iterable[Path], scratch: Path, memory: int) -> dict[str, str]:
     """Give up what the worker does not need; it reads its `own` folders. The layers that this system has for it (`isolation.Found`)."""
     found = {isolation.PROCESS.name: ""}
-    if sys.platform == "win32":
-        return found
-    import resource
-
+    end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        # A server that is killed ends nobody: code that never gives way would not hear of it.
-        _libc().prctl(_DEATH_SIGNAL, signal.SIGKILL)
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
             found[isolation.LIMITS.name] = f"{memory // 1024 // 1024} MB of memory"

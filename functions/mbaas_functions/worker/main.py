@@ -1,17 +1,20 @@
-"""The first lines of a worker process. Its arguments: the descriptors of its connection to the server and of the page that counts
-begun calls, its deployment's folder, a folder to write to, the folder of the packages that its code needs, if there is one, and
-`strict` if it is to run nothing where a layer of isolation is missing."""
+"""The first lines of a worker. It is told over its connection what it is to run, and what it may have:
+
+`folder` of its deployment, `scratch` to write to, `packages` that its code needs, where there are some, `environment`, and `strict` if
+it is to run nothing where a layer of isolation is missing.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import mmap
 import os
 import socket
-import sys
+import time
 from pathlib import Path
 
-from mbaas_functions.isolation import STRICT
+import uvloop
+
+from mbaas_functions.frames import read_one
 from mbaas_functions.page import PAGE_BYTES, Page
 from mbaas_functions.worker.limits import confine
 from mbaas_functions.worker.serve import Worker
@@ -20,21 +23,22 @@ MEMORY_BYTES = 512 * 1024 * 1024
 """What a worker may allocate."""
 
 
-def main() -> None:
-    """Serve until the server lets go."""
-    descriptor, counter, folder, scratch, packages, isolation = sys.argv[1:7]
-    own = [Path(folder), *([Path(packages)] if packages else [])]
-    connection = socket.socket(fileno=int(descriptor))
-    begun = mmap.mmap(int(counter), PAGE_BYTES)
-    os.close(int(counter))
-    found = confine(own, Path(scratch), MEMORY_BYTES)
+def main(descriptor: int, counter: int) -> None:
+    """Serve until the server lets go. The descriptors are those of the connection, and of the page that counts begun calls."""
+    connection = socket.socket(fileno=descriptor)
+    begun = mmap.mmap(counter, PAGE_BYTES)
+    os.close(counter)
+    told = read_one(connection)
+    if told is None:
+        return
+    os.environ.clear()
+    os.environ.update(told["environment"])
+    time.tzset()
+    os.chdir(told["folder"])
+    own = [Path(told["folder"]), *([Path(told["packages"])] if told["packages"] else [])]
+    found = confine(own, Path(told["scratch"]), MEMORY_BYTES)
 
     async def serve() -> None:
-        await Worker(Page(begun)).serve(connection, own, found, strict=isolation == STRICT)
+        await Worker(Page(begun)).serve(connection, own, found, strict=told["strict"])
 
-    if sys.platform == "win32":
-        asyncio.run(serve())
-    else:
-        import uvloop
-
-        uvloop.run(serve())
+    uvloop.run(serve())

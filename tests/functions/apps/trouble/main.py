@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import importlib
 import os
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -81,7 +83,10 @@ async def leave(request: Any) -> None:
 @cloud.define("hangUp")
 def hang_up(request: Any) -> None:
     """Closes its connection to the server, and goes on."""
-    os.close(int(sys.argv[1]))
+    for number in range(3, 64):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.close(number)
     time.sleep(3600)
 
 
