@@ -17,7 +17,7 @@ from typing import Any
 import uvloop
 
 from mbaas.app import open_app
-from mbaas.cli.serve import tune_interpreter
+from mbaas.cli.interpreter import tune_interpreter
 from mbaas.data.app import App
 from mbaas.kernel.caller import MASTER
 from mbaas.kernel.options import AppOptions, PushOptions, ServerOptions

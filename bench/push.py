@@ -25,6 +25,7 @@ from firebase_admin import messaging
 
 from bench.audience import running_app, seed
 from bench.live import spent
+from mbaas.cli.interpreter import tune_interpreter
 from mbaas.configuration import push_options
 from mbaas.kernel.caller import MASTER
 from mbaas.outbound.reach import Reach
@@ -169,6 +170,7 @@ async def end_to_end(mock: Mock, count: int, folder: Path) -> None:
 def main() -> None:
     """Run in folders that are removed afterwards, end to end with as many devices as the arguments say."""
     count = next((int(argument) for argument in sys.argv[1:] if argument.isdecimal()), DEVICES)
+    tune_interpreter()
     made = Path(tempfile.mkdtemp())
     try:
         credentials.make(made / "mock")

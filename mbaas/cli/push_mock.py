@@ -10,6 +10,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
+from mbaas.cli.interpreter import tune_interpreter
 from mbaas.settings import SettingsError
 from mbaas_push.mock import credentials
 from mbaas_push.mock.script import Script
@@ -21,6 +22,7 @@ def mock(folder: Path, port: int) -> None:
     folder = folder.absolute()
     try:
         credentials.make(folder)
+        tune_interpreter()
         uvloop.run(_serve(folder, port))
     except OSError as error:
         raise SettingsError(f"the mock cannot be started with its keys in {folder}, on port {port}: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import socket
@@ -15,6 +14,7 @@ import uvicorn
 from mbaas import __version__, settings
 from mbaas.app import Server, build
 from mbaas.cli.claim import claim
+from mbaas.cli.interpreter import tune_interpreter
 from mbaas.cli.workers import Worker, fork
 from mbaas.configuration import Configuration, configure
 from mbaas.kernel.errors import MbaasError
@@ -27,11 +27,6 @@ DRAIN_SECONDS = 25
 _BACKLOG = 2048
 _MESSAGE_BYTES = 1024 * 1024
 """The longest message of a live-query client."""
-_GARBAGE = 20_000
-"""Allocations between two searches for unreachable cycles. At Python's 700 they take a tenth of a busy server's time."""
-
-_TURN_SECONDS = 0.001
-"""How long a thread may go on in Python while another waits: the loop must hear of a commit before 5 ms, Python's own, are over."""
 
 
 def serve(parse_config: Path | None) -> None:
@@ -156,11 +151,3 @@ def _config(app: Server, options: ServerOptions) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-
-
-def tune_interpreter() -> None:
-    """What is loaded stays for good, and need not be looked through at all; a thread that has written to disk is heard soon."""
-    gc.freeze()
-    gc.set_threshold(_GARBAGE, 20, 50)
-    gc.enable()
-    sys.setswitchinterval(_TURN_SECONDS)

@@ -183,7 +183,7 @@ class PushOptions:
     """A P-256 key, as PEM."""
     webpush_subject: str | None = None
     ca_file: Path | None = None
-    lane: Literal["curl", "h2"] = "curl"
+    lane: Literal["curl", "h2"] = "h2"
 
     @property
     def configured(self) -> bool:

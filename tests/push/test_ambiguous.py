@@ -75,6 +75,8 @@ async def test_who_dies_with_a_second_attempt_on_the_wire_leaves_that(
 async def test_a_line_that_breaks_leaves_it_open_or_is_tried_again(
     app: App, script: Script, clock: FakeClock, asked: str, state: str, received: int
 ) -> None:
+    # What is cut has nobody else's message under way.
+    script.streams = 1
     script.tokens["cut"] = deque([Reply(drop=True), Reply()])
     for token in ("cut", "fine"):
         await device(app, token)
@@ -94,6 +96,7 @@ async def test_what_is_refused_for_a_while_was_surely_not_sent_and_is_tried_agai
 
 
 async def test_a_campaign_that_sends_nothing_twice_counts_what_is_unknown(app: App, script: Script, clock: FakeClock) -> None:
+    script.streams = 1
     script.tokens["cut"] = deque([Reply(drop=True)])
     for token in ("cut", "fine"):
         await marketing.phone(app, token)

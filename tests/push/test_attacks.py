@@ -172,8 +172,8 @@ async def test_an_answer_without_end_is_not_read(
         return LaneReply(code, body, retry_after_s)
 
     monkeypatch.setattr("mbaas_push.mock.server.answer", lambda *_: Answered(201, b"x" * 60_000, reply=Reply(201)))
-    monkeypatch.setattr("mbaas_push.transports.curl_lane.MOST_BYTES", 1000)
-    monkeypatch.setattr("mbaas_push.transports.curl_lane.Reply", noted)
+    monkeypatch.setattr("mbaas_push.transports.h2_connection.MOST_BYTES", 1000)
+    monkeypatch.setattr("mbaas_push.transports.h2_connection.Reply", noted)
     await device(app, subscription(push_settings, "b1")[0], "web")
     assert (await ended(app, await push(app)))["numSent"] == 1
     assert read == [0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -29,6 +31,8 @@ _SUBSCRIPTION = re.compile(
     r"/v1/projects/[^/]+/registrations/([^/]+)/topicSubscriptions(?:/([^/?]+)\?allow_missing=true|\?topic_name=([^&]+))"
 )
 ACCESS = "mock-access-token"
+_numbers = itertools.count(time.time_ns())
+"""Of messages that have been taken."""
 
 
 @dataclass(slots=True)
@@ -76,7 +80,7 @@ def _fcm(script: Script, headers: dict[str, str], read: dict[str, str], body: by
         return _fcm_error(reply)
     if "topic" in message or "condition" in message:
         script.note_topics(message.get("condition", f"'{token}' in topics"), message)
-    return _json(200, {"name": f"projects/mock/messages/{uuid4()}"}, reply=reply)
+    return _json(200, {"name": f"projects/mock/messages/0:{next(_numbers)}"}, reply=reply)
 
 
 def _fcm_topics(script: Script, method: str, path: re.Match[str], headers: dict[str, str]) -> Answered:
@@ -109,7 +113,7 @@ def _apns(script: Script, token: str, headers: dict[str, str], read: dict[str, s
         return _json(403, {"reason": "MissingProviderToken"})
     reply = script.reply(token)
     script.note("apns", token, reply, orjson.loads(body), read)
-    apns_id = (("apns-id", headers.get("apns-id", str(uuid4()))),)
+    apns_id = (("apns-id", headers.get("apns-id") or str(uuid4())),)
     if reply.status == 200:
         return Answered(200, headers=apns_id, reply=reply)
     told: dict[str, Any] = {"reason": reply.reason, **({"timestamp": reply.timestamp} if reply.timestamp is not None else {})}
@@ -120,7 +124,7 @@ def _web_push(script: Script, token: str, read: dict[str, str], body: bytes) -> 
     reply = script.reply(token)
     status = 201 if reply.status == 200 else reply.status
     script.note("webpush", token, Reply(status), body.hex(), read)
-    return Answered(status, headers=(("location", f"/m/{uuid4()}"), *_retry(reply)), reply=reply)
+    return Answered(status, headers=(("location", f"/m/{next(_numbers)}"), *_retry(reply)), reply=reply)
 
 
 def _json(status: int, value: Any, *, reply: Reply | None = None, more: tuple[tuple[str, str], ...] = ()) -> Answered:

@@ -14,25 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from mbaas_push.mock.headers import Reader, Unreadable, written
+from mbaas_push.http2 import frames
+from mbaas_push.http2.frames import Wrong
+from mbaas_push.http2.headers import Reader, Unreadable, written
 from mbaas_push.mock.providers import Answered, answer
 from mbaas_push.mock.script import Script
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
-_END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 1, 1, 4, 8, 32
-_MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE = 3, 4, 5
-_PROTOCOL_ERROR, _FLOW_CONTROL_ERROR, _FRAME_SIZE_ERROR, _COMPRESSION_ERROR = 1, 3, 6, 9
-_FRAME, _WINDOW, _LARGEST_WINDOW = 16_384, 65_535, (1 << 31) - 1
 _MOST_OF_HEADERS = 65_536
-
-
-class _Wrong(Exception):
-    """The other side does what it must not: the connection ends."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(slots=True)
@@ -62,9 +50,9 @@ class Connection(asyncio.Protocol):
         """Headers that go on: their stream and flags."""
         self._used = 0
         """Bytes of messages since the other side was last told that it may send as many more."""
-        self._limits = 1 << 31, _WINDOW
+        self._limits = 1 << 31, frames.WINDOW
         """How many streams, and bytes of each, the other side may send: what it has confirmed, as until then it may send more."""
-        self._window, self._their_window, self._their_frame = _WINDOW, _WINDOW, _FRAME
+        self._window, self._their_window, self._their_frame = frames.WINDOW, frames.WINDOW, frames.FRAME
         self._messages = 0
         self._leaving = False
 
@@ -75,8 +63,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._told = self._script.streams, self._script.window
-        pairs = zip((_MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE), self._told, strict=True)
-        self._frame(_SETTINGS, 0, 0, b"".join(name.to_bytes(2, "big") + value.to_bytes(4, "big") for name, value in pairs))
+        pairs = zip((frames.MAX_CONCURRENT_STREAMS, frames.INITIAL_WINDOW_SIZE), self._told, strict=True)
+        self._out += frames.with_settings(pairs)
         self._flush()
 
     def data_received(self, data: bytes) -> None:
@@ -85,11 +73,11 @@ class Connection(asyncio.Protocol):
         self._unread += data
         try:
             self._read()
-        except (_Wrong, Unreadable) as wrong:
-            self._farewell(wrong.code if isinstance(wrong, _Wrong) else _COMPRESSION_ERROR)
+        except (Wrong, Unreadable) as wrong:
+            self._farewell(wrong.code if isinstance(wrong, Wrong) else frames.COMPRESSION_ERROR)
             return
         if self._used:
-            self._frame(_WINDOW_UPDATE, 0, 0, self._used.to_bytes(4, "big"))
+            self._frame(frames.WINDOW_UPDATE, 0, 0, self._used.to_bytes(4, "big"))
             self._used = 0
         self._flush()
         if self._leaving:
@@ -97,97 +85,86 @@ class Connection(asyncio.Protocol):
 
     def _read(self) -> None:
         """Take the frames that have come whole."""
-        unread, at = self._unread, 0
         if not self._greeted:
-            if len(unread) < len(_PREFACE):
+            if len(self._unread) < len(frames.PREFACE):
                 return
-            if not unread.startswith(_PREFACE):
-                raise _Wrong(_PROTOCOL_ERROR)
-            self._greeted, at = True, len(_PREFACE)
-        data = bytes(unread)
-        while len(data) - at >= 9:
-            length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
-            if length > _FRAME:
-                raise _Wrong(_FRAME_SIZE_ERROR)
-            end = at + 9 + length
-            if end > len(data):
-                break
-            self._take(data[at + 3], data[at + 4], int.from_bytes(data[at + 5 : at + 9], "big") & _LARGEST_WINDOW, data[at + 9 : end])
-            at = end
-        del unread[:at]
+            if not self._unread.startswith(frames.PREFACE):
+                raise Wrong(frames.PROTOCOL_ERROR)
+            self._greeted = True
+            del self._unread[: len(frames.PREFACE)]
+        for each in frames.whole(self._unread):
+            self._take(*each)
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if self._block is not None and (kind != _CONTINUATION or stream != self._block[0]):
-            raise _Wrong(_PROTOCOL_ERROR)
-        if kind == _DATA:
+        if self._block is not None and (kind != frames.CONTINUATION or stream != self._block[0]):
+            raise Wrong(frames.PROTOCOL_ERROR)
+        if kind == frames.DATA:
             self._take_data(flags, stream, payload)
-        elif kind == _HEADERS:
-            block = _unpadded(flags, payload)
-            self._take_headers(stream, flags, block[5:] if flags & _PRIORITY else block)
-        elif kind == _CONTINUATION:
+        elif kind == frames.HEADERS:
+            self._take_headers(stream, flags, frames.block_of(flags, payload))
+        elif kind == frames.CONTINUATION:
             if self._block is None:
-                raise _Wrong(_PROTOCOL_ERROR)
+                raise Wrong(frames.PROTOCOL_ERROR)
             _, first, block = self._block
-            self._take_headers(stream, first | flags & _END_HEADERS, block + payload)
-        elif kind == _RESET:
+            self._take_headers(stream, first | flags & frames.END_HEADERS, block + payload)
+        elif kind == frames.RESET:
             self._streams.pop(stream, None)
-        elif kind == _SETTINGS:
+        elif kind == frames.SETTINGS:
             self._take_settings(flags, payload)
-        elif kind == _PING and not flags & _ACK:
-            self._frame(_PING, _ACK, 0, payload)
-        elif kind == _WINDOW_UPDATE:
-            self._take_window(stream, int.from_bytes(payload, "big") & _LARGEST_WINDOW)
+        elif kind == frames.PING and not flags & frames.ACK:
+            self._frame(frames.PING, frames.ACK, 0, payload)
+        elif kind == frames.WINDOW_UPDATE:
+            self._take_window(stream, int.from_bytes(payload, "big") & frames.LARGEST)
 
     def _take_headers(self, stream: int, flags: int, block: bytes) -> None:
         if len(block) > _MOST_OF_HEADERS:
-            raise _Wrong(_PROTOCOL_ERROR)
-        if not flags & _END_HEADERS:
+            raise Wrong(frames.PROTOCOL_ERROR)
+        if not flags & frames.END_HEADERS:
             self._block = stream, flags, block
             return
         self._block = None
         head = self._reader.read(block)
         if stream not in self._streams:
             if stream % 2 == 0 or stream <= self._last or len(self._streams) >= self._limits[0]:
-                raise _Wrong(_PROTOCOL_ERROR)
+                raise Wrong(frames.PROTOCOL_ERROR)
             self._last = stream
             self._streams[stream] = _Stream(self._limits[1], self._their_window, head)
-        if flags & _END_STREAM:
+        if flags & frames.END_STREAM:
             self._answer_to(stream)
 
     def _take_data(self, flags: int, number: int, payload: bytes) -> None:
         self._used += len(payload)
-        if self._used > _WINDOW or number > self._last:
-            raise _Wrong(_FLOW_CONTROL_ERROR if self._used > _WINDOW else _PROTOCOL_ERROR)
+        if self._used > frames.WINDOW or number > self._last:
+            raise Wrong(frames.FLOW_CONTROL_ERROR if self._used > frames.WINDOW else frames.PROTOCOL_ERROR)
         stream = self._streams.get(number)
         if stream is None:
             # It has been given up meanwhile.
             return
         stream.room -= len(payload)
         if stream.room < 0 or stream.taken:
-            raise _Wrong(_FLOW_CONTROL_ERROR if stream.room < 0 else _PROTOCOL_ERROR)
-        stream.body += _unpadded(flags, payload)
-        if flags & _END_STREAM:
+            raise Wrong(frames.FLOW_CONTROL_ERROR if stream.room < 0 else frames.PROTOCOL_ERROR)
+        stream.body += frames.unpadded(flags, payload)
+        if flags & frames.END_STREAM:
             self._answer_to(number)
         elif payload:
             stream.room += len(payload)
-            self._frame(_WINDOW_UPDATE, 0, number, len(payload).to_bytes(4, "big"))
+            self._frame(frames.WINDOW_UPDATE, 0, number, len(payload).to_bytes(4, "big"))
 
     def _take_settings(self, flags: int, payload: bytes) -> None:
-        if flags & _ACK:
+        if flags & frames.ACK:
             more = self._told[1] - self._limits[1]
             self._limits = self._told
             for stream in self._streams.values():
                 stream.room += more
             return
-        for at in range(0, len(payload) - 5, 6):
-            name, value = int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
-            if name == _INITIAL_WINDOW_SIZE:
+        for name, value in frames.settings(payload):
+            if name == frames.INITIAL_WINDOW_SIZE:
                 for stream in self._streams.values():
                     stream.window += value - self._their_window
                 self._their_window = value
-            elif name == _MAX_FRAME_SIZE:
+            elif name == frames.MAX_FRAME_SIZE:
                 self._their_frame = value
-        self._frame(_SETTINGS, _ACK, 0)
+        self._frame(frames.SETTINGS, frames.ACK, 0)
         self._send_what_is_left()
 
     def _take_window(self, number: int, more: int) -> None:
@@ -201,7 +178,7 @@ class Connection(asyncio.Protocol):
         """A request is there: have it answered, at once or later."""
         stream, script = self._streams[number], self._script
         if stream.taken or not {":method", ":path"} <= stream.head.keys():
-            raise _Wrong(_PROTOCOL_ERROR)
+            raise Wrong(frames.PROTOCOL_ERROR)
         stream.taken = True
         answered = answer(script, stream.head[":method"], stream.head[":path"], stream.head, bytes(stream.body))
         reply = answered.reply
@@ -229,7 +206,7 @@ class Connection(asyncio.Protocol):
             # The sender has given it up.
             return
         block = written(answered.status, answered.headers)
-        self._frame(_HEADERS, _END_HEADERS | (0 if answered.body else _END_STREAM), number, block)
+        self._frame(frames.HEADERS, frames.END_HEADERS | (0 if answered.body else frames.END_STREAM), number, block)
         if answered.body:
             stream.left = memoryview(answered.body)
             self._send(number, stream)
@@ -247,32 +224,24 @@ class Connection(asyncio.Protocol):
             part, left = bytes(left[:room]), left[room:]
             self._window -= len(part)
             stream.window -= len(part)
-            self._frame(_DATA, 0 if left else _END_STREAM, number, part)
+            self._frame(frames.DATA, 0 if left else frames.END_STREAM, number, part)
         stream.left = left
         if not left:
             del self._streams[number]
 
     def _farewell(self, code: int, told: bytes = b"") -> None:
         assert self._transport is not None
-        self._frame(_GOAWAY, 0, 0, self._last.to_bytes(4, "big") + code.to_bytes(4, "big") + told)
+        self._frame(frames.GOAWAY, 0, 0, self._last.to_bytes(4, "big") + code.to_bytes(4, "big") + told)
         self._flush()
         self._transport.close()
 
     def _frame(self, kind: int, flags: int, stream: int, payload: bytes = b"") -> None:
-        self._out += len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+        self._out += frames.frame(kind, flags, stream, payload)
 
     def _flush(self) -> None:
         if self._out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(bytes(self._out))
         self._out.clear()
-
-
-def _unpadded(flags: int, payload: bytes) -> bytes:
-    if not flags & _PADDED:
-        return payload
-    if not payload or payload[0] >= len(payload):
-        raise _Wrong(_PROTOCOL_ERROR)
-    return payload[1 : len(payload) - payload[0]]
 
 
 @asynccontextmanager

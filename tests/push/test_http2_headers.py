@@ -7,7 +7,7 @@ from hpack import Decoder, Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbaas_push.mock.headers import Reader, Unreadable, written
+from mbaas_push.http2.headers import Reader, Unreadable, written
 
 NAMES = st.sampled_from([":method", ":path", ":status", "authorization", "apns-topic", "content-type", "x" * 200])
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)

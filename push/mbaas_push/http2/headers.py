@@ -1,6 +1,6 @@
-"""Header blocks of HTTP/2 (RFC 7541) as the mock reads and writes them: with the tables of the `hpack` package.
+"""Header blocks of HTTP/2 (RFC 7541) read and written with the tables of the `hpack` package.
 
-That package's own decoder takes more time than all the rest of the mock: here it is a loop, and a text that comes again is decoded once.
+That package's own decoder takes more time than all the rest of a message: here it is a loop, and a text that comes again is decoded once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from hpack.table import HeaderTable
 Field = tuple[str, str]
 _KNOWN: list[Field] = [("", ""), *((name.decode(), value.decode()) for name, value in HeaderTable.STATIC_TABLE)]
 """What both sides know from the first; numbers begin at 1."""
-_TABLE_BYTES, _FIELD_BYTES = 4096, 32
-_STATUS = 8
-"""Where `:status` stands in the table that both sides know."""
+TABLE_BYTES, _FIELD_BYTES = 4096, 32
+"""What is kept where nothing else was told, and what each field counts beside its bytes."""
+_AUTHORITY, _METHOD, _PATH, _HTTPS, _STATUS = b"\x01", b"\x02", b"\x04", b"\x87", b"\x08"
+"""Names by their places in the table that both sides know, their values to follow; of `:scheme` the value, too."""
+_NEVER_KEPT = b"\x10"
 _MOST_DIGITS = 5
 
 
@@ -28,12 +30,13 @@ class Unreadable(Exception):
 
 
 class Reader:
-    """Reads the blocks of one connection."""
+    """Reads the blocks of one connection, whose other side was told that it may have `most` bytes of headers kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = TABLE_BYTES) -> None:
         self._kept: deque[Field] = deque()
         """What the other side may refer to from now on, the latest first."""
-        self._bytes, self._most = 0, _TABLE_BYTES
+        self._bytes, self._told = 0, most
+        self._most = TABLE_BYTES
 
     def read(self, block: bytes) -> dict[str, str]:
         """A block's headers; of several with a name the last."""
@@ -83,7 +86,7 @@ class Reader:
         self._drop()
 
     def _resize(self, most: int) -> None:
-        if most > _TABLE_BYTES:
+        if most > self._told:
             raise Unreadable(f"a table of {most} bytes")
         self._most = most
         self._drop()
@@ -98,15 +101,37 @@ def written(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
     return _start(status) + b"".join(b"\0" + _written(name) + _written(value) for name, value in headers)
 
 
+def asked(method: str, authority: str, path: str, headers: Iterable[str]) -> bytes:
+    """A block of a request by https, which leaves the other side's table alone; `headers` are `name: value` each."""
+    return _begun(method, authority) + _PATH + _sized(path.encode()) + b"".join(map(_line, headers))
+
+
 @lru_cache(maxsize=64)
 def _start(status: int) -> bytes:
-    return bytes(encode_integer(_STATUS, 4)) + _written(str(status))
+    return _STATUS + _written(str(status))
+
+
+@lru_cache(maxsize=1024)
+def _begun(method: str, authority: str) -> bytes:
+    return _METHOD + _written(method) + _HTTPS + _AUTHORITY + _written(authority)
+
+
+@lru_cache(maxsize=4096)
+def _line(line: str) -> bytes:
+    """What is the same in each message is written once."""
+    name, _, value = line.partition(":")
+    name = name.strip().lower()
+    return (_NEVER_KEPT if name == "authorization" else b"\0") + _written(name) + _sized(value.strip().encode())
 
 
 @lru_cache(maxsize=1024)
 def _written(text: str) -> bytes:
-    data = text.encode()
-    return bytes(encode_integer(len(data), 7)) + data
+    return _sized(text.encode())
+
+
+def _sized(data: bytes) -> bytes:
+    length = len(data)
+    return (bytes((length,)) if length < 0x7F else bytes(encode_integer(length, 7))) + data
 
 
 def _number(block: bytes, at: int, mask: int) -> tuple[int, int]:
