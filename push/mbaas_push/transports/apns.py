@@ -26,7 +26,11 @@ _RENEWED_MS = 50 * 60_000
 """Apple refuses a token of more than an hour, and new ones more often than every 20 minutes."""
 MOST_BYTES = 4096
 _LASTS_MS = 7 * 86_400_000
-_APS = ("badge", "sound", "category", "content-available", "mutable-content", "thread-id", "interruption-level", "relevance-score")
+_APS = frozenset(
+    ("badge", "sound", "category", "content-available", "mutable-content", "thread-id", "interruption-level", "relevance-score")
+)
+_READ_ELSEWHERE = frozenset(("alert", "title", "push_type", "collapse_id", "topic"))
+"""What of the data is told in another way."""
 _DEVICE = re.compile(r"[\w-]{1,200}", re.ASCII)
 """Apple's are hexadecimal, of no fixed length. Clients choose them, and they become part of a path."""
 _HEADER = re.compile(r"[ -~]{1,255}")
@@ -128,18 +132,19 @@ class Apns:
 
 def payload(parcel: Parcel) -> bytes:
     """The body: what Apple reads below `aps`, the rest beside it."""
-    rest = dict(parcel.data)
-    for name in ("push_type", "collapse_id", "topic"):
-        rest.pop(name, None)
+    data = parcel.data
     aps: Object = {}
-    alert, title = rest.pop("alert", None), rest.pop("title", None)
+    alert, title = data.get("alert"), data.get("title")
     if title is not None:
         aps["alert"] = {"title": title, **(alert if isinstance(alert, dict) else {} if alert is None else {"body": alert})}
     elif alert is not None:
         aps["alert"] = alert
-    for name in _APS:
-        if name in rest:
-            aps[name] = rest.pop(name)
+    rest: Object = {}
+    for name, value in data.items():
+        if name in _APS:
+            aps[name] = value
+        elif name not in _READ_ELSEWHERE:
+            rest[name] = value
     return orjson.dumps({"aps": aps, **rest})
 
 
