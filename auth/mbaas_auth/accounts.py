@@ -39,7 +39,7 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     await policy.credentials.sign_in(user, [*steps, *further])
     await triggers.after(app, "afterLogin", "_User", caller, user.body)
     shown = await policy.show_self(user_id, {**user.body, **linked})
-    return {**shown, "sessionToken": token, **({"authDataResponse": {}} if further else {})}
+    return {**shown, "sessionToken": token, **({"authDataResponse": {}} if "authData" in linked else {})}
 
 
 async def verify_password(app: App, caller: Caller, arguments: Object) -> Object:
