@@ -239,6 +239,21 @@ async def test_messages_go_to_numbers(home: House) -> None:
     assert home.messages.taken == []
 
 
+async def test_nobody_has_messages_sent_to_strangers_by_the_dozen(home: House) -> None:
+    """Each sign-up is somebody new, also one that is refused: what they have in common is where they come from."""
+
+    async def asks(number: int, ip: str, name: str = "ann") -> int:
+        body = {"username": name, "password": PASSWORD, **mfa(mobile=f"+88213{number:06d}")}
+        return (await home.ask("POST", "/users", body, ip=ip)).status_code
+
+    assert await asks(0, "2001:db8::1") == 201
+    assert [await asks(number, f"2001:db8::{number:x}") for number in range(1, 31)] == [400] * 29 + [429]
+    assert len(home.messages.taken) == 30
+    assert await asks(31, "2001:db8:0:1::1", "bob") == 201
+    home.clock.advance(601_000)
+    assert await asks(32, "2001:db8::1", "cat") == 201
+
+
 async def test_on_a_database_of_parse_servers_it_is_kept_as_that_keeps_it(mongo: str, tmp_path: Path) -> None:
     """Parse Server stops at a hidden field that it does not know; and what it has kept is asked for, and kept better once it is sealed."""
     async with house(tmp_path, mongo, database_shared=True) as home:
