@@ -100,17 +100,22 @@ async def _let_in(app: App, ticket: Ticket, session: list[Step]) -> Document:
             break
         except Conflict:
             continue
+        except ParseError as error:
+            if error.code != Code.OBJECT_NOT_FOUND:
+                raise
+            break  # she is deleted meanwhile
         return written[0].after or user
     raise wrong()
 
 
 async def _proved(app: App, ticket: Ticket, user: Document) -> list[Step]:
-    """Steps that note whose an address is; and the first time, that take away what was there before."""
+    """Steps that note whose an address is, if she is there still; and the first time, that take away what was there before."""
+    users = app.classes.known_or_blank("_User")
     if ticket.to is None or linking.is_proved(user):
-        return []
+        return [Update(users, ticket.user_id)]
     ops, hidden = linking.proof(app, user)
     # What a stranger leaves there at the same time goes, too: then the proof begins again.
-    step = Update(app.classes.known_or_blank("_User"), ticket.user_id, ops, hidden, expect=user.version)
+    step = Update(users, ticket.user_id, ops, hidden, expect=user.version)
     return [step, *await policy_of(app).sessions.endings(ticket.user_id)]
 
 
