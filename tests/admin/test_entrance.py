@@ -82,7 +82,7 @@ def test_a_page_from_elsewhere_changes_nothing_where_the_browser_says_only_where
     asked = evil.http.post("/console/logout", data={"csrftoken": token}, headers={"Origin": origin, "Cookie": cookies})
     assert asked.status_code == 403
     assert visitor.get("/console/").status_code != 303
-    assert visitor.get("/console/login").headers["referrer-policy"] == "same-origin", "with none, browsers call the console's own pages null"
+    assert visitor.get("/console/login").headers["referrer-policy"] == "same-origin", "else browsers call its own pages null"
 
 
 @pytest.mark.parametrize("origin", ["{own}", "http://127.0.0.1"])
