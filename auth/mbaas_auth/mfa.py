@@ -138,16 +138,17 @@ class Mfa:
         """Refuse a token that is not right now (141), and use it up. Tries are an account's, wherever they come from."""
         user_id: str = user.body["objectId"]
         await self._count("mfa", user_id, _TRIES)
+        sent: Object | None = None
         for _ in range(_ATTEMPTS):
             kept = _kept(user)
             if self._sms and kept.get("mobile") and token == "request":  # noqa: S105
-                sent = {**kept, "sent": await self._text(kept["mobile"], user_id)}
-                await self._commit(user, sent)
-                raise _refused("Please enter the token")
-            left = self._used(kept, token)
-            if left is None:
+                # It is with her by now: whatever else is kept of her meanwhile, its code is to be good.
+                sent = sent or await self._text(kept["mobile"], user_id)
+                if await self._commit(user, {**kept, "sent": sent}):
+                    raise _refused("Please enter the token")
+            elif (left := self._used(kept, token)) is None:
                 raise _refused("Invalid MFA token")
-            if await self._commit(user, left):
+            elif await self._commit(user, left):
                 await self._app.uses.forget("mfa", user_id)
                 return
             user = await self._again(user)
