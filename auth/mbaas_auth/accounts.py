@@ -14,6 +14,7 @@ from mbaas.data.shape import Shape
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import Code, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
+from mbaas.storage.ports import Update
 from mbaas_auth import linking, providers
 from mbaas_auth.sessions import PARENT, invalid_token, sign_in_first, with_token
 from mbaas_auth.users import UserPolicy
@@ -39,7 +40,7 @@ async def log_in(app: App, caller: Caller, arguments: Object) -> Object:
     await policy.credentials.sign_in(user, [*steps, *further])
     await triggers.after(app, "afterLogin", "_User", caller, user.body)
     shown = await policy.show_self(user_id, {**user.body, **linked})
-    return {**shown, "sessionToken": token, **({"authDataResponse": {}} if further else {})}
+    return {**shown, "sessionToken": token, **({"authDataResponse": {}} if "authData" in linked else {})}
 
 
 async def verify_password(app: App, caller: Caller, arguments: Object) -> Object:
@@ -64,7 +65,7 @@ async def log_in_as(app: App, caller: Caller, user_id: Json) -> Object:
     policy = policy_of(app)
     created_with: Object = {"action": "login", "authProvider": "masterkey"}
     steps, token = await policy.sessions.open(user_id, created_with, caller.installation_id)
-    await app.store.documents.commit(steps)
+    await app.store.documents.commit([Update(app.classes.known_or_blank("_User"), user_id), *steps])  # unless she is deleted meanwhile
     return {**policy.show_all(user.body), "sessionToken": token}
 
 
@@ -116,12 +117,17 @@ async def upgrade_session(app: App, caller: Caller, token: str | None) -> Object
         raise ParseError(Code.OBJECT_NOT_FOUND, "invalid session")
     if not token.startswith("r:"):
         raise invalid_token("invalid legacy session token")
-    if caller.user_id is None:
+    if caller.user_id is None or caller.session_id is None:
         raise invalid_token()
     policy = policy_of(app)
     insert, made = policy.sessions.new(caller.user_id, {"action": "upgrade"}, caller.installation_id, caller.session_expires)
     insert.document.hidden[PARENT] = caller.session_id  # it ends with the one that it was made with
-    await app.store.documents.commit([insert])
+    try:
+        await app.store.documents.commit([*policy.sessions.makers(caller.user_id, caller.session_id), insert])
+    except ParseError as error:
+        if error.code != Code.OBJECT_NOT_FOUND:
+            raise
+        raise invalid_token() from error  # she has signed out meanwhile
     return with_token(replace(caller, session_id=insert.document.body["objectId"], session_token=made), dict(insert.document.body))
 
 

@@ -18,7 +18,7 @@ from mbaas.kernel.ops import Op, Set, Unset
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
-from mbaas_auth import providers
+from mbaas_auth import addresses, providers
 from mbaas_auth.identity.ports import Identity
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import outbox_if_any
@@ -48,7 +48,7 @@ def is_proved(user: Document) -> bool:
 
 def proves(identities: Iterable[Identity], email: Json) -> bool:
     """True if one of the providers says that the address is proved."""
-    return isinstance(email, str) and any(each.email is not None and each.email.lower() == email.lower() for each in identities)
+    return any(addresses.same(each.email, email) for each in identities)
 
 
 def taken() -> ParseError:
@@ -102,7 +102,7 @@ def refuse_unknown(identities: Mapping[str, Identity], user: Document | None) ->
 
 
 async def at_login(app: App, caller: Caller, user: Document, shown: Object, given: Json) -> tuple[Object, list[Step]]:
-    """What providers say of a user beside her password: her `authData` with it, and the steps that keep it. 208 if it is another's.
+    """What providers say of a user beside her password: what of her changes, and the steps that keep it. 208 if it is another's.
 
     `shown` is the user as the master key sees her.
     """
@@ -120,11 +120,28 @@ async def at_login(app: App, caller: Caller, user: Document, shown: Object, give
     whose = await owner(app, kept)
     if whose is not None and whose.body["objectId"] != user.body["objectId"]:
         raise taken()
-    if not kept:
+    proved, hidden, same = vouched_address(app, user, identities.values())
+    if not kept and not proved:
         return {}, []
-    ops = [Set(("authData", name), data) for name, data in kept.items()]
-    update = Update(app.classes.known_or_blank("_User"), user.body["objectId"], ops)
-    return {"authData": {**known, **kept}}, [update, *notices(app, user, kept)]
+    changed: Object = {"authData": {**known, **kept}} if kept else {}
+    if proved:
+        changed["emailVerified"] = True
+    ops = [*(Set(("authData", name), data) for name, data in kept.items()), *proved]
+    update = Update(app.classes.known_or_blank("_User"), user.body["objectId"], ops, hidden, guard=same)
+    return changed, [update, *notices(app, user, kept)]
+
+
+def vouched_address(app: App, user: Document, identities: Iterable[Identity]) -> tuple[list[Op], Object, ast.Node]:
+    """The operators and hidden fields that note that a provider proves the address of who signs in, and the condition that it is still
+    hers; nothing where it is proved already, or no provider proves it. She has shown that the account is hers: nothing of it goes."""
+    email = user.body.get("email")
+    if is_proved(user) or not proves(identities, email):
+        return [], {}, ast.EVERYTHING
+    return _proved_now(app), Links(app).ended("verification"), ast.Equals(("email",), email)
+
+
+def _proved_now(app: App) -> list[Op]:
+    return [Set(("emailVerified",), True), Set(("updatedAt",), iso(app.clock.now()))]
 
 
 def added(app: App, user: Document, identities: Mapping[str, Identity]) -> list[Step]:
@@ -150,7 +167,7 @@ def proof(app: App, user: Document) -> tuple[list[Op], Object]:
     sessions are ended with them."""
     ops: list[Op] = [Unset(("authData", name)) for name in planted(user)]
     links = Links(app)
-    ops += [Set(("emailVerified",), True), Set(("updatedAt",), iso(app.clock.now()))]
+    ops += _proved_now(app)
     return ops, {"_hashed_password": None, **links.ended("reset"), **links.ended("verification")}
 
 
@@ -202,7 +219,7 @@ async def joined(app: App, sessions: Sessions, mfa: Mfa, identities: Mapping[str
 
 async def _joining(app: App, mfa: Mfa, name: str, identity: Identity) -> Document | None:
     """The user whose address a provider names, if it may be linked to her."""
-    user = await _with_address(app, identity.email) if identity.joins and identity.email else None
+    user = await addresses.owner_of(app, identity.email) if identity.joins and identity.email else None
     if user is None or user.body.get("ACL") == {}:
         return None
     if not is_proved(user):
@@ -225,9 +242,3 @@ async def _join(app: App, sessions: Sessions, user: Document, name: str, identit
     if told and (outbox := outbox_if_any(app)) is not None:
         outbox.wake()
     return written.after
-
-
-async def _with_address(app: App, email: str) -> Document | None:
-    where = ast.In(("email",), tuple(dict.fromkeys((email, email.lower()))))
-    found = await app.store.documents.find(Find(app.classes.known_or_blank("_User"), where, limit=1))
-    return found[0] if found else None

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from mbaas.data.app import App
 from mbaas.data.policies import Write
+from mbaas.kernel.addresses import network_of
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.ids import token_hash
 from mbaas.kernel.ops import Op, Set
@@ -31,7 +32,8 @@ _NUMBER = re.compile(r"[+]*[(]?[0-9]{1,3}[)]?[-\s./0-9]*")
 _RECOVERY_CODES, _RECOVERY_SIZE = 2, 30
 _SHORTEST_SECRET, _LONGEST = 20, 200
 _TRIES, _TRIES_MS = 10, 600_000
-_MESSAGES = 5
+_MESSAGES, _FROM_ADDRESS = 5, 30
+"""Messages to a number, and for a user, in that time; and for all who ask from one address, since each sign-up is somebody new."""
 _ATTEMPTS = 5
 _SMS_SECONDS = 300
 """How long a code by message is good, at least: Parse Server's 30 s are over before some messages come."""
@@ -72,7 +74,7 @@ class Mfa:
         kept, again = (_kept(current) if current else {}), current is not None and self.active(current)
         wanted = given or {}
         if wanted.get("mobile") and self._sms:
-            return self._put(write, current, await self._mobile(wanted, kept, write.object_id, again=again))
+            return self._put(write, current, await self._mobile(wanted, kept, write, again=again))
         if current is not None and again and not write.caller.master:
             if "old" not in wanted:
                 raise ParseError(Code.MFA_ERROR, "The second factor is changed, or taken away, with a code of it in authData.mfa.old.")
@@ -111,7 +113,7 @@ class Mfa:
         recovery = codes if self._app.sharing.shared else [token_hash(code) for code in codes]
         return {**made, "recovery": list[Json](recovery)}, codes
 
-    async def _mobile(self, given: Object, kept: Object, user_id: str | None, *, again: bool) -> Object:
+    async def _mobile(self, given: Object, kept: Object, write: Write, *, again: bool) -> Object:
         """What is kept of a number: that it was sent a code, or that the code was right."""
         number, token = given["mobile"], given.get("token")
         if not isinstance(number, str) or len(number) > _LONGEST or not _NUMBER.fullmatch(number):
@@ -119,8 +121,10 @@ class Mfa:
         if not token:
             if again:
                 raise _refused("MFA is already set up on this account")
-            if user_id is not None:
-                await self._count("mfa-messages", user_id, _MESSAGES)
+            if write.object_id is not None:
+                await self._count("mfa-messages", write.object_id, _MESSAGES)
+            if not write.caller.omnipotent:
+                await self._count("mfa-messages-address", network_of(write.caller.ip), _FROM_ADDRESS)
             return {"pending": {"mobile": number, **await self._text(number)}}
         pending = kept.get("pending")
         if not isinstance(pending, dict) or pending.get("mobile") != number:
@@ -134,16 +138,17 @@ class Mfa:
         """Refuse a token that is not right now (141), and use it up. Tries are an account's, wherever they come from."""
         user_id: str = user.body["objectId"]
         await self._count("mfa", user_id, _TRIES)
+        sent: Object | None = None
         for _ in range(_ATTEMPTS):
             kept = _kept(user)
             if self._sms and kept.get("mobile") and token == "request":  # noqa: S105
-                sent = {**kept, "sent": await self._text(kept["mobile"], user_id)}
-                await self._commit(user, sent)
-                raise _refused("Please enter the token")
-            left = self._used(kept, token)
-            if left is None:
+                # It is with her by now: whatever else is kept of her meanwhile, its code is to be good.
+                sent = sent or await self._text(kept["mobile"], user_id)
+                if await self._commit(user, {**kept, "sent": sent}):
+                    raise _refused("Please enter the token")
+            elif (left := self._used(kept, token)) is None:
                 raise _refused("Invalid MFA token")
-            if await self._commit(user, left):
+            elif await self._commit(user, left):
                 await self._app.uses.forget("mfa", user_id)
                 return
             user = await self._again(user)

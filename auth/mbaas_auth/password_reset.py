@@ -11,7 +11,7 @@ from mbaas.kernel.errors import Code, Conflict, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
-from mbaas_auth import linking
+from mbaas_auth import addresses, linking
 from mbaas_auth.lockout import UNLOCKED
 from mbaas_auth.mail.links import FIELDS, Links
 from mbaas_auth.mail.outbox import address_of, evenly, outbox_of
@@ -74,9 +74,10 @@ class PasswordReset:
 
     async def _at(self, address: str) -> Document | None:
         """Whose address it is, or who has it for a name and no other address."""
+        if (user := await addresses.owner_of(self._app, address)) is not None:
+            return user
         nameless = ast.And((ast.Equals(("username",), address), ast.Equals(("email",), None)))
-        where = ast.Or((ast.Equals(("email",), address), nameless))
-        found = await self._app.store.documents.find(Find(self._app.classes.known_or_blank("_User"), where, limit=1))
+        found = await self._app.store.documents.find(Find(self._app.classes.known_or_blank("_User"), nameless, limit=1))
         return found[0] if found else None
 
     async def owner(self, token: Json) -> Document:

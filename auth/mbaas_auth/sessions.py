@@ -14,10 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mbaas.data.app import App
+from mbaas.data.commit import in_transaction
 from mbaas.data.policies import Policy, Saved, Write
 from mbaas.kernel.caller import MASTER, Caller, user_principals
 from mbaas.kernel.clock import from_iso, iso
-from mbaas.kernel.errors import Code, MbaasError, ParseError
+from mbaas.kernel.errors import Code, Conflict, MbaasError, ParseError
 from mbaas.kernel.ids import token_hash
 from mbaas.kernel.schema import ClassSchema
 from mbaas.kernel.values import Object, date, date_ms, pointer
@@ -156,6 +157,10 @@ class Sessions:
             return lambda caller: caller.user_id is not None
         if entry.op == "create":
             return None
+        if entry.class_name == "_Session" and entry.op == "delete" and (user_id := _whose(entry.before)) is not None:
+            # Those that were made with it have ended, too.
+            self.forget_user(user_id)
+            return lambda caller: caller.user_id == user_id
         if entry.class_name == "_Session":
             self.forget_session(changed)
             return lambda caller: caller.session_id == changed
@@ -167,11 +172,9 @@ class Sessions:
     async def _load(self, token: str) -> Known:
         forgotten = self._forgotten
         document = await self.find(token)
-        user = document.body.get("user") if document else None
-        users = self._app.classes.get("_User")
-        if document is None or not isinstance(user, dict) or users is None:
+        user_id, users = _whose(document), self._app.classes.get("_User")
+        if document is None or user_id is None or users is None or not await self._maker_is_there(document):
             raise invalid_token()
-        user_id = user["objectId"]
         person = await self._app.store.documents.get(users, user_id)
         if person is None or person.body.get("ACL") == {}:  # she is gone, or locked out
             raise invalid_token()
@@ -195,6 +198,15 @@ class Sessions:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return known
+
+    async def _maker_is_there(self, session: Document) -> bool:
+        """False if a session was made with one that has ended. Most go with it; one that is made in that moment may not be found then."""
+        while isinstance(maker := session.hidden.get(PARENT), str):
+            found = await self._app.store.documents.get(self.schema, maker)
+            if found is None:
+                return False
+            session = found
+        return True
 
     async def find(self, token: str) -> Document | None:
         """The session of a token, expired or not."""
@@ -240,6 +252,11 @@ class Sessions:
         ends = now + options.session_length_s * 1000
         return {"expiresAt": date(ends if until is None else min(ends, until))} if options.expire_inactive_sessions else {}
 
+    def makers(self, user_id: str, session_id: str) -> list[Step]:
+        """Steps that write a session only while its user and the session that it is made with are there, and have who ends one of these
+        in the same moment find it."""
+        return [Update(self._app.classes.known_or_blank("_User"), user_id), Update(self.schema, session_id)]
+
     async def endings(self, user_id: str, installation_id: str | None = None) -> list[Step]:
         """Steps that end the user's sessions: all of them, or those of one installation."""
         where: ast.Node = ast.Equals(("user",), pointer("_User", user_id))
@@ -270,6 +287,11 @@ class Sessions:
         """Roles changed, or a whole class was emptied."""
         self._forgotten += 1
         self._known.clear()
+
+
+def _whose(session: Document | None) -> str | None:
+    user = session.body.get("user") if session is not None else None
+    return user["objectId"] if isinstance(user, dict) else None
 
 
 def _is_anonymous(person: Document) -> bool:
@@ -334,8 +356,9 @@ class SessionPolicy(Policy):
             token = body.pop("sessionToken", None)
             if isinstance(token, str):
                 write.hidden["_session_token"] = self._sessions.kept(token)
-            if caller.session_id is not None:
+            if caller.session_id is not None and caller.user_id is not None:
                 write.hidden[PARENT] = caller.session_id
+                write.steps += self._sessions.makers(caller.user_id, caller.session_id)
             return
         from mbaas.data import objects
 
@@ -353,7 +376,12 @@ class SessionPolicy(Policy):
             **self._sessions.ending(self._app.clock.now(), caller.session_expires),
             **given,
         }
-        saved = await objects.create(self._app, caller.as_master(), "_Session", made)
+        try:
+            saved = await objects.create(self._app, caller.as_master(), "_Session", made)
+        except Conflict as error:
+            if in_transaction(caller):
+                raise
+            raise invalid_token() from error  # she has signed out meanwhile
         answer = {**made, "objectId": saved.answer["objectId"]}
         write.reply = Saved(answer, 201, saved.location)
 
@@ -375,9 +403,8 @@ class SessionPolicy(Policy):
 
     async def after_delete(self, app: App, caller: Caller, document: Document) -> None:
         self._sessions.forget_session(document.body["objectId"])
-        user = document.body.get("user")
-        if isinstance(user, dict):
-            self._sessions.forget_user(user["objectId"])
+        if (user_id := _whose(document)) is not None:
+            self._sessions.forget_user(user_id)
 
     def purged(self) -> None:
         self._sessions.forget_all()

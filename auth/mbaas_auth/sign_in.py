@@ -12,9 +12,8 @@ from mbaas.kernel.caller import Caller
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, Conflict, Duplicate, ParseError, forbidden
 from mbaas.kernel.values import Json, Object
-from mbaas.query import ast
-from mbaas.storage.ports import Document, Find, Step, Update
-from mbaas_auth import linking
+from mbaas.storage.ports import Document, Step, Update
+from mbaas_auth import addresses, linking
 from mbaas_auth.accounts import policy_of
 from mbaas_auth.mail.outbox import evenly, outbox_of
 from mbaas_auth.tickets import Ticket, Tickets, wrong
@@ -34,11 +33,11 @@ async def request_code(app: App, email: Json) -> Object:
     if not isinstance(email, str):
         raise ParseError(Code.INVALID_EMAIL_ADDRESS, "you must provide a valid email string")
     async with evenly():
-        schema = app.classes.known_or_blank("_User")
-        found = await app.store.documents.find(Find(schema, ast.Equals(("email",), email), limit=1))
-        user_id = found[0].body["objectId"] if found else None
-        ticket_id, until, step = Tickets(app).issue("mail", user_id, email, CODE_SECONDS)
-        letter = outbox.letter("sign-in", user_id, email, ticket_id) if user_id else outbox.nothing()
+        user = await addresses.owner_of(app, email)
+        # To her address as she has it: what was typed may be read by somebody else.
+        user_id, to = (user.body["objectId"], user.body["email"]) if user is not None else (None, email)
+        ticket_id, until, step = Tickets(app).issue("mail", user_id, to, CODE_SECONDS)
+        letter = outbox.letter("sign-in", user_id, to, ticket_id) if user_id else outbox.nothing()
         await app.store.documents.commit([step, letter])
         outbox.wake()
     return {"id": ticket_id, "expiresAt": iso(until)}
@@ -101,17 +100,22 @@ async def _let_in(app: App, ticket: Ticket, session: list[Step]) -> Document:
             break
         except Conflict:
             continue
+        except ParseError as error:
+            if error.code != Code.OBJECT_NOT_FOUND:
+                raise
+            break  # she is deleted meanwhile
         return written[0].after or user
     raise wrong()
 
 
 async def _proved(app: App, ticket: Ticket, user: Document) -> list[Step]:
-    """Steps that note whose an address is; and the first time, that take away what was there before."""
+    """Steps that note whose an address is, if she is there still; and the first time, that take away what was there before."""
+    users = app.classes.known_or_blank("_User")
     if ticket.to is None or linking.is_proved(user):
-        return []
+        return [Update(users, ticket.user_id)]
     ops, hidden = linking.proof(app, user)
     # What a stranger leaves there at the same time goes, too: then the proof begins again.
-    step = Update(app.classes.known_or_blank("_User"), ticket.user_id, ops, hidden, expect=user.version)
+    step = Update(users, ticket.user_id, ops, hidden, expect=user.version)
     return [step, *await policy_of(app).sessions.endings(ticket.user_id)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from mbaas.data import triggers
 from mbaas.data.app import App
@@ -18,7 +19,7 @@ from mbaas.data.shape import Shape
 from mbaas.kernel.acl import allowed, permits
 from mbaas.kernel.caller import MASTER, Caller, user_principals
 from mbaas.kernel.errors import Code, Duplicate, MbaasError, ParseError, forbidden, not_found
-from mbaas.kernel.ops import Set
+from mbaas.kernel.ops import Op, Set
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Step, Update
@@ -144,7 +145,7 @@ class UserPolicy(Policy):
         asked = asked or any(identity.strong for identity in identities.values())
         if owner is not None and owner.body["objectId"] != write.object_id:
             if write.creating and write.caller.user_id in (None, owner.body["objectId"]):
-                write.reply = await self._log_in_with(write, owner, given, sent.get("mfa"), asked=asked)
+                write.reply = await self._log_in_with(write, owner, given, sent.get("mfa"), asked=asked, identities=identities)
                 return
             raise linking.taken()
         second = await self.mfa.change(write, current, sent["mfa"]) if "mfa" in sent and self.mfa.offered else {}
@@ -177,8 +178,18 @@ class UserPolicy(Policy):
         """The user whom these provider ids belong to. 208 if they are several users'."""
         return await linking.owner(self._app, given)
 
-    async def _log_in_with(self, write: Write, owner: Document, given: Object, second: Json = None, *, asked: bool = False) -> Saved:
-        """Sign the owner in; her second factor is `second`, unless she was `asked` for it before."""
+    async def _log_in_with(
+        self,
+        write: Write,
+        owner: Document,
+        given: Object,
+        second: Json = None,
+        *,
+        asked: bool = False,
+        identities: Mapping[str, Identity] = MappingProxyType({}),
+    ) -> Saved:
+        """Sign the owner in; her second factor is `second`, unless she was `asked` for it before. `identities`: what providers say of
+        her besides."""
         user_id = owner.body["objectId"]
         location = f"{self.location}{user_id}"
         if owner.body.get("ACL") == {} and not write.caller.omnipotent:
@@ -193,7 +204,10 @@ class UserPolicy(Policy):
         body, renewed = owner.body, self._renewed(owner, given)
         if renewed:
             body = {**body, "authData": {**body["authData"], **renewed}}
-        await self._app.store.documents.commit([self._still_vouched(owner, given, renewed), *steps])
+        proved = linking.vouched_address(self._app, owner, identities.values())
+        if proved[0]:
+            body = {**body, "emailVerified": True}
+        await self._app.store.documents.commit([self._still_vouched(owner, given, renewed, *proved), *steps])
         await triggers.after(self._app, "afterLogin", "_User", caller, body)
         shown = await self.show_self(user_id, body)
         return Saved({**shown, "sessionToken": token, "authDataResponse": {}}, 200, location)
@@ -208,17 +222,18 @@ class UserPolicy(Policy):
             if isinstance(data, dict) and isinstance(was := known.get(name), dict) and was != data and was.get("id") == data.get("id")
         }
 
-    def _still_vouched(self, owner: Document, given: Object, renewed: Object) -> Step:
-        """The step that keeps what is renewed; 101 if a provider that she comes with has been taken away: then no session is opened."""
+    def _still_vouched(self, owner: Document, given: Object, renewed: Object, proved: list[Op], hidden: Object, same: ast.Node) -> Step:
+        """The step that keeps what is renewed and proved; 101 if a provider that she comes with has been taken away, or the address that
+        is proved: then no session is opened."""
         known = owner.body.get("authData") or {}
-        same = tuple(
+        vouched = tuple(
             ast.Equals(("authData", name, "id"), data["id"])
             for name, data in given.items()
             if isinstance(data, dict) and isinstance(was := known.get(name), dict) and data.get("id") and was.get("id") == data["id"]
         )
-        ops = [Set(("authData", name), data) for name, data in renewed.items()]
+        ops = [*(Set(("authData", name), data) for name, data in renewed.items()), *proved]
         users = self._app.classes.known_or_blank("_User")
-        return Update(users, owner.body["objectId"], ops, guard=ast.And(same) if same else ast.EVERYTHING)
+        return Update(users, owner.body["objectId"], ops, hidden, guard=ast.both(ast.And(vouched), same))
 
     async def _user(self, user_id: str) -> Document | None:
         return await self._app.store.documents.get(self._app.classes.known_or_blank("_User"), user_id)

@@ -14,6 +14,7 @@ from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
 from mbaas.query import ast
 from mbaas.storage.ports import Document, Find, Step, Update
+from mbaas_auth import addresses
 from mbaas_auth.mail.links import Links
 from mbaas_auth.mail.outbox import address_of, evenly, outbox_if_any, outbox_of
 
@@ -73,7 +74,7 @@ class Verification:
             await self._request(email)
 
     async def _request(self, email: str) -> None:
-        user = await self._one(ast.Equals(("email",), email))
+        user = await addresses.owner_of(self._app, email)
         if user is None and not self._options.silent:
             raise ParseError(Code.EMAIL_NOT_FOUND, f"No user found with email {email}")
         if user is not None and user.body.get("emailVerified") and not self._options.silent:

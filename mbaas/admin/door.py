@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Set
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -29,7 +29,8 @@ _BODIES = (b"application/x-www-form-urlencoded", b"application/json", b"")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    # With `no-referrer` browsers would call the console's own pages `null`, too, when they say where a form is from.
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 
@@ -58,7 +59,9 @@ class Console:
         self._apps, self._limiters, self._trusted = apps, limiters, trusted_proxies
         self._site: Asgi | None = None
         self._turn = asyncio.Lock()
-        self._https = {urlsplit(app.options.public_url).netloc for app in apps.values() if app.options.public_url.startswith("https:")}
+        public = [urlsplit(app.options.public_url) for app in apps.values()]
+        self._https = {url.netloc for url in public if url.scheme == "https"}
+        self._public = {url.netloc.encode() for url in public if url.netloc}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -73,7 +76,7 @@ class Console:
                 message["headers"] = [*message.get("headers", ()), *more]
             await send(message)
 
-        if (refused := _refused(scope["method"], headers)) is not None:
+        if (refused := _refused(scope["method"], headers, self._public)) is not None:
             await _plain(guarded, *refused)
             return
         for app in self._apps.values():
@@ -102,15 +105,25 @@ def _policy(nonce: str) -> bytes:
     ).encode()
 
 
-def _refused(method: str, headers: Mapping[bytes, bytes]) -> tuple[int, bytes] | None:
-    """What is not let in: bodies that no page of the console sends, and changes that another site asks a browser for."""
+def _refused(method: str, headers: Mapping[bytes, bytes], public: Set[bytes]) -> tuple[int, bytes] | None:
+    """What is not let in: bodies that no page of the console sends, and changes that another site asks a browser for. `public`: the
+    hosts that the apps are known by."""
     if headers.get(b"content-length", b"0").isdigit() and int(headers.get(b"content-length", b"0")) > MOST_BYTES:
         return 413, b"This is too long."
-    if method not in _SAFE and headers.get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
+    if method not in _SAFE and not _own(headers, public):
         return 403, b"Another site has asked for this."
     if method not in _SAFE and headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in _BODIES:
         return 415, b"The console takes forms and JSON."
     return None
+
+
+def _own(headers: Mapping[bytes, bytes], public: Set[bytes]) -> bool:
+    """True unless a browser says that a page from elsewhere asks. Over plain http it says only where that is from."""
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None or origin is None:
+        return site in (None, b"same-origin", b"none")
+    place = origin.partition(b"://")[2]
+    return place == headers.get(b"host") or place in public
 
 
 def _limited(receive: Receive) -> Receive:

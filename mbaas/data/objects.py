@@ -262,13 +262,23 @@ async def _delete(app: App, caller: Caller, policy: Policy, class_name: str, obj
         raise not_found()
     document = await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
     caller = await triggers.fire(app, "beforeDelete", class_name, caller, document.body)
-    further = await policy.before_delete(app, caller, document)
-    try:
-        await commit(app, caller, [Delete(schema, object_id, writers, both(guard, still)), *further])
-    except ParseError as error:
-        if still != EVERYTHING and error.code == Code.OBJECT_NOT_FOUND:
-            await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
-        raise
+    attempts = 1 if in_transaction(caller) else _ATTEMPTS
+    while True:
+        attempts -= 1
+        further = await policy.before_delete(app, caller, document)
+        # What comes to belong to it meanwhile changes it, and is found the next time.
+        expect = document.version if further and attempts else None
+        try:
+            await commit(app, caller, [Delete(schema, object_id, writers, both(guard, still), expect), *further])
+            break
+        except Conflict:
+            if not attempts:
+                raise
+            document = await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
+        except ParseError as error:
+            if still != EVERYTHING and error.code == Code.OBJECT_NOT_FOUND:
+                await _refuse_unless_writable(app, schema, object_id, writers, guard, still)
+            raise
     await policy.after_delete(app, caller, document)
     await triggers.after(app, "afterDelete", class_name, caller, document.body)
 

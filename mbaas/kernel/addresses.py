@@ -42,6 +42,17 @@ def forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return ",".join(value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for")
 
 
+def network_of(ip: str) -> str:
+    """What stands for an address: itself, or an IPv6 network of 64 bits, which is one customer's."""
+    try:
+        found = ipaddress.ip_address(ip.partition("%")[0])
+    except ValueError:
+        return ip
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+
+
 def _without_port(hop: str) -> str:
     """An address alone, where a proxy says the port, too: each connection has another one."""
     if hop.startswith("["):

@@ -233,6 +233,10 @@ class Documents(Protocol):
         """The objects' wire forms as JSON bytes."""
         ...
 
+    async def alike(self, schema: ClassSchema, path: Path, value: str) -> list[Document]:
+        """The objects that a folded index on this column takes for the same as one with the value, in no order."""
+        ...
+
     async def count(self, find: Find) -> int:
         """How many match; limit, skip and order do not count."""
         ...

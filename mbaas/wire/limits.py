@@ -6,13 +6,13 @@ is counted: the address, or the session that was looked up; never a token or an 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from mbaas.data.uses import Uses
+from mbaas.kernel.addresses import network_of
 from mbaas.kernel.caller import Caller
 from mbaas.kernel.errors import forbidden
 from mbaas.kernel.ids import token_hash
@@ -180,14 +180,3 @@ def accounts_of(arguments: Object) -> tuple[str, ...]:
 def account_name(text: str) -> str:
     """The hash of a name or an address, spelled in one way."""
     return token_hash(text.strip().casefold())
-
-
-def network_of(ip: str) -> str:
-    """What stands for an address: itself, or an IPv6 network of 64 bits, which is one customer's."""
-    try:
-        found = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:
-        return ip
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((int(found) >> 64 << 64, 64)))

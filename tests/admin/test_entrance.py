@@ -72,6 +72,28 @@ def test_who_signs_out_is_out_with_every_copy_of_her_cookie(server: TestServer) 
     assert visitor.get("/console/").status_code == 303
 
 
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:1", "http://127.0.0.1.evil.example", "https://evil.example", "null", "http://["])
+def test_a_page_from_elsewhere_changes_nothing_where_the_browser_says_only_where_it_is_from(server: TestServer, origin: str) -> None:
+    """Over plain http browsers send no Sec-Fetch-Site, and a page at another port of the same host plants cookies, and is the same site."""
+    visitor, evil = joined(server, "marketer"), Visitor(server)
+    evil.get("/console/login")
+    token = evil.http.cookies["starlette_admin_csrftoken"]
+    cookies = f"{COOKIE}={visitor.http.cookies[COOKIE]}; starlette_admin_csrftoken={token}"
+    asked = evil.http.post("/console/logout", data={"csrftoken": token}, headers={"Origin": origin, "Cookie": cookies})
+    assert asked.status_code == 403
+    assert visitor.get("/console/").status_code != 303
+    assert visitor.get("/console/login").headers["referrer-policy"] == "same-origin", "else browsers call its own pages null"
+
+
+@pytest.mark.parametrize("origin", ["{own}", "http://127.0.0.1"])
+def test_the_consoles_own_pages_are_known_by_where_they_are_from(server: TestServer, origin: str) -> None:
+    """By the host that was asked, or by the public address, where a proxy asks by another name."""
+    visitor = joined(server, "marketer")
+    visitor.http.headers["Origin"] = origin.format(own=server.url)
+    assert visitor.post("/console/logout").status_code == 303
+    assert visitor.get("/console/").status_code == 303
+
+
 def test_nobody_guesses_for_long(server: TestServer) -> None:
     victim = joined(server, "marketer")
     guesser = Visitor(server)

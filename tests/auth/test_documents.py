@@ -117,6 +117,24 @@ async def test_keys_hold_for_a_while_longer_where_no_others_are_to_be_had(kept: 
         await kept.key("k1")
 
 
+async def test_of_a_key_that_is_new_while_the_provider_is_away_nothing_is_said(kept: Kept) -> None:
+    """Nobody knows that it is none: who comes with it may come again, and is let in as soon as the provider is back."""
+    await kept.key("k1")
+    kept.publish(status=503)
+    kept.clock.advance(MINUTE)
+    for _ in range(5):
+        with pytest.raises(Unreachable):
+            await kept.key("k2")
+        assert (await kept.key("k1"))["kid"] == "k1"
+    assert kept.fetched == 2
+    kept.publish("k1", "k2")
+    kept.clock.advance(10_000)
+    assert (await kept.key("k2"))["kid"] == "k2"
+    with pytest.raises(NotVouched):
+        await kept.key("k3")
+    assert kept.fetched == 3
+
+
 async def test_a_clock_that_is_put_back_keeps_nobody_out(kept: Kept) -> None:
     await kept.key("k1")
     kept.clock.advance(-24 * HOUR)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from mbaas.storage.ports import Delete
 from tests.auth.inside import House, Person, house
 from tests.wire.scenarios import APP
 
@@ -114,6 +116,56 @@ async def test_who_signs_in_and_out_several_times_at_once_is_told_no_error(home:
     sent = await again(home, person)
     answers = await asyncio.gather(*(home.ask("POST", "/logout", sent=sent) for _ in range(2)))
     assert {answer.text for answer in answers} <= {"{}", '{"code":209,"error":"Invalid session token"}'}
+
+
+@pytest.mark.parametrize("path", ["/upgradeToRevocableSession", "/sessions"])
+async def test_row_a2_what_a_session_makes_in_the_moment_it_ends_ends_with_it(home: House, path: str) -> None:
+    """Whoever has a copy of a token keeps nothing by asking for more sessions while its owner signs out."""
+    for _ in range(5):
+        person = await home.person()
+        asked = [home.ask("POST", path, {}, sent=person.sent) for _ in range(6)]
+        asked.insert(2, home.ask("POST", "/logout", {}, sent=person.sent))
+        answers = await asyncio.gather(*asked)
+        assert answers.pop(2).status_code == 200
+        assert {answer.json().get("code") for answer in answers} <= {None, 209}
+        for token in [answer.json()["sessionToken"] for answer in answers if answer.is_success]:
+            assert not await is_in(home, {**APP, "X-Parse-Session-Token": token})
+
+
+async def test_row_a2_a_session_whose_maker_has_gone_is_gone(home: House) -> None:
+    """Also in a process that has used it, and hears of that later."""
+    person = await home.person()
+    made = await home.ask("POST", "/sessions", {}, sent=person.sent)
+    sent = {**APP, "X-Parse-Session-Token": made.json()["sessionToken"]}
+    assert await is_in(home, sent)
+    maker = (await home.ask("GET", "/sessions/me", sent=person.sent)).json()["objectId"]
+    schema, start = home.app.classes.known_or_blank("_Session"), await home.app.store.feed.latest()
+    await home.app.store.documents.commit([Delete(schema, maker)])
+    for entry in await home.app.store.feed.after(start) or ():
+        home.app.rooms["sessions"].touched(entry)
+    assert not await is_in(home, sent)
+
+
+@pytest.mark.parametrize("how", ["upgrade", "session", "token", "loginAs"])
+async def test_nobody_who_leaves_leaves_a_session_behind(home: House, how: str) -> None:
+    """However many are opened in that moment."""
+    for _ in range(5):
+        person = await home.person()
+        tokens = [(await home.master("POST", "/api/v1/tokens", {"userId": person.id})).json()["token"] for _ in range(4)]
+
+        def opened(token: str, person: Person = person) -> Awaitable[httpx.Response]:
+            if how == "token":
+                return home.ask("POST", "/api/v1/sign-in", {"token": token})
+            if how == "loginAs":
+                return home.master("POST", "/loginAs", {"userId": person.id})
+            return home.ask("POST", "/sessions" if how == "session" else "/upgradeToRevocableSession", {}, sent=person.sent)
+
+        asked = [opened(token) for token in tokens]
+        asked.insert(2, home.ask("DELETE", "/users/me", sent=person.sent))
+        answers = await asyncio.gather(*asked)
+        assert answers.pop(2).json() == {}
+        assert {answer.json().get("code") for answer in answers} <= {None, 101, 209}
+    assert (await home.master("GET", "/sessions")).json()["results"] == []
 
 
 async def test_a_token_that_comes_again_after_it_was_rotated_ends_the_session(home: House) -> None:

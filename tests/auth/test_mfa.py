@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 
 from mbaas.kernel.ops import Set
 from mbaas.storage.ports import Update
+from mbaas_auth.mfa import TEXTER
 from mbaas_auth.totp import Totp
-from tests.auth.inside import PASSWORD, House, Person, house
+from tests.auth.inside import PASSWORD, House, Messages, Person, house
 from tests.wire.scenarios import MASTER
 
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -23,6 +24,20 @@ OTHER = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 def code(home: House, secret: str = SECRET, steps: int = 0) -> str:
     """What an authenticator app shows now, or so many steps later."""
     return Totp().code(base64.b32decode(secret), home.clock.now() // 30_000 + steps)
+
+
+class SlowMessages(Messages):
+    """Takes each message when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def send(self, number: str, text: str) -> None:
+        now = asyncio.Event()
+        self.asked.put_nowait(now)
+        await now.wait()
+        await super().send(number, text)
 
 
 async def enrolled(home: House, secret: str = SECRET, **more: Any) -> tuple[Person, list[str]]:
@@ -237,6 +252,38 @@ async def test_messages_go_to_numbers(home: House) -> None:
         answer = await home.ask("PUT", f"/users/{person.id}", mfa(mobile=number), sent=person.sent)
         assert answer.json()["code"] == 141, number
     assert home.messages.taken == []
+
+
+async def test_the_code_of_the_last_message_is_good_whoever_else_asks_meanwhile(home: House) -> None:
+    """Two sign-ins ask at once, and the service takes its time."""
+    person, number = await home.person(), "+49 170 7654321"
+    for more in ({}, {"token": "sent"}):
+        sent = {"token": home.messages.code} if more else {}
+        assert (await home.ask("PUT", f"/users/{person.id}", mfa(mobile=number, **sent), sent=person.sent)).status_code == 200
+    slow = SlowMessages()
+    home.app.rooms[TEXTER] = slow
+    first, second = (asyncio.create_task(signs_in(home, person, token="request")) for _ in range(2))
+    [one, other] = [await slow.asked.get() for _ in range(2)]
+    one.set()
+    await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+    other.set()
+    assert {(await first)[2], (await second)[2]} == {"Please enter the token"}
+    assert (await signs_in(home, person, token=slow.code))[0] == 200
+
+
+async def test_nobody_has_messages_sent_to_strangers_by_the_dozen(home: House) -> None:
+    """Each sign-up is somebody new, also one that is refused: what they have in common is where they come from."""
+
+    async def asks(number: int, ip: str, name: str = "ann") -> int:
+        body = {"username": name, "password": PASSWORD, **mfa(mobile=f"+88213{number:06d}")}
+        return (await home.ask("POST", "/users", body, ip=ip)).status_code
+
+    assert await asks(0, "2001:db8::1") == 201
+    assert [await asks(number, f"2001:db8::{number:x}") for number in range(1, 31)] == [400] * 29 + [429]
+    assert len(home.messages.taken) == 30
+    assert await asks(31, "2001:db8:0:1::1", "bob") == 201
+    home.clock.advance(601_000)
+    assert await asks(32, "2001:db8::1", "cat") == 201
 
 
 async def test_on_a_database_of_parse_servers_it_is_kept_as_that_keeps_it(mongo: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from mbaas.app import open_app
 from mbaas.data.uses import MemoryCounters, StoredCounters, Use, Uses
+from mbaas.kernel.addresses import network_of
 from mbaas.kernel.errors import TooMany
 from mbaas.kernel.options import AppOptions, RateLimit, ServerOptions
 from mbaas.kernel.paths import path_pattern
@@ -20,7 +21,7 @@ from mbaas.parse_rate_limit import rate_limits
 from mbaas.services import Services
 from mbaas.testing.clock import FakeClock
 from mbaas.wire.asgi import Wire
-from mbaas.wire.limits import CROWD_S, OWN, TRACKED, network_of
+from mbaas.wire.limits import CROWD_S, OWN, TRACKED
 from mbaas.wire.v1 import dialect
 from mbaas.wire.v1.table import table as v1_table
 from tests.wire.scenarios import APP, MASTER, SDK, options

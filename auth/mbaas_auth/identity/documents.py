@@ -2,7 +2,7 @@
 
 A document is kept for as long as its provider says. Those who come while it is fetched wait for that one call. One that lacks what
 is looked for is fetched again at most once a minute, whoever makes up names of keys. While a provider cannot be reached its
-documents hold a bounded time longer.
+documents hold a bounded time longer, and what they lack may be there.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class _Kept:
     value: Object = field(default_factory=dict)
     good_until: int = 0
     asked: int | None = None
+    answered: bool = False
+    """False where the provider was away when it was asked last."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def due(self, name: str, now: int) -> bool:
@@ -45,7 +47,7 @@ class _Kept:
         if good and name in self.value:
             return False
         # A clock that was put back asks again, too.
-        return self.asked is None or not 0 <= now - self.asked < (_LACKING_MS if good else _AGAIN_MS)
+        return self.asked is None or not 0 <= now - self.asked < (_LACKING_MS if good and self.answered else _AGAIN_MS)
 
 
 class Documents:
@@ -78,7 +80,8 @@ class Documents:
         if self._clock.now() >= kept.good_until + _STALE_MS:
             raise Unreachable(f"nothing is known from {url}")
         if name not in kept.value:
-            raise NotVouched(f"{url} has no such name")
+            # While a provider is away nobody knows what it has published since.
+            raise NotVouched(f"{url} has no such name") if kept.answered else Unreachable(f"nothing new is known from {url}")
         found: Object = kept.value[name]
         return found
 
@@ -89,12 +92,13 @@ class Documents:
             if not found:
                 raise Unreachable(f"{url} answered {reply.status}, with nothing of use")
         except Unreachable as error:
+            kept.answered = False
             get_logger(__name__).warning("what an identity provider publishes cannot be fetched", reason=str(error))
             return
         finally:
             # Not before: whoever comes meanwhile is to wait for this call.
             kept.asked = self._clock.now()
-        kept.value, kept.good_until = found, self._clock.now() + _kept_ms(reply)
+        kept.answered, kept.value, kept.good_until = True, found, self._clock.now() + _kept_ms(reply)
 
 
 def _keys(document: Object) -> Object:

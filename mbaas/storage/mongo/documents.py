@@ -19,6 +19,7 @@ from mbaas.query.reach import ABSENT, leaves
 from mbaas.storage.mongo import relations
 from mbaas.storage.mongo.failures import told
 from mbaas.storage.mongo.format import key_of
+from mbaas.storage.mongo.indexes import FOLDED
 from mbaas.storage.mongo.locks import Locks
 from mbaas.storage.mongo.names import Database
 from mbaas.storage.mongo.schemas import MongoSchemas
@@ -89,6 +90,11 @@ class MongoDocuments:
 
     async def find_raw(self, find: Find) -> list[bytes]:
         return [orjson.dumps(document.body) for document in await self.find(find)]
+
+    async def alike(self, schema: ClassSchema, path: Path, value: str) -> list[Document]:
+        with told():
+            found = await self._database[schema.name].find({key_of(schema, path): {"$eq": value}}).collation(FOLDED).to_list()
+            return await self._schemas.read(schema, found)
 
     async def _search(self, find: Find) -> Search:
         where = await relations.resolved(self._database, find.schema.name, find.where)

@@ -15,9 +15,10 @@ from mbaas.query.compare import canonical
 from mbaas.query.reach import ABSENT, leaves
 from mbaas.storage.ports import Delete, Document, Find, Insert, Relate, Step, Update, Written
 from mbaas.storage.sqlite.catalog import Catalog
-from mbaas.storage.sqlite.columns import safe
+from mbaas.storage.sqlite.columns import column, safe
 from mbaas.storage.sqlite.compile import RELATION, Where
 from mbaas.storage.sqlite.connection import fetch
+from mbaas.storage.sqlite.functions import folded
 from mbaas.storage.sqlite.permissions import as_set
 from mbaas.storage.sqlite.plan import Plan, Rows, condition, plan
 from mbaas.storage.sqlite.reader import TOO_LONG, Reader
@@ -96,6 +97,13 @@ class SqliteDocuments:
         if search is not None and search.scored:
             return [b'%b,"score":%b}' % (doc[:-1], orjson.dumps(score)) for doc, score in rows]
         return [row[0] for row in rows]
+
+    async def alike(self, schema: ClassSchema, path: Path, value: str) -> list[Document]:
+        table, at = self._catalog().get(schema.name), column(schema, path)
+        if table is None or at is None:
+            return []
+        sql = f"SELECT {_WHOLE} FROM {table.name} WHERE folded({at.expr})=?"
+        return [_document(row) for row in self._reader.now(lambda cursor: fetch(cursor, sql, (folded(value),)))]
 
     async def _rows(self, find: Find, columns: str) -> tuple[Rows, Plan | None]:
         catalog = self._catalog()

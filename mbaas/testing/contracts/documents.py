@@ -75,6 +75,16 @@ async def test_a_folded_index_ignores_case(store: Store) -> None:
     assert raised.value.index == "mail_folded"
 
 
+async def test_what_a_folded_index_takes_for_the_same_is_found(store: Store) -> None:
+    """Also before there is such a class."""
+    assert await store.documents.alike(ACCOUNT, ("mail",), "ann@example.org") == []
+    other = insert("b", ACCOUNT, mail="ann@example.com")
+    await filled(store, [insert("a", ACCOUNT, {"_token": "t"}, mail="Ann@Example.org"), other], ACCOUNT)
+    [found] = await store.documents.alike(ACCOUNT, ("mail",), "aNN@example.org")
+    assert (found.body["objectId"], found.body["mail"], found.hidden["_token"]) == ("a", "Ann@Example.org", "t")
+    assert await store.documents.alike(ACCOUNT, ("mail",), "ann@example.or") == []
+
+
 async def test_a_hidden_field_may_be_unique_and_searched(store: Store) -> None:
     await filled(store, [insert("a", ACCOUNT, {"_token": "t1"}), insert("b", ACCOUNT, {"_token": "t2"})], ACCOUNT)
     assert await ids(store, Find(ACCOUNT, Equals(("_token",), "t2"))) == ["b"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mbaas.data.uses import Use
+from mbaas.kernel.addresses import network_of
 from mbaas.kernel.clock import iso
 from mbaas.kernel.errors import Code, ParseError
 from mbaas.kernel.values import Json, Object
-from mbaas.wire.limits import account_name, network_of
+from mbaas.wire.limits import account_name
 from mbaas.wire.request import Request
 from mbaas.wire.routes import Route
 from mbaas.wire.v1.dialect import BASE, whole
