@@ -15,6 +15,10 @@ MOST_BYTES = 24 * 1024 * 1024
 _HEAD = 4
 
 
+class Unsound(Exception):
+    """Raised by who receives a message that is none of those that there are."""
+
+
 class Frames(asyncio.Protocol):
     """One end of the connection. `lost` is called once, when it has ended or the other end sends what is no message; `drained`
     when `full` has become False again."""
@@ -23,6 +27,8 @@ class Frames(asyncio.Protocol):
         self._receive, self._lost, self._drained = receive, lost, drained
         self.full = False
         """True while the other end has not taken all that was sent: it would be lost with this process."""
+        self.unsound = False
+        """True once the other end has sent what is no message: nothing more is heard of it then."""
         self._buffer = bytearray()
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
@@ -47,24 +53,19 @@ class Frames(asyncio.Protocol):
         buffer = self._buffer
         buffer += data
         at = 0
-        while len(buffer) - at >= _HEAD:
+        while not self.unsound and len(buffer) - at >= _HEAD:
             length = int.from_bytes(buffer[at : at + _HEAD], "big")
-            if length > MOST_BYTES:
-                self.abort()
-                return
-            if len(buffer) - at - _HEAD < length:
+            if length <= MOST_BYTES and len(buffer) - at - _HEAD < length:
                 break
             at += _HEAD
             try:
-                message = orjson.loads(memoryview(buffer)[at : at + length])
-            except ValueError:
+                if length > MOST_BYTES:
+                    raise Unsound
+                self._receive(_message(memoryview(buffer)[at : at + length]))
+            except Unsound:
+                self.unsound = True
                 self.abort()
-                return
             at += length
-            if not isinstance(message, dict):
-                self.abort()
-                return
-            self._receive(message)
         del buffer[:at]
 
     def send(self, message: Object) -> None:
@@ -86,6 +87,17 @@ class Frames(asyncio.Protocol):
         """End the connection at once."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _message(data: memoryview) -> Object:
+    """Unsound if it is none."""
+    try:
+        message = orjson.loads(data)
+    except ValueError as error:
+        raise Unsound from error
+    if not isinstance(message, dict):
+        raise Unsound
+    return message
 
 
 def read_one(connection: socket.socket) -> Object | None:

@@ -24,6 +24,7 @@ from mbaas_functions.code import Code
 from mbaas_functions.frames import Frames
 from mbaas_functions.isolation import Found
 from mbaas_functions.lines import Line
+from mbaas_functions.messages import checked
 from mbaas_functions.page import PAGE_BYTES, PLACES, Page
 from mbaas_functions.zygote import Child, Gone, Zygote
 
@@ -95,7 +96,7 @@ class Process:
         self._computed_at_ping, self._gives_way = 0.0, False
         self.free_since = 0.0
         self._ask, self._told, self._gave_back, self._lost, self._say = ask, done, gave_back, lost, say
-        self._frames = Frames(self._receive, self._ended)
+        self._frames = Frames(lambda message: self._receive(checked(message)), self._ended)
         self._rest: socket.socket | None = None
         """The connection once more, for what it holds when it has ended."""
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -267,7 +268,7 @@ class Process:
         if not self._exit.done():
             # It has closed its connection, and goes on.
             self.kill()
-        status = await self._exit
+        status = await self._zygote.heard(self._exit)
         if self._reading is not None:
             # What it has started may hold its output open.
             await asyncio.wait([self._reading], timeout=_END_SECONDS)
@@ -296,7 +297,7 @@ class Process:
             self.spent = True
         elif "returned" in message:
             self._returned(message["returned"])
-        elif "ready" in message:
+        elif "ready" in message and not self._ready.done():
             self.manifest, self.isolation = message["ready"], message["isolation"]
             self._ready.set_result(None)
         elif "unsafe" in message and not self._ready.done():
@@ -343,6 +344,8 @@ class Process:
 
     def _ended(self) -> None:
         self._read_rest()
+        if self._frames.unsound:
+            self._say(Line("a worker sent what is no message, and is ended", "error", number=self.code.number))
         if not self._ready.done():
             self._ready.set_exception(Gone(f"the worker ended before it had loaded {self.code.main}: " + "\n".join(self._tail)))
         self._lost(self)

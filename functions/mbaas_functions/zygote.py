@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 
@@ -23,9 +24,13 @@ import mbaas
 import mbaas_functions
 from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.tasks import end
+from mbaas.observe.logs import get_logger
 
 _START = "import sys; sys.path += sys.argv[2:]; from mbaas_functions.worker.zygote import main; main()"
 _ENVIRONMENT = {"LANG": "C.UTF-8"}
+_SILENT_SECONDS = 15.0
+"""One that owes an answer for so long does not run: it takes milliseconds, and a second for its own start."""
+_T = TypeVar("_T")
 
 
 class Gone(MbaasError):
@@ -53,6 +58,7 @@ class Zygote:
         self._starting = asyncio.Lock()
         self._control: socket.socket | None = None
         """None while it does not run."""
+        self._process: asyncio.subprocess.Process | None = None
         self._following: asyncio.Task[None] | None = None
         self._asked: deque[asyncio.Future[Child]] = deque()
         self._children: dict[int, Child] = {}
@@ -69,7 +75,18 @@ class Zygote:
         except OSError as error:
             raise Gone(f"the process that workers are forked from does not listen: {error.strerror}") from error
         self._asked.append(forked)
-        return await forked
+        try:
+            return await self.heard(forked)
+        finally:
+            forked.cancel()
+
+    async def heard(self, told: asyncio.Future[_T]) -> _T:
+        """Wait for what it owes. One that says nothing, as one that was stopped, is ended with all its workers: the next has others."""
+        await asyncio.wait([told], timeout=_SILENT_SECONDS)
+        if not told.done() and self._process is not None:
+            get_logger("mbaas.functions").error("the process that workers are forked from does not answer; it is killed")
+            _kill(self._process)
+        return await told
 
     async def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -85,7 +102,7 @@ class Zygote:
                 start_new_session=True,
             )
         # It is only ever written to by this one: descriptors do not pass a transport.
-        self._control = ours.dup()
+        self._control, self._process = ours.dup(), process
         reader, writer = await asyncio.open_connection(sock=ours)
         self._following = asyncio.create_task(self._follow(process, reader, writer))
 
@@ -111,9 +128,13 @@ class Zygote:
                 self._exited(pid, -signal.SIGKILL)
             while self._asked:
                 self._refuse("the process that workers are forked from has ended")
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            ending = asyncio.create_task(process.wait())
+            try:
+                # It ends what there is below it.
+                await asyncio.wait([ending], timeout=_SILENT_SECONDS)
+            finally:
+                _kill(process)
+                await ending
 
     def _forked(self, pid: int) -> None:
         child = self._children[pid] = Child(pid, asyncio.get_running_loop().create_future())
@@ -135,3 +156,8 @@ class Zygote:
     async def close(self) -> None:
         """End it, with all workers that there are."""
         await end([self._following])
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()

@@ -33,6 +33,12 @@ ERRORS = {
     "deeper": (141, "Functions and triggers call one another more than 20 times deep."),
 }
 """What each is answered: its own end, by its own name."""
+ODD_ERRORS = {
+    "panic": (141, "out of luck"),
+    "mute": (141, "function mute failed, and its error cannot be told: AttributeError"),
+    "oddCode": (141, "function oddCode failed, and its error cannot be told: ValueError"),
+    "cancelled": (141, "CancelledError"),
+}
 
 confined = pytest.mark.skipif(landlock_version() == 0, reason="the kernel has no Landlock")
 
@@ -41,9 +47,9 @@ def call(server: TestServer, name: str, **params: Any) -> tuple[int, Any]:
     return server.call("POST", f"/parse/functions/{name}", params, HEADERS)
 
 
-@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("name", [*ERRORS, *ODD_ERRORS])
 def test_trouble_is_told_by_its_name(trouble: TestServer, name: str) -> None:
-    code, text = ERRORS[name]
+    code, text = {**ERRORS, **ODD_ERRORS}[name]
     assert call(trouble, name) == (400, {"code": code, "error": text})
     assert call(trouble, "fine") == (200, {"result": "fine"})
 
@@ -76,6 +82,15 @@ def test_those_who_wait_behind_a_call_are_answered_whatever_becomes_of_it(troubl
         more = [pool.submit(call, trouble, "mostly") for _ in range(100)]
         assert Counter(str(each.result()) for each in [*some, *more]) == {str(fine): 120}
         assert bad.result() == told
+
+
+@pytest.mark.parametrize("said", ["no JSON", '["no object"]', '{"of no kind": 1}', '{"done": ["nobody"]}', '{"returned": 7}', '{"ask": 1}'])
+def test_what_is_no_message_ends_its_worker_and_no_other(trouble: TestServer, said: str) -> None:
+    error = {"code": 141, "error": "function forge did not end: its worker ended with status 0"}
+    for _ in range(9):
+        assert call(trouble, "forge", said=said) == (400, error)
+    assert call(trouble, "fine") == (200, {"result": "fine"})
+    assert "a worker sent what is no message, and is ended" in trouble.log.read_text()
 
 
 def test_nothing_is_left_over(trouble: TestServer) -> None:
@@ -204,6 +219,37 @@ def test_a_worker_has_no_database_and_no_descriptor_but_its_own(trouble: TestSer
     kinds = Counter(stat.S_IFMT(mode) for mode in call(trouble, "descriptors")[1]["result"].values())
     assert kinds[stat.S_IFREG] <= 1, "the page that counts calls"
     assert kinds[stat.S_IFDIR] == kinds[stat.S_IFBLK] == 0
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_what_a_function_leaves_behind_ends_when_a_worker_does(trouble: TestServer) -> None:
+    _, told = call(trouble, "leaveDaemon")
+    assert not has_ended(told["result"])
+    call(trouble, "leave")
+    deadline = time.monotonic() + 20
+    while not has_ended(told["result"]):
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_function_leaves_behind_ends_with_the_server(number: signal.Signals, tmp_path: Path) -> None:
+    """Also where the process that workers are forked from has been stopped."""
+    server = TestServer(tmp_path, settings={"preset": "parse", "functions": APPS / "trouble"}).start()
+    _, told = call(server, "leaveDaemon")
+    if number is signal.SIGKILL:
+        zygote = int(Path(f"/proc/{server.function_workers()[0]}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(zygote, signal.SIGSTOP)
+    assert not has_ended(told["result"])
+    server.stop() if number is signal.SIGTERM else server.kill()
+    deadline = time.monotonic() + 20
+    while not has_ended(told["result"]):
+        assert time.monotonic() < deadline
 
 
 def test_no_worker_outlives_a_server_that_is_killed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 import pytest
 
 from mbaas.kernel.caller import MASTER
+from mbaas.kernel.errors import ParseError
 from mbaas_functions import pool
+from mbaas_functions import zygote as zygotes
 from mbaas_functions.code import Code
 from mbaas_functions.lines import Line
 from mbaas_functions.pool import Pool
 from mbaas_functions.process import Call
-from mbaas_functions.zygote import Zygote
+from mbaas_functions.zygote import Gone, Zygote
 from tests.functions.deploying import folder_with
 from tests.waiting import until
 
@@ -154,6 +157,32 @@ async def test_a_worker_that_computes_and_takes_no_messages_gives_way_until_it_t
     # Who may not take it back gets another worker.
     assert worker.spent or os.getpriority(os.PRIO_PROCESS, pid) == usual
     await made.close()
+
+
+@pytest.mark.parametrize("how", ["a worker ends", "a worker is wanted", "all is closed"])
+async def test_what_workers_are_forked_from_is_replaced_where_it_does_not_answer(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zygote: Zygote
+) -> None:
+    """Nobody waits for a process that was stopped."""
+    code = CODE.replace("time.sleep(0.2)", "request.params['n'] == 'last' and __import__('os')._exit(3)")
+    made = Pool(Code(folder_with(tmp_path, main=code)), zygote, lambda *_: None, lambda _: None)
+    await made.open()
+    assert zygote._process is not None
+    os.kill(zygote._process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(zygotes, "_SILENT_SECONDS", 0.1)
+    async with asyncio.timeout(30):
+        if how == "a worker ends":
+            last = call(0)
+            last.request = {"params": {"n": "last"}}
+            with pytest.raises(ParseError, match="function block did not end: its worker ended by SIGKILL"):
+                await made.call(last)
+        elif how == "a worker is wanted":
+            with pytest.raises(Gone, match="the process that workers are forked from has ended"):
+                await Pool(made.code, zygote, lambda *_: None, lambda _: None).open()
+        if how != "all is closed":
+            monkeypatch.setattr(zygotes, "_SILENT_SECONDS", 30)
+            assert (await made.call(call(7)))["value"] == {"result": 7}
+        await made.close()
 
 
 async def test_what_a_worker_said_before_it_ended_is_heard_although_the_server_was_writing_to_it(tmp_path: Path, zygote: Zygote) -> None:

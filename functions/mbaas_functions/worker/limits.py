@@ -26,6 +26,7 @@ _ASK_VERSION = 1
 _PATH_BENEATH = 1
 _NO_NEW_PRIVILEGES = 38
 _DEATH_SIGNAL = 1
+_SUBREAPER = 36
 
 _READ = 1 << 0 | 1 << 2 | 1 << 3
 """Execute, read a file, list a folder."""
@@ -66,6 +67,18 @@ def end_with_parent() -> None:
     """Be killed when the process that this one was forked from ends: code that never gives way would not hear of it."""
     if sys.platform == "linux":
         _libc().prctl(_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def go_on_without_parent() -> None:
+    """Be woken, if stopped, when the process that started this one ends: there is something left to do then."""
+    if sys.platform == "linux":
+        _libc().prctl(_DEATH_SIGNAL, signal.SIGCONT)
+
+
+def adopt_orphans() -> None:
+    """Be the parent of all that is started below this process, once its own parent has ended (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    if sys.platform == "linux":
+        _libc().prctl(_SUBREAPER, 1)
 
 
 def confine(own: Iterable[Path], scratch: Path, memory: int) -> dict[str, str]:

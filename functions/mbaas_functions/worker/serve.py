@@ -43,7 +43,13 @@ def load(own: Sequence[Path]) -> None:
 
 
 def _failed(message: str, code: int = SCRIPT_FAILED) -> Body:
-    return {"failed": {"code": code, "message": message}}
+    return {"failed": {"code": int(code), "message": str(message)}}
+
+
+def _is_cancelled() -> bool:
+    """True if the running task was asked to end: what it waited for may have been cancelled by somebody else."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Worker:
@@ -150,7 +156,11 @@ class Worker:
         said = Said(partial(self._send_log, call))
         CURRENT.set(Call(partial(self._ask, call), said.line, said.text))
         began = time.perf_counter()
-        outcome = await self._outcome(call, message, said)
+        try:
+            outcome = await self._outcome(call, message, said)
+        except Exception as error:
+            # Its own error is one that cannot be told: a text or a code that is none.
+            outcome = _failed(f"{message['kind']} {message['name']} failed, and its error cannot be told: {type(error).__name__}")
         said.end()
         told = {"done": call, "took": time.perf_counter() - began, **outcome}
         try:
@@ -166,16 +176,19 @@ class Worker:
             return {"value": await invoke(definition, message["request"], message["timeout"])}
         except Error as error:
             return _failed(error.message, error.code)
-        except asyncio.CancelledError:
-            if not definition.is_async:
-                # Its thread goes on, and cannot be ended but with the process.
-                self._frames.send({"spent": 1})
-            return _failed(f"{title} did not end in time.", _TIMEOUT)
+        except (SystemExit, KeyboardInterrupt):
+            # They end the process.
+            raise
         except MemoryError:
             # What is left of it may not be enough for the next one.
             self._frames.send({"spent": 1})
             return _failed(f"{title} ran out of memory.")
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                if not definition.is_async:
+                    # Its thread goes on, and cannot be ended but with the process.
+                    self._frames.send({"spent": 1})
+                return _failed(f"{title} did not end in time.", _TIMEOUT)
             said.line({"level": "error", "text": "".join(traceback.format_exception(error))[-_MOST_TRACE:]})
             return _failed(str(error) or type(error).__name__, FAILS.get(definition.kind, SCRIPT_FAILED))
 

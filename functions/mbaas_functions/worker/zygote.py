@@ -4,6 +4,9 @@ database, and runs one thread.
 Its argument is the descriptor of its connection to the server. A byte there, with three descriptors beside it, asks for a worker; what
 it says in turn are lines of JSON: `{"forked": pid}` for each, or `{"refused": errno}`, and `{"exited": pid, "status": n}` when one has
 ended.
+
+What a worker's code has started and left behind, in whichever session, is this process's child then, and is killed. When the server lets
+go, or ends, it kills all that there is, and ends.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
-from mbaas_functions.worker.limits import end_with_parent
+from mbaas_functions.worker.limits import adopt_orphans, go_on_without_parent
 from mbaas_functions.worker.main import main as work
 
 DESCRIPTORS = 3
@@ -26,7 +31,8 @@ DESCRIPTORS = 3
 
 def main() -> None:
     """Fork workers until the server lets go, and be one in each of them."""
-    end_with_parent()
+    adopt_orphans()
+    go_on_without_parent()
     server = int(sys.argv[1])
     # The loop that started it has left it some more.
     os.closerange(3, server)
@@ -53,15 +59,22 @@ def _serve(server: socket.socket) -> list[int] | None:
     signal.set_wakeup_fd(wakes)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     both: list[socket.socket | int] = [server, woken]
+    workers: set[int] = set()
     while True:
         ready = select.select(both, [], [])[0]
         if woken in ready:
             with suppress(BlockingIOError):
                 os.read(woken, 4096)
-            _reap(server)
+            for pid, status in _ended():
+                if pid in workers:
+                    workers.discard(pid)
+                    _tell(server, exited=pid, status=status)
+            for pid in _children() - workers:
+                os.kill(pid, signal.SIGKILL)
         if server in ready:
             asked, given, _, _ = socket.recv_fds(server, 1, DESCRIPTORS)
             if not asked:
+                _end(workers)
                 return None
             try:
                 pid = os.fork()
@@ -71,6 +84,7 @@ def _serve(server: socket.socket) -> list[int] | None:
                 if pid == 0:
                     _leave(server, woken, wakes)
                     return given
+                workers.add(pid)
                 _tell(server, forked=pid)
             for each in given:
                 os.close(each)
@@ -86,10 +100,31 @@ def _leave(server: socket.socket, *own: int) -> None:
         os.close(each)
 
 
-def _reap(server: socket.socket) -> None:
+def _ended() -> Iterator[tuple[int, int]]:
+    """Children that have ended, each with its status."""
     with suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            _tell(server, exited=ended[0], status=os.waitstatus_to_exitcode(ended[1]))
+            yield ended[0], os.waitstatus_to_exitcode(ended[1])
+
+
+def _children() -> set[int]:
+    """All that this process is the parent of; none where no system tells (proc_pid_children(5))."""
+    try:
+        return {int(pid) for pid in Path("/proc/thread-self/children").read_text().split()}
+    except OSError:
+        return set()
+
+
+def _end(workers: set[int]) -> None:
+    """Kill all that there is below this process: what has lost its parent by that is its child next."""
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while True:
+            for pid in _children():
+                os.kill(pid, signal.SIGKILL)
+            os.wait()
 
 
 def _tell(server: socket.socket, **what: int) -> None:

@@ -225,3 +225,66 @@ def ordinary(request: Any) -> Any:
 @cloud.define("modules")
 async def modules(request: Any) -> Any:
     return sorted(name for name in sys.modules if name.split(".")[0] in ("mbaas", "apsw", "pymongo", "starlette"))
+
+
+class Panic(BaseException):
+    """What some libraries raise that are written in other languages."""
+
+
+class Mute(cloud.Error):
+    """It has no text."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@cloud.define("panic")
+async def panic(request: Any) -> None:
+    raise Panic("out of luck")
+
+
+@cloud.define("mute")
+async def mute(request: Any) -> None:
+    raise Mute
+
+
+@cloud.define("oddCode")
+async def odd_code(request: Any) -> None:
+    raise cloud.Error("sold out", code="E7")  # type: ignore[arg-type]
+
+
+@cloud.define("cancelled")
+async def cancelled(request: Any) -> None:
+    """Waits for what its own code has cancelled."""
+    waited = asyncio.ensure_future(asyncio.sleep(3600))
+    waited.cancel()
+    await waited
+
+
+@cloud.define("forge")
+async def forge(request: Any) -> None:
+    """Writes to the connection itself, and more than is read at once."""
+    said = str(request.params["said"]).encode()
+    number = next(number for number in range(3, 64) if stat.S_ISSOCK(os.fstat(number).st_mode))
+    with socket.socket(fileno=os.dup(number)) as connection, contextlib.suppress(BrokenPipeError):
+        connection.setblocking(True)
+        connection.sendall((len(said).to_bytes(4, "big") + said) * 20_000)
+
+
+@cloud.define("leaveDaemon")
+def leave_daemon(request: Any) -> int:
+    """The id of a process that nobody is the parent of, in a session of its own, which holds nothing of its worker's."""
+    told, tells = os.pipe()
+    if (between := os.fork()) == 0:
+        os.setsid()
+        if (daemon := os.fork()) == 0:
+            os.closerange(0, 256)
+            while True:
+                time.sleep(3600)
+        os.write(tells, str(daemon).encode())
+        os._exit(0)
+    os.waitpid(between, 0)
+    os.close(tells)
+    daemon = int(os.read(told, 16))
+    os.close(told)
+    return daemon
