@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     webpush_key: Path | None = Field(None, description="PEM P-256 key")
     webpush_subject: str | None = Field(None, description="mailto: or https: contact")
     push_ca_file: Path | None = Field(None, description="Certificate authorities for the push endpoints")
-    push_lane: Literal["curl", "h2"] = Field("h2", description="What pushes leave by: libcurl, or h2, which needs no wheel and is slower")
+    push_lane: Literal["curl", "h2"] = Field("h2", description="What pushes leave by: its own HTTP/2 (h2), or libcurl")
     apps_file: Path | None = Field(None, description="JSON list of apps, each as an options file of --parse-config")
 
     @field_validator("mount")

@@ -1,4 +1,5 @@
-"""The lane: many requests at once to a few hosts over HTTP/2. Two do that: libcurl (`curl_lane.py`), and h2 (`h2_lane.py`).
+"""The lane: many requests at once to a few hosts over HTTP/2. Two do that: one of its own (`h2_lane.py`), and libcurl
+(`curl_lane.py`).
 
 A line that breaks is told apart: before the body had left nothing can have been accepted, after that nobody knows.
 """
