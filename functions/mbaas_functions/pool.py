@@ -4,8 +4,8 @@ A worker runs one call at a time, so that one which crashes, hangs or eats memor
 started where all are busy. Calls of functions that are known to be short wait in the worker for one another, which saves waking
 many processes; those that it has no room for wait here for their turn. One that takes long gets a worker of its own as soon as one
 has done what waits there; a worker is kept for the short ones while there are any. Only when there are as many as may be, and a call
-has waited, do calls that wait for something themselves get company. What a function calls in turn runs beside it: it ends with it
-in any case.
+has waited, do calls that wait for something themselves get company, and only of functions whose last call has ended by itself; for one
+of another function more workers are started. What a function calls in turn runs beside it: it ends with it in any case.
 
 A worker that takes no messages gets no calls, those that it has not begun are taken back, and it gives way to all others if it
 computes. A call that has not ended by its deadline is asked to, and `_GRACE_SECONDS` later its worker is killed. Calls that a
@@ -38,6 +38,8 @@ _STALLED_SECONDS = 0.05
 _IDLE_SECONDS = 60.0
 """A worker beyond the first that has had nothing to do for so long is ended."""
 _MOST_WORKERS = 8
+_MOST_FOR_WILD = 2 * _MOST_WORKERS
+"""How many there may be while a call waits that cannot be put beside others."""
 _MOST_TOGETHER = 100
 _SHORT_SECONDS = 0.001
 """A function that takes less, as far as is known, is a short one."""
@@ -45,8 +47,6 @@ _QUEUED_SECONDS = 0.002
 """How long short calls may have to wait for one another."""
 _KEPT_SECONDS = 1.0
 """How long the last worker is kept for short calls after one: between two of them it looks free."""
-_MEETING_SECONDS = 1.0
-"""How long a call of a function that nobody has seen end waits for a worker of its own: it may be one that takes its worker along."""
 _MOST_CALLS = 2000
 _TOO_LONG = "{} did not end in time."
 
@@ -66,8 +66,8 @@ class Pool:
         self._waiting: deque[Call] = deque()
         self._took: dict[tuple[str, str], float] = {}
         """How long each function and trigger takes, in seconds: a running mean."""
-        self._harmful: set[tuple[str, str]] = set()
-        """Those whose last call took its worker along."""
+        self._tame: set[tuple[str, str]] = set()
+        """Those whose last call has ended by itself: others may take their worker along, and whoever is beside them."""
         self._short_at = 0.0
         """When a short call was given to a worker, by the monotonic clock."""
         self._starting: asyncio.Task[None] | None = None
@@ -97,7 +97,7 @@ class Pool:
             self._took_long(call)
             raise
         name, took = (call.kind, call.name), float(ended["took"])
-        self._harmful.discard(name)
+        self._tame.add(name)
         known = self._took.get(name, took)
         # A call that was held up by something else says little of its function.
         self._took[name] = 0.9 * known + 0.1 * min(took, 4 * known)
@@ -281,28 +281,30 @@ class Pool:
         for call in waiting:
             if now >= call.deadline:
                 _fail(call, Error.TIMEOUT, _TOO_LONG.format(call.title))
-            elif self._starting is None and self._has_waited(call, now) and (fit := self._company(call)):
+            elif self._starting is None and now - call.since > _LOOK_SECONDS and (fit := self._company(call)):
                 self._send(call, min(fit, key=lambda worker: len(worker.calls)))
             else:
                 self._waiting.append(call)
 
-    def _has_waited(self, call: Call, now: float) -> bool:
-        """True if it is time for a call to run beside others; never for what may well end them."""
-        name = (call.kind, call.name)
-        return name not in self._harmful and now - call.since > (_LOOK_SECONDS if name in self._took else _MEETING_SECONDS)
+    def _is_tame(self, call: Call) -> bool:
+        return (call.kind, call.name) in self._tame
 
     def _company(self, call: Call) -> list[Process]:
         """The workers where a call may run beside others: where short ones queue only if it has no other way."""
+        if not self._is_tame(call):
+            return []
         queues = [worker for worker in self._workers if _is_queue(worker)]
         if queues and (self._is_short(call) or len(queues) > 1):
             # Its turn comes there.
             return []
         fit = [w for w in self._workers if w.calls and not w.stalled and not w.spent and len(w.calls) < _MOST_TOGETHER]
+        fit = [worker for worker in fit if all(map(self._is_tame, worker.calls.values()))]
         return [worker for worker in fit if worker not in queues] or fit
 
     def _grow(self) -> None:
         """One more worker, unless there are enough or one is on its way."""
-        if self._starting is None and not self._closed and len(self._workers) < _MOST_WORKERS:
+        most = _MOST_WORKERS if all(map(self._is_tame, self._waiting)) else _MOST_FOR_WILD
+        if self._starting is None and not self._closed and len(self._workers) < most:
             self._starting = asyncio.create_task(self._add())
 
     async def _add(self) -> None:
@@ -348,9 +350,8 @@ class Pool:
 
     async def _bury(self, worker: Process, begun: list[Call]) -> None:
         how = await worker.end()
-        if len(begun) == 1:
-            self._harmful.add((begun[0].kind, begun[0].name))
         for call in begun:
+            self._tame.discard((call.kind, call.name))
             self._tell(call, f"the call did not end: its worker ended {how}")
             _fail(call, Error.SCRIPT_FAILED, f"{call.title} did not end: its worker ended {how}")
         await worker.close()
