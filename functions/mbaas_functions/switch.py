@@ -57,6 +57,8 @@ class Switch:
         self._ending: dict[Revision, asyncio.Task[None]] = {}
         self._woken, self._looked = asyncio.Event(), asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
+        """What the look at what shall run has found, on its way."""
 
     async def start(self) -> None:
         """Run what shall run, and follow it from now on. MbaasError if the server's own folder cannot be loaded."""
@@ -101,7 +103,9 @@ class Switch:
             await self._install(wanted, *made)
 
     async def reload(self) -> None:
-        """Load anew what runs from the server's own folder."""
+        """Load anew what runs from the server's own folder; what was being loaded is given up."""
+        if self._loading is not None:
+            self._loading.cancel()
         async with self._turn:
             if self._state is None or self._state.active is not None:
                 return
@@ -154,18 +158,21 @@ class Switch:
             if wanted == self._state:
                 self._refused = None
             elif wanted != self._refused or time.monotonic() >= self._retry:
-                try:
-                    await self._become(wanted)
-                except Exception as error:
+                self._loading = asyncio.create_task(self._become(wanted))
+                await asyncio.wait([self._loading])
+                loading, self._loading = self._loading, None
+                if loading.cancelled():
+                    return
+                if (error := loading.exception()) is not None:
                     self._refuse(wanted, error)
                 else:
                     get_logger("mbaas.functions").info("other code runs now", deployment=wanted.active, canary=wanted.canary)
 
-    def _refuse(self, wanted: Wanted, error: Exception) -> None:
+    def _refuse(self, wanted: Wanted, error: BaseException) -> None:
         if wanted != self._refused:
             log = get_logger("mbaas.functions")
-            known = isinstance(error, MbaasError)
-            log.error("the new code is not used", deployment=wanted.canary or wanted.active, reason=str(error), exc_info=not known)
+            trace = None if isinstance(error, MbaasError) else error
+            log.error("the new code is not used", deployment=wanted.canary or wanted.active, reason=str(error), exc_info=trace)
         self._refused, self._retry = wanted, time.monotonic() + _RETRY_SECONDS
 
     async def _become(self, wanted: Wanted) -> None:
@@ -204,7 +211,7 @@ class Switch:
     async def close(self) -> None:
         """End all that runs."""
         ending = [*self._ending]
-        await end([self._following, *self._ending.values()])
+        await end([self._following, self._loading, *self._ending.values()])
         for revision in (self.active, self.canary, *ending):
             if revision is not None:
                 await revision.close()

@@ -64,11 +64,19 @@ def test_what_is_saved_runs_and_drops_nothing(server: TestServer) -> None:
         assert [frame["op"] for frame in socket.due()] == ["create"]
 
 
-def test_broken_code_changes_nothing_and_is_told(server: TestServer) -> None:
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        pytest.param("VERSION = 1 +\n", "SyntaxError", id="cannot be read"),
+        pytest.param("import time\nprint('it hangs', flush=True)\ntime.sleep(1000)\n", "it hangs", id="does not end"),
+    ],
+)
+def test_broken_code_changes_nothing_and_is_told(server: TestServer, broken: str, told: str) -> None:
+    """What is saved next is loaded at once, whether or not the broken one has ended."""
     names = server.folder / "functions/names.py"
-    names.write_text("VERSION = 1 +\n")
+    names.write_text(broken)
     deadline = time.monotonic() + 20
-    while "SyntaxError" not in server.log.read_text():
+    while told not in server.log.read_text():
         assert time.monotonic() < deadline
     assert version(server) == 1
     names.write_text("VERSION = 333\n")
