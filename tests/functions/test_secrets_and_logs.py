@@ -82,9 +82,14 @@ def call(deployer: Deployer, name: str, **params: object) -> Any:
     return Person(deployer.server).call("POST", f"/functions/{name}", params)[1]
 
 
-def everywhere(deployer: Deployer, door: str) -> None:
+def known(deployer: Deployer, key: str) -> set[str | None]:
+    """What the processes have as a secret."""
+    return {call(deployer, "knows", key=key)["result"][2] for _ in range(16)}
+
+
+def everywhere(deployer: Deployer, key: str, value: str | None) -> None:
     """Wait until every process has the secret, or has it no more."""
-    soon(lambda: {call(deployer, "knows", key="DOOR")["result"][0] for _ in range(16)} == {door})
+    soon(lambda: known(deployer, key) == {value})
 
 
 def lines(deployer: Deployer, function: str, **query: object) -> list[Any]:
@@ -97,7 +102,7 @@ def lines(deployer: Deployer, function: str, **query: object) -> list[Any]:
 
 def test_a_secret_is_for_the_workers_alone(deployer: Deployer) -> None:
     assert deployer.call("PUT", "/secrets/DOOR", {"value": SECRET}) == (200, {})
-    everywhere(deployer, SECRET)
+    everywhere(deployer, "DOOR", SECRET)
     assert call(deployer, "knows", key="DOOR")["result"] == [SECRET, ["DOOR", "LANG", "TMPDIR"], SECRET]
     status, listed = deployer.call("GET", "/secrets")
     assert status == 200
@@ -105,7 +110,7 @@ def test_a_secret_is_for_the_workers_alone(deployer: Deployer) -> None:
     for path in ("/secrets", "/secrets/DOOR", "/deployments", "/deployments/1", "/logs"):
         assert SECRET not in json.dumps(deployer.call("GET", path)[1])
     assert deployer.call("DELETE", "/secrets/DOOR") == (200, {})
-    everywhere(deployer, "shut")
+    everywhere(deployer, "DOOR", None)
     assert deployer.call("DELETE", "/secrets/DOOR")[0] == 404
 
 
@@ -137,10 +142,11 @@ def test_a_secret_that_code_cannot_be_loaded_without_stays(deployer: Deployer, t
     assert deployer.call("PUT", "/secrets/NEEDED_KEY", {"value": SECRET})[0] == 200
     try:
         deployer.active(folder_with(tmp_path / "code", main=CODE + "\nos.environ['NEEDED_KEY']\n"))
+        everywhere(deployer, "NEEDED_KEY", SECRET)
         status, answer = deployer.call("DELETE", "/secrets/NEEDED_KEY")
         assert status == 409
         assert "KeyError: 'NEEDED_KEY'" in answer["error"]
-        assert call(deployer, "knows", key="NEEDED_KEY")["result"][2] == SECRET
+        assert known(deployer, "NEEDED_KEY") == {SECRET}
     finally:
         deployer.activate(before)
         assert deployer.call("DELETE", "/secrets/NEEDED_KEY")[0] == 200
@@ -182,7 +188,7 @@ def test_threads_and_those_who_say_too_much(deployer: Deployer) -> None:
 
 def test_an_error_and_an_end_are_told_without_secrets(deployer: Deployer) -> None:
     assert deployer.call("PUT", "/secrets/DOOR", {"value": SECRET})[0] == 200
-    everywhere(deployer, SECRET)
+    everywhere(deployer, "DOOR", SECRET)
     call(deployer, "tells")
     soon(lambda: len(lines(deployer, "tells")) >= 2)
     words = [line["text"] for line in lines(deployer, "tells")]

@@ -20,7 +20,9 @@ CLIENTS = 10
 MASTER = {"X-Parse-Master-Key": MASTER_KEY}
 ONE_MACHINE = ["embedded", "mongodb"]
 MACHINES = "machines"
-PATIENT_SECONDS, PAUSE_SECONDS = 60, 0.005
+PATIENT_SECONDS, PAUSE_SECONDS = 120, 0.005
+"""How long what comes is waited for: what a process that was killed has locked in MongoDB is free a minute later
+(`transactionLifetimeLimitSeconds`)."""
 KEPT_SECONDS = 4
 
 
