@@ -129,10 +129,10 @@ async def served(keys: Path, peer: Callable[[], asyncio.Protocol]) -> AsyncItera
         server.close()
 
 
-async def asked(lane: H2Lane, url: str, headers: list[str] | None = None, body: bytes = b"") -> Reply | Broken:
+async def asked(lane: H2Lane, url: str, headers: tuple[str, ...] = (), body: bytes = b"") -> Reply | Broken:
     try:
         async with asyncio.timeout(20):
-            return await lane.ask("POST", url, headers or [], body)
+            return await lane.ask("POST", url, headers, body)
     except Broken as broken:
         return broken
 
@@ -140,16 +140,16 @@ async def asked(lane: H2Lane, url: str, headers: list[str] | None = None, body: 
 async def test_what_is_asked_and_answered_is_what_the_package_means(keys: Path) -> None:
     async with served(keys, Peer) as (lane, origin):
         one, large = "POST 127.0.0.1 ", "X-Large: " + "abc" * (LARGE // 3)
-        assert await asked(lane, f"{origin}/a?b=c#d", [], b"12") == Reply(200, f"{one}/a?b=c  2".encode(), 0)
+        assert await asked(lane, f"{origin}/a?b=c#d", (), b"12") == Reply(200, f"{one}/a?b=c  2".encode(), 0)
         assert await asked(lane, origin) == Reply(200, f"{one}/  0".encode(), 0)
         assert await asked(lane, f"{origin}/with space/ü") == Reply(200, f"{one}/with%20space/%C3%BC  0".encode(), 0)
         # A head of several frames, and a body of more than all windows.
-        assert await asked(lane, f"{origin}/l", [large], b"x" * 300_000) == Reply(200, f"{one}/l abc 300000".encode(), 0)
+        assert await asked(lane, f"{origin}/l", (large,), b"x" * 300_000) == Reply(200, f"{one}/l abc 300000".encode(), 0)
         assert await asked(lane, f"{origin}/large-head") == Reply(200, b"", 0)
-        assert await asked(lane, f"{origin}/early", [], b"1") == Reply(200, b"late", 7)
+        assert await asked(lane, f"{origin}/early", (), b"1") == Reply(200, b"late", 7)
         assert await asked(lane, f"{origin}/long") == Reply(200, b"", 0)
         assert await asked(lane, f"{origin}/ping") == Reply(200, b"", 0)
-        answers = await asyncio.gather(*(asked(lane, f"{origin}/{n}", [f"x-n: {n}"], b"x" * n) for n in range(500)))
+        answers = await asyncio.gather(*(asked(lane, f"{origin}/{n}", (f"x-n: {n}",), b"x" * n) for n in range(500)))
         assert [cast(Reply, answer).body for answer in answers] == [f"{one}/{n}  {n}".encode() for n in range(500)]
 
 
@@ -163,7 +163,7 @@ async def test_limits_that_are_told_later_are_kept(keys: Path) -> None:
     async with served(keys, peer) as (lane, origin):
         assert await asked(lane, f"{origin}/narrow") == Reply(200, b"", 0)
         peers[0].most = 0
-        answers = await asyncio.gather(*(asked(lane, f"{origin}/{n}", [], b"x" * 100) for n in range(20)))
+        answers = await asyncio.gather(*(asked(lane, f"{origin}/{n}", (), b"x" * 100) for n in range(20)))
         assert [cast(Reply, answer).body for answer in answers] == [f"POST 127.0.0.1 /{n}  100".encode() for n in range(20)]
         assert peers[0].most == 1
 
@@ -172,8 +172,8 @@ async def test_limits_that_are_told_later_are_kept(keys: Path) -> None:
 async def test_what_may_have_been_taken_is_told(keys: Path, path: str, left: bool) -> None:
     async with served(keys, Peer) as (lane, origin):
         for _ in range(2):
-            assert isinstance(await asked(lane, f"{origin}/a", [], b"1"), Reply)
-            answer = await asked(lane, f"{origin}{path}", [], b"1")
+            assert isinstance(await asked(lane, f"{origin}/a", (), b"1"), Reply)
+            answer = await asked(lane, f"{origin}{path}", (), b"1")
             assert isinstance(answer, Broken)
             assert answer.left is left
 
@@ -184,8 +184,8 @@ async def test_who_gives_up_leaves_room_for_others(keys: Path, monkeypatch: pyte
     reached = asyncio.Event()
     monkeypatch.setattr(Peer, "forget", lambda self, stream: reached.set())
     async with served(keys, Peer) as (lane, origin):
-        waits = [asyncio.create_task(lane.ask("POST", f"{origin}/never", [], b"1")) for _ in range(5)]
-        last = asyncio.create_task(asked(lane, f"{origin}/a", [], b"1"))
+        waits = [asyncio.create_task(lane.ask("POST", f"{origin}/never", (), b"1")) for _ in range(5)]
+        last = asyncio.create_task(asked(lane, f"{origin}/a", (), b"1"))
         await reached.wait()
         for each in waits:
             each.cancel()
@@ -246,7 +246,7 @@ RUDE: dict[str, bytes] = {
 async def test_who_does_not_keep_to_http_2_is_left(keys: Path, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Rude, "said", said)
     async with served(keys, Rude) as (lane, origin):
-        answer = await asked(lane, f"{origin}/a", [], b"hello")
+        answer = await asked(lane, f"{origin}/a", (), b"hello")
         assert isinstance(answer, Broken)
         assert answer.left
 
@@ -263,5 +263,5 @@ async def test_whatever_comes_nothing_but_broken_is_raised(keys: Path, monkeypat
     # After the garbage comes an end.
     monkeypatch.setattr(Rude, "said", said + frames.frame(frames.GOAWAY, 0, 0, bytes(8)) + bytes(9) * 3 + b"\xff" * 20)
     async with served(keys, Rude) as (lane, origin):
-        assert isinstance(await asked(lane, f"{origin}/a", [], b"hello"), Reply | Broken)
+        assert isinstance(await asked(lane, f"{origin}/a", (), b"hello"), Reply | Broken)
     assert errors == []

@@ -21,7 +21,7 @@ from mbaas_push.mock.server import listening
 from mbaas_push.transports import curl_lane, h2_lane
 from mbaas_push.transports.lane import Broken, Check, Lane, Reply, lane
 
-HEADERS = [f"authorization: Bearer {ACCESS}", "content-type: application/json"]
+HEADERS = (f"authorization: Bearer {ACCESS}", "content-type: application/json")
 
 
 @pytest.fixture(params=["curl", "h2"])

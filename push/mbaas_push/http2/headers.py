@@ -62,7 +62,8 @@ class Reader:
                 self._resize(most)
                 continue
             else:
-                index, at = _number(block, at, 0x3F if first & 0x40 else 0x0F)
+                mask = 0x3F if first & 0x40 else 0x0F
+                index, at = (first & mask, at + 1) if first & mask != mask else _number(block, at, mask)
                 if index:
                     name, _ = self._field(index)
                 else:
@@ -98,12 +99,20 @@ class Reader:
 
 def written(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
     """A block of an answer, which leaves the other side's table alone."""
-    return _start(status) + b"".join(b"\0" + _written(name) + _written(value) for name, value in headers)
+    return _start(status) + _fields(headers)
 
 
-def asked(method: str, authority: str, path: str, headers: Iterable[str]) -> bytes:
-    """A block of a request by https, which leaves the other side's table alone; `headers` are `name: value` each."""
-    return _begun(method, authority) + _PATH + _sized(path.encode()) + b"".join(map(_line, headers))
+def asked(method: str, authority: str, path: str, headers: tuple[str, ...], own: Iterable[tuple[str, str]] = ()) -> bytes:
+    """A block of a request by https, which leaves the other side's table alone; `headers` are `name: value` each, which many requests
+    have, `own` are those of this one alone, with their names in lower case."""
+    return _PATH + _sized(path.encode()) + _shared(method, authority, headers) + _fields(own)
+
+
+def _fields(given: Iterable[tuple[str, str]]) -> bytes:
+    block = b""
+    for name, value in given:
+        block += b"\0" + _written(name) + _sized(value.encode())
+    return block
 
 
 @lru_cache(maxsize=64)
@@ -112,13 +121,12 @@ def _start(status: int) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _begun(method: str, authority: str) -> bytes:
-    return _METHOD + _written(method) + _HTTPS + _AUTHORITY + _written(authority)
+def _shared(method: str, authority: str, headers: tuple[str, ...]) -> bytes:
+    """What is the same in many messages is written once."""
+    return _METHOD + _written(method) + _HTTPS + _AUTHORITY + _written(authority) + b"".join(map(_line, headers))
 
 
-@lru_cache(maxsize=4096)
 def _line(line: str) -> bytes:
-    """What is the same in each message is written once."""
     name, _, value = line.partition(":")
     name = name.strip().lower()
     return (_NEVER_KEPT if name == "authorization" else b"\0") + _written(name) + _sized(value.strip().encode())
@@ -151,7 +159,11 @@ def _number(block: bytes, at: int, mask: int) -> tuple[int, int]:
 
 def _text(block: bytes, at: int) -> tuple[str, int]:
     """A text, and what comes after it."""
-    coded = block[at] & 0x80
+    first = block[at]
+    if first < 0x7F and (end := at + 1 + first) <= len(block):
+        # Most are short, and in no code.
+        return block[at + 1 : end].decode(), end
+    coded = first & 0x80
     length, at = _number(block, at, 0x7F)
     end = at + length
     if end > len(block):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from mbaas.kernel.errors import MbaasError
 from mbaas.kernel.options import PushOptions
 from mbaas.kernel.values import Json, Object
 from mbaas.storage.ports import Row
-from mbaas_push.transports.lane import Broken, Lane
+from mbaas_push.transports.lane import Broken, Lane, Own
 from mbaas_push.transports.port import Outcome, Parcel
 from mbaas_push.transports.signing import es256, read_key
 
@@ -60,28 +61,30 @@ class Apns:
             return Outcome("failed", "no bundle id: set MBAAS_APNS_TOPIC, or let installations have an appIdentifier")
         if not _DEVICE.fullmatch(parcel.address.value):
             return Outcome("failed", "the device token is none of Apple's")
-        told_by_app = (topic, _text(parcel.data.get("push_type")), _text(parcel.data.get("collapse_id")))
-        if not all(_HEADER.fullmatch(value) for value in told_by_app if value):
+        kind, collapse = _kind(parcel.data), _text(parcel.data.get("collapse_id")) or parcel.send_id
+        if not (_fits(topic) and _fits(kind) and _HEADER.fullmatch(collapse)):
             return Outcome("failed", "topic (or appIdentifier), push_type and collapse_id are up to 255 printable characters of ASCII")
         body = payload(parcel)
         if len(body) > MOST_BYTES:
             return Outcome("failed", f"the payload has {len(body)} bytes; Apple takes {MOST_BYTES}")
-        headers, sandbox = self._headers(parcel, topic), parcel.address.sandbox and self._sandbox is not None
-        outcome = await self._post(sandbox, parcel, headers, body)
+        expires = parcel.expires if parcel.expires is not None else self._app.clock.now() + _LASTS_MS
+        head, sandbox = (topic, kind, max(expires // 1000, 0)), parcel.address.sandbox and self._sandbox is not None
+        own = (("apns-id", parcel.send_id), ("apns-collapse-id", collapse[:64]))
+        outcome = await self._post(sandbox, parcel, head, body, own)
         if outcome.reason != _OF_OTHER or self._sandbox is None:
             return outcome
         # It may be a token of the other environment: of a build for development, or of one that has gone to the store since.
-        other = await self._post(not sandbox, parcel, headers, body)
+        other = await self._post(not sandbox, parcel, head, body, own)
         if other.verdict == "failed":
             return outcome
         return replace(other, sandbox=not sandbox) if other.verdict == "sent" else other
 
-    async def _post(self, sandbox: bool, parcel: Parcel, headers: list[str], body: bytes) -> Outcome:
+    async def _post(self, sandbox: bool, parcel: Parcel, head: tuple[str, str, int], body: bytes, own: Own) -> Outcome:
         url = f"{self._sandbox if sandbox else self._production}{parcel.address.value}"
         for _ in range(2):
             token = await self._provider_token()
             try:
-                reply = await self._lane.ask("POST", url, [*headers, f"authorization: bearer {token}"], body)
+                reply = await self._lane.ask("POST", url, _headers(token, *head), body, own)
             except Broken as broken:
                 return broken.outcome()
             if reply.status == 200:
@@ -95,21 +98,6 @@ class Apns:
 
     async def close(self) -> None:
         return
-
-    def _headers(self, parcel: Parcel, topic: str) -> list[str]:
-        data = parcel.data
-        background = bool(data.get("content-available")) and not any(data.get(name) for name in ("alert", "title", "sound", "badge"))
-        kind = _text(data.get("push_type")) or ("background" if background else "alert")
-        expires = parcel.expires if parcel.expires is not None else self._app.clock.now() + _LASTS_MS
-        return [
-            f"apns-topic: {topic}",
-            f"apns-id: {parcel.send_id}",
-            f"apns-push-type: {kind}",
-            f"apns-priority: {5 if kind == 'background' else 10}",
-            f"apns-expiration: {max(expires // 1000, 0)}",
-            f"apns-collapse-id: {(_text(data.get('collapse_id')) or parcel.send_id)[:64]}",
-            "content-type: application/json",
-        ]
 
     async def _provider_token(self) -> str:
         now = self._app.clock.now()
@@ -128,6 +116,30 @@ class Apns:
         row = await self._app.store.rows.alter(_TOKENS, name, renewed)
         self._token, self._issued = row.value["token"], row.value["issued"]
         return self._token
+
+
+@lru_cache(maxsize=1024)
+def _headers(token: str, topic: str, kind: str, expires_s: int) -> tuple[str, ...]:
+    """What messages to many devices have."""
+    return (
+        f"apns-topic: {topic}",
+        f"apns-push-type: {kind}",
+        f"apns-priority: {5 if kind == 'background' else 10}",
+        f"apns-expiration: {expires_s}",
+        "content-type: application/json",
+        f"authorization: bearer {token}",
+    )
+
+
+def _kind(data: Object) -> str:
+    """The push type: as the push says, or what its data make of it."""
+    background = bool(data.get("content-available")) and not any(data.get(name) for name in ("alert", "title", "sound", "badge"))
+    return _text(data.get("push_type")) or ("background" if background else "alert")
+
+
+@lru_cache(maxsize=1024)
+def _fits(value: str) -> bool:
+    return _HEADER.fullmatch(value) is not None
 
 
 def payload(parcel: Parcel) -> bytes:

@@ -9,14 +9,13 @@ way (with 900 it takes twice as long as with 100).
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
 
 import pycurl
 
-from mbaas_push.transports.lane import CONNECT_SECONDS, CONNECTIONS, MOST_BYTES, SECONDS, Broken, Check, Reply
+from mbaas_push.transports.lane import CONNECT_SECONDS, CONNECTIONS, MOST_BYTES, SECONDS, Broken, Check, Own, Reply
 
 _STREAMS = 1000
 
@@ -52,7 +51,7 @@ class CurlLane:
         self._given: socket.socket | None = None
         """The socket that was given to pycurl last, which has made its own copy by the time that it asks for the next."""
 
-    async def ask(self, method: str, url: str, headers: Sequence[str], body: bytes) -> Reply:
+    async def ask(self, method: str, url: str, headers: tuple[str, ...], body: bytes, own: Own = ()) -> Reply:
         """Send a request, and wait for its answer. Broken if there is none."""
         curl = self._idle.pop() if self._idle else self._handle()
         answer = bytearray()
@@ -67,7 +66,7 @@ class CurlLane:
         curl.setopt(pycurl.URL, url)
         # A body, and its length, leave with any method.
         curl.setopt(pycurl.CUSTOMREQUEST, method)
-        curl.setopt(pycurl.HTTPHEADER, headers)
+        curl.setopt(pycurl.HTTPHEADER, [*headers, *(f"{name}: {value}" for name, value in own)])
         # Not as POSTFIELDS: libcurl would send those again by itself where a connection that was used before breaks.
         curl.setopt(pycurl.POSTFIELDSIZE, len(body))
         curl.setopt(pycurl.READFUNCTION, BytesIO(body).read)

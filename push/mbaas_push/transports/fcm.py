@@ -76,7 +76,7 @@ class Fcm:
         """
         for _ in range(2):
             token = await self._access_token()
-            lines = [f"authorization: Bearer {token}", "content-type: application/json", *headers]
+            lines = (f"authorization: Bearer {token}", "content-type: application/json", *headers)
             reply = await self._lane.ask(method, url, lines, body)
             if reply.status == 200 or _code(_error(reply)) != _REFUSED:
                 break
@@ -110,7 +110,7 @@ class _OverLane(google.auth.transport.Request):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> Any:
-        lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
+        lines = tuple(f"{name}: {value}" for name, value in (headers or {}).items())
         try:
             reply = asyncio.run_coroutine_threadsafe(self._lane.ask(method, url, lines, body or b""), self._loop).result()
         except Broken as broken:

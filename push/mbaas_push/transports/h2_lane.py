@@ -10,14 +10,13 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from mbaas.kernel.tasks import end
 from mbaas_push.http2.headers import asked
 from mbaas_push.transports.h2_connection import Connection
-from mbaas_push.transports.lane import CONNECT_SECONDS, CONNECTIONS, SECONDS, Broken, Check, Reply
+from mbaas_push.transports.lane import CONNECT_SECONDS, CONNECTIONS, SECONDS, Broken, Check, Own, Reply
 
 _STREAMS = 10
 """How many a connection has before another one is made: what breaks takes all that are under way on it along."""
@@ -41,7 +40,7 @@ class H2Lane:
         """By what URLs call them."""
         self._looking: asyncio.TimerHandle | None = None
 
-    async def ask(self, method: str, url: str, headers: Sequence[str], body: bytes) -> Reply:
+    async def ask(self, method: str, url: str, headers: tuple[str, ...], body: bytes, own: Own = ()) -> Reply:
         """Send a request, and wait for its answer. Broken if there is none."""
         _, _, rest = url.partition("://")
         named, _, path = rest.partition("/")
@@ -52,7 +51,7 @@ class H2Lane:
         path = "/" + path.partition("#")[0]
         if not (path.isascii() and path.isprintable()) or " " in path:
             path = quote(path, safe=_PLAIN)
-        block = asked(method, host.authority, path, headers)
+        block = asked(method, host.authority, path, headers, own)
         connection = host.free() or await host.wait()
         return await connection.ask(block, body)
 
@@ -102,7 +101,7 @@ class _Host:
         """A place for a request on the connection with the fewest, if one has room and nobody waits for that."""
         if self._waiting or (best := self._best()) is None:
             return None
-        if best.under_way >= _STREAMS:
+        if best.under_way >= _STREAMS and len(self._connections) < CONNECTIONS:
             self._make()
         return best.take()
 

@@ -21,6 +21,7 @@ CONNECT_SECONDS, SECONDS = 10, 30
 MOST_BYTES = 65_536
 """No answer of a provider is longer; of one that is, its status counts."""
 
+Own = Sequence[tuple[str, str]]
 Check = Callable[[str], None]
 """Refuses, by an exception, an address that must not be connected to."""
 
@@ -57,8 +58,10 @@ class Reply:
 class Lane(Protocol):
     """Requests to providers."""
 
-    async def ask(self, method: str, url: str, headers: Sequence[str], body: bytes) -> Reply:
-        """Send a request, and wait for its answer. Broken if there is none."""
+    async def ask(self, method: str, url: str, headers: tuple[str, ...], body: bytes, own: Own = ()) -> Reply:
+        """Send a request, and wait for its answer. Broken if there is none.
+
+        `headers` are lines that other requests have, too, `own` are names, in lower case, and values of this one's."""
         ...
 
     async def close(self) -> None:

@@ -83,16 +83,16 @@ class WebPush:
             return Outcome("failed", f"the message is too long; browsers take {MOST_BYTES} bytes")
         now = self._app.clock.now()
         lasts = _LASTS_S if parcel.expires is None else max((parcel.expires - now) // 1000, 0)
-        headers = [
+        headers = (
             f"ttl: {min(lasts, _LASTS_S)}",
             "urgency: high",
-            f"topic: {base64url(hashlib.sha256(parcel.send_id.encode()).digest())[:32]}",
             "content-encoding: aes128gcm",
             "content-type: application/octet-stream",
             f"authorization: vapid t={self._token(to.endpoint, now // 1000)}, k={self._public}",
-        ]
+        )
+        own = (("topic", base64url(hashlib.sha256(parcel.send_id.encode()).digest())[:32]),)
         try:
-            reply = await self._lane.ask("POST", to.endpoint, headers, body)
+            reply = await self._lane.ask("POST", to.endpoint, headers, body, own)
         except Broken as broken:
             return broken.outcome()
         return _outcome(reply.status, reply.retry_after_s, (parts.hostname or ""))
