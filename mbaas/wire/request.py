@@ -196,7 +196,8 @@ def _value(text: Json) -> Json:
 
 
 def segments(scope: Scope, mount: str) -> list[str] | None:
-    """The parts of the path below the mount (given with its slash), decoded one by one; None if it is not below it."""
+    """The parts of the path below the mount (given with its slash), decoded one by one; None if it is not below it. As in Express
+    one slash too many may come first, and one last; others are around a part that is empty."""
     raw: bytes = scope["raw_path"]
     escaped = b"%" in raw
     path: str = raw.decode("latin-1") if escaped else scope["path"]
@@ -205,8 +206,10 @@ def segments(scope: Scope, mount: str) -> list[str] | None:
     if not path.startswith(mount):
         return [] if path == mount[:-1] else None
     parts = path[len(mount) :].split("/")
-    if "" in parts:
-        parts = [part for part in parts if part]
+    if not parts[0]:
+        del parts[0]
+    if parts and not parts[-1]:
+        del parts[-1]
     if escaped:
         try:
             return [unquote(part, errors="strict") for part in parts]

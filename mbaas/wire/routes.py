@@ -98,8 +98,8 @@ class Table:
                 self._by_shape.setdefault((parts[0], len(parts)), []).append(spot)
 
     def find(self, method: str, parts: list[str]) -> Found:
-        """The route for a method and the parts of a path, with its parameters."""
-        if not parts:
+        """The route for a method and the parts of a path, none of which may be empty, with its parameters."""
+        if not parts or "" in parts:
             return None
         for spot in self._by_shape.get((parts[0], len(parts)), ()):
             route = spot.routes.get(method)

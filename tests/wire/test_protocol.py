@@ -99,6 +99,8 @@ MALFORMED = (
     Case("no such route", "PATCH", "/classes/M", 404),
     Case("nothing", "GET", "", 404),
     Case("slashes", "GET", "//classes/M/?limit=0", 200, ('"results":[]',)),
+    Case("an empty part", "GET", "/classes//M?limit=0", 404, ("Cannot GET ",)),
+    Case("an empty part at the end", "GET", "/classes/M//?limit=0", 404),
     Case("health", "PATCH", "/health/x", 200, ('{"status":"ok"}',), sent={}),
 )
 
