@@ -20,8 +20,8 @@ class Tuning:
 
     synchronous: str = "FULL"
     vfs: str | None = None
-    writer_cache: int = 16 << 20
-    reader_cache: int = 8 << 20
+    writer_cache: int = 2 << 20
+    reader_cache: int = 2 << 20
     mmap: int = 1 << 30
     checkpoint_pages: int = 4000
     turn_units: int = 64
