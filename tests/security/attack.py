@@ -21,9 +21,11 @@ MASTER = {**ANON, "X-Parse-Master-Key": MASTER_KEY}
 READ_ONLY = {**ANON, "X-Parse-Master-Key": "read-only-key"}
 PASSWORD = "correct horse"
 LEAKS = re.compile(
-    r"sqlite|\bapsw\b|syntax error|no such column|no such table|traceback|json_extract| from o_|where o\.|site-packages|\.py", re.IGNORECASE
+    r"sqlite|\bapsw\b|syntax error|no such column|no such table|traceback|json_extract| from o_|where o\.|site-packages|\.py\b",
+    re.IGNORECASE,
 )
-"""Texts that no answer may have: they are the database's or the interpreter's own. Any id may hold four letters: a short one is a word."""
+"""Texts that no answer may have: they are the database's or the interpreter's own. Any id may hold four letters, and any token `.py`: a
+short one is a word."""
 
 
 @dataclass(frozen=True)
