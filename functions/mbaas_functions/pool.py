@@ -303,8 +303,10 @@ class Pool:
 
     def _grow(self) -> None:
         """One more worker, unless there are enough or one is on its way."""
-        most = _MOST_WORKERS if all(map(self._is_tame, self._waiting)) else _MOST_FOR_WILD
-        if self._starting is None and not self._closed and len(self._workers) < most:
+        if self._starting is not None or self._closed:
+            return
+        there = len(self._workers)
+        if there < _MOST_WORKERS or (there < _MOST_FOR_WILD and not all(map(self._is_tame, self._waiting))):
             self._starting = asyncio.create_task(self._add())
 
     async def _add(self) -> None:

@@ -58,7 +58,7 @@ class Switch:
         self._woken, self._looked = asyncio.Event(), asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
-        """What the look at what shall run has found, on its way."""
+        """Has what shall run loaded, where that is something else than what runs."""
 
     async def start(self) -> None:
         """Run what shall run, and follow it from now on. MbaasError if the server's own folder cannot be loaded."""

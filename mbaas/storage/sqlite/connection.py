@@ -22,6 +22,7 @@ class Tuning:
     vfs: str | None = None
     writer_cache: int = 2 << 20
     reader_cache: int = 2 << 20
+    """Pages that are in the log alone; others are read from the mapped file. Every commit empties it."""
     mmap: int = 1 << 30
     checkpoint_pages: int = 4000
     turn_units: int = 64

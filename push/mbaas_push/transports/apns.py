@@ -80,6 +80,7 @@ class Apns:
         return replace(other, sandbox=not sandbox) if other.verdict == "sent" else other
 
     async def _post(self, sandbox: bool, parcel: Parcel, head: tuple[str, str, int], body: bytes, own: Own) -> Outcome:
+        """Ask one of the two environments. `head`: topic, push type, and until when it is of use, in s."""
         url = f"{self._sandbox if sandbox else self._production}{parcel.address.value}"
         for _ in range(2):
             token = await self._provider_token()

@@ -101,7 +101,7 @@ class _Host:
         """A place for a request on the connection with the fewest, if one has room and nobody waits for that."""
         if self._waiting or (best := self._best()) is None:
             return None
-        if best.under_way >= _STREAMS and len(self._connections) < CONNECTIONS:
+        if best.under_way >= _STREAMS and len(self._connections) < CONNECTIONS:  # that is asked for each message: the rest costs more
             self._make()
         return best.take()
 

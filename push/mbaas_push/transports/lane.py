@@ -22,6 +22,7 @@ MOST_BYTES = 65_536
 """No answer of a provider is longer; of one that is, its status counts."""
 
 Own = Sequence[tuple[str, str]]
+"""Headers that one request alone has: their names, in lower case, and values."""
 Check = Callable[[str], None]
 """Refuses, by an exception, an address that must not be connected to."""
 
@@ -61,7 +62,8 @@ class Lane(Protocol):
     async def ask(self, method: str, url: str, headers: tuple[str, ...], body: bytes, own: Own = ()) -> Reply:
         """Send a request, and wait for its answer. Broken if there is none.
 
-        `headers` are lines that other requests have, too, `own` are names, in lower case, and values of this one's."""
+        `headers` are lines that other requests have, too: what is made of them is kept.
+        """
         ...
 
     async def close(self) -> None:
